@@ -1,0 +1,96 @@
+"""Where random choices come from: Hypothesis, or a seeded stream that records what it chose.
+
+Every choice is one integer in [0, n); 0 is the simplest, so that a recorded stream and what
+Hypothesis draws mean the same program, and shrinking goes towards it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from hypothesis import strategies as st
+
+T = TypeVar("T")
+
+
+class Choose(Protocol):
+    """A source of integers."""
+
+    def below(self, n: int) -> int:
+        """An integer in [0, n); examples shrink towards 0."""
+
+
+class Seeded:
+    """Choices of program `index` of a stream: they depend on seed and index alone."""
+
+    def __init__(self, seed: int, index: int) -> None:
+        self._random = random.Random(f"{seed}:{index}").random
+        self.made: list[int] = []
+
+    def below(self, n: int) -> int:
+        choice = int(self._random() * n)
+        self.made.append(choice)
+        return choice
+
+
+class Replayed:
+    """Choices recorded earlier, then zeros; each is brought into the range asked for."""
+
+    def __init__(self, made: Sequence[int]) -> None:
+        self._left = list(reversed(made))
+
+    def below(self, n: int) -> int:
+        return min(self._left.pop(), n - 1) if self._left else 0
+
+
+class Drawn:
+    """Choices that Hypothesis draws."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int]) -> None:
+        self._draw = draw
+
+    def below(self, n: int) -> int:
+        return self._draw(_integers(n)) if n > 1 else 0
+
+
+@cache
+def _integers(n: int) -> st.SearchStrategy[int]:
+    return st.integers(min_value=0, max_value=n - 1)
+
+
+def among(choose: Choose, options: Sequence[T]) -> T:
+    """One of the options; examples shrink towards the first."""
+    return options[choose.below(len(options))]
+
+
+def recent(choose: Choose, options: Sequence[T]) -> T:
+    """One of the options; examples shrink towards the last."""
+    return options[len(options) - 1 - choose.below(len(options))]
+
+
+def chance(choose: Choose, percent: int) -> bool:
+    """True in so many cases of a hundred; examples shrink towards False."""
+    if percent <= 0:
+        return False
+    return percent >= 100 or choose.below(100) >= 100 - percent
+
+
+def weighted(choose: Choose, options: Sequence[tuple[T, int]]) -> T:
+    """One of the options by its weight; examples shrink towards the first."""
+    point = choose.below(sum(weight for _, weight in options))
+    for option, weight in options:
+        if point < weight:
+            return option
+        point -= weight
+    raise AssertionError("the weights of the options add up to more than was drawn")
+
+
+def shuffled(choose: Choose, options: Sequence[Any]) -> list[Any]:
+    """The options in some order; examples shrink towards the order given."""
+    left, order = list(options), []
+    while left:
+        order.append(left.pop(choose.below(len(left))))
+    return order

@@ -1,0 +1,269 @@
+"""A program in the making: it knows the shape, dtype and memory of every value, and stays legal.
+
+`check` replays a finished program on a draft, so that what is drawn and what is read from a file
+obey the same rules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from strategies import layout as lay
+from strategies.layout import Layout
+from strategies.parameters import LARGEST, complete
+from strategies.program import (
+    Apply,
+    Argument,
+    Backward,
+    Leaf,
+    Program,
+    ProgramError,
+    Step,
+    check_name,
+)
+from strategies.table import OPERATIONS, Made, Row
+from strategies.table.views import indexed
+from strategies.values import materialise
+
+MOST_ELEMENTS = 1 << 16
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor by name: dtype, layout, and the number of the memory that it lies in."""
+
+    name: str
+    dtype: str
+    layout: Layout
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """A step with what was inferred: row, operands, parameters with defaults, and results."""
+
+    step: Apply
+    row: Row
+    in_place: bool
+    operands: tuple[Value | float, ...]
+    params: dict[str, Any]
+    made: tuple[Made, ...]
+    results: tuple[Value, ...]
+    target: Layout | None = None
+    """Where an in-place step writes: the first operand's layout, or the part that is indexed."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Leaves and steps so far, each checked as it is added."""
+
+    values: dict[str, Value] = field(default_factory=dict)
+    leaves: list[Leaf] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    shaped: list[Shaped | Backward] = field(default_factory=list)
+    memories: int = 0
+
+    def program(self) -> Program:
+        return Program(tuple(self.leaves), tuple(self.steps))
+
+    def _declare(self, name: str, where: str) -> None:
+        check_name(name, where)
+        if name in self.values:
+            raise ProgramError(f"{where}: {name!r} is already the name of a tensor.")
+
+    def _fresh_memory(self) -> int:
+        self.memories += 1
+        return self.memories - 1
+
+    def add_leaf(self, leaf: Leaf) -> Value:
+        """Add a leaf; raises ProgramError if its name, shape, data or flag cannot be."""
+        where = f"leaf {leaf.name!r}"
+        self._declare(leaf.name, where)
+        if any(size < 0 for size in leaf.shape) or math.prod(leaf.shape) > MOST_ELEMENTS:
+            raise ProgramError(
+                f"{where}: shape {list(leaf.shape)} needs sizes from 0 up and at most "
+                f"{MOST_ELEMENTS} elements."
+            )
+        if leaf.requires_grad and leaf.dtype != "float64":
+            raise ProgramError(f"{where}: only a float64 leaf can require grad, not {leaf.dtype}.")
+        materialise(leaf.data, leaf.shape, leaf.dtype, where)
+        value = Value(leaf.name, leaf.dtype, lay.contiguous(leaf.shape), self._fresh_memory())
+        self.values[leaf.name] = value
+        self.leaves.append(leaf)
+        return value
+
+    def _operand(self, where: str, row: Row, position: int, given: Argument) -> Value | float:
+        operand = row.operands[position]
+        if isinstance(given, str):
+            if given not in self.values:
+                raise ProgramError(f"{where} uses {given!r}, which no leaf or earlier step makes.")
+            value = self.values[given]
+            if not operand.tensor:
+                raise ProgramError(f"{where}: {operand.name} must be a number, not a tensor.")
+            if value.dtype != operand.dtype:
+                raise ProgramError(
+                    f"{where}: {operand.name} is {value.dtype} and must be {operand.dtype}."
+                )
+            return value
+        if not operand.number or isinstance(given, bool) or not abs(given) <= LARGEST:
+            raise ProgramError(
+                f"{where}: {operand.name} is {given!r} and must be "
+                f"{'a finite number' if operand.number else 'the name of a tensor'}."
+            )
+        return float(given)
+
+    def shape(self, step: Apply, where: str) -> Shaped:
+        """Infer everything about a step without adding it; raises ProgramError if it cannot be."""
+        if step.op not in OPERATIONS:
+            raise ProgramError(
+                f"{where}: unknown operation {step.op!r}; `autograd-conformance ops` lists them."
+            )
+        row, in_place = OPERATIONS[step.op]
+        where = f"{where} ({step.op})"
+        ways = row.in_place if in_place else row.plain
+        if step.via and step.via not in ways:
+            raise ProgramError(
+                f"{where} cannot be written via {step.via!r}; use one of {', '.join(ways)}."
+            )
+        if step.params and "{p}" not in spelling(row, in_place, step.via):
+            raise ProgramError(
+                f"{where} takes no parameters when written via {step.via or next(iter(ways))!r}."
+            )
+        if len(step.args) != len(row.operands):
+            names = ", ".join(operand.name for operand in row.operands)
+            raise ProgramError(
+                f"{where} takes {len(row.operands)} operands ({names}), not {len(step.args)}."
+            )
+        operands = tuple(self._operand(where, row, i, a) for i, a in enumerate(step.args))
+        first = operands[0]
+        if not isinstance(first, Value):
+            raise ProgramError(f"{where}: its first operand must be a tensor.")
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in operands)
+        if not row.needs(layouts):
+            shapes = ", ".join(str(o.shape) for o in layouts if o is not None)
+            raise ProgramError(f"{where} is not defined for operands of shape {shapes}.")
+        try:
+            params = complete(row.params, step.params, first.layout, where)
+        except ValueError as error:
+            raise ProgramError(str(error)) from None
+        try:
+            target = _written(row, layouts, params) if in_place else None
+            made = () if in_place else row.result(layouts, params)
+        except ValueError as error:
+            raise ProgramError(f"{where}: {error}.") from None
+        if len(step.to) != len(made):
+            raise ProgramError(
+                f"{where} gives {len(made)} results and names {len(step.to)} in `to`."
+            )
+        results = tuple(
+            Value(
+                name,
+                row.dtype if one.how == "fresh" else first.dtype,
+                one.layout,
+                -1 if one.how == "fresh" else first.memory,
+            )
+            for name, one in zip(step.to, made, strict=True)
+        )
+        return Shaped(step, row, in_place, operands, params, made, results, target)
+
+    def add(self, step: Apply, where: str = "") -> Shaped:
+        """Add an operation; raises ProgramError if it cannot be."""
+        where = where or f"step {len(self.steps) + 1}"
+        return self.accept(self.shape(step, where), where)
+
+    def accept(self, shaped: Shaped, where: str = "") -> Shaped:
+        """Add a step that `shape` has inferred."""
+        results = []
+        for value in shaped.results:
+            self._declare(value.name, where or f"step {len(self.steps) + 1}")
+            if value.layout.numel > MOST_ELEMENTS:
+                raise ProgramError(
+                    f"{where}: {value.name!r} has more than {MOST_ELEMENTS} elements."
+                )
+            if value.memory == -1:
+                value = Value(value.name, value.dtype, value.layout, self._fresh_memory())
+            self.values[value.name] = value
+            results.append(value)
+        done = Shaped(
+            shaped.step,
+            shaped.row,
+            shaped.in_place,
+            shaped.operands,
+            shaped.params,
+            shaped.made,
+            tuple(results),
+            shaped.target,
+        )
+        self.steps.append(shaped.step)
+        self.shaped.append(done)
+        return done
+
+    def add_backward(self, step: Backward, where: str = "") -> Backward:
+        """Add a backward call; raises ProgramError if a root or a cotangent cannot be."""
+        where = where or f"step {len(self.steps) + 1}"
+        where = f"{where} (backward)"
+        if not step.of:
+            raise ProgramError(f"{where} names no tensor to start from.")
+        if step.cotangents and len(step.cotangents) != len(step.of):
+            raise ProgramError(
+                f"{where} has {len(step.of)} roots and {len(step.cotangents)} cotangents."
+            )
+        for name in step.of:
+            if name not in self.values:
+                raise ProgramError(f"{where} uses {name!r}, which no leaf or earlier step makes.")
+            if self.values[name].dtype != "float64":
+                raise ProgramError(f"{where}: {name!r} is not float64 and has no gradient.")
+        for name, data in zip(step.of, step.cotangents or (None,) * len(step.of), strict=True):
+            shape = self.values[name].layout.shape
+            if data is not None:
+                materialise(data, shape, "float64", f"{where}, cotangent of {name!r}")
+            elif math.prod(shape) != 1:
+                raise ProgramError(
+                    f"{where}: {name!r} has shape {list(shape)} and needs a cotangent."
+                )
+        self.steps.append(step)
+        self.shaped.append(step)
+        return step
+
+
+def spelling(row: Row, in_place: bool, via: str) -> str:
+    """The template by which a step is written: the row's first one unless another is named."""
+    ways = row.in_place if in_place else row.plain
+    return ways[via] if via else next(iter(ways.values()))
+
+
+def _written(row: Row, layouts: Sequence[Layout | None], params: dict[str, Any]) -> Layout:
+    """Where an in-place step writes; raises ValueError if the operands do not fit there."""
+    target = layouts[0]
+    if target is None:
+        raise ValueError("the target of an in-place operation must be a tensor")
+    if "index" in params:
+        target = indexed(target, params["index"])
+    others = [o for o in layouts[1:] if o is not None]
+    if "index" in params:
+        others = [lay.without_leading_ones(o) for o in others]
+    shape = lay.broadcast_shapes(target.shape, *(o.shape for o in others))
+    if shape != target.shape:
+        raise ValueError(f"operands broadcast to {shape}, which the target {target.shape} is not")
+    return target
+
+
+def check(program: Program) -> Draft:
+    """Replay a program; raises ProgramError, one sentence that names the place, if it cannot be."""
+    if not program.leaves:
+        raise ProgramError("A program needs at least one leaf.")
+    if len(program.steps) > MOST_STEPS:
+        raise ProgramError(f"A program has at most {MOST_STEPS} steps, not {len(program.steps)}.")
+    draft = Draft()
+    for leaf in program.leaves:
+        draft.add_leaf(leaf)
+    for number, step in enumerate(program.steps, start=1):
+        if isinstance(step, Apply):
+            draft.add(step, f"step {number}")
+        else:
+            draft.add_backward(step, f"step {number}")
+    return draft

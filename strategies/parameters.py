@@ -1,0 +1,265 @@
+"""The kinds of parameters: which values are valid for an operand, and how one is drawn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from strategies import choices
+from strategies.choices import Choose
+from strategies.layout import Layout, viewed
+from strategies.table.row import Param
+
+Given = Mapping[str, Any]
+LARGEST = sys.float_info.max
+"""Every finite number is within this; an integer beyond it has no float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values of a parameter are checked (a phrase of what is expected, or None) and drawn."""
+
+    check: Callable[[Any, Layout, Given], str | None]
+    draw: Callable[[Choose, Param, Layout, Given], Any]
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _a_float(value: Any, layout: Layout, given: Given) -> str | None:
+    good = _is_int(value) or isinstance(value, float)
+    good = good and abs(value) <= LARGEST
+    return None if good else "a finite number"
+
+
+def _a_nonzero(value: Any, layout: Layout, given: Given) -> str | None:
+    return "a finite number other than 0" if value == 0 else _a_float(value, layout, given)
+
+
+def _a_probability(value: Any, layout: Layout, given: Given) -> str | None:
+    good = _a_float(value, layout, given) is None and 0 <= value <= 1
+    return None if good else "a number between 0 and 1"
+
+
+def _a_low(value: Any, layout: Layout, given: Given) -> str | None:
+    return None if value is None else _a_float(value, layout, given)
+
+
+def _a_high(value: Any, layout: Layout, given: Given) -> str | None:
+    if value is None and given["min"] is None:
+        return "a finite number where min is not given"
+    return _a_low(value, layout, given)
+
+
+def _a_larger(value: Any, layout: Layout, given: Given) -> str | None:
+    *_, (before, least) = given.items()
+    good = _a_float(value, layout, given) is None and value > least
+    return None if good else f"a number above {before}"
+
+
+def _an_int(value: Any, layout: Layout, given: Given) -> str | None:
+    return None if _is_int(value) and abs(value) <= 1 << 20 else "an integer"
+
+
+def _a_bool(value: Any, layout: Layout, given: Given) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+def _a_dim(value: Any, layout: Layout, given: Given) -> str | None:
+    ndim = max(layout.ndim, 1)
+    return None if _is_int(value) and -ndim <= value < ndim else f"a dimension of {layout.shape}"
+
+
+def _another_dim(value: Any, layout: Layout, given: Given) -> str | None:
+    ndim = max(layout.ndim, 1)
+    if _is_int(value) and (value - given["dim1"]) % ndim == 0:
+        return "a dimension other than dim1"
+    return _a_dim(value, layout, given)
+
+
+def _maybe_a_dim(value: Any, layout: Layout, given: Given) -> str | None:
+    return None if value is None else _a_dim(value, layout, given)
+
+
+def _a_new_dim(value: Any, layout: Layout, given: Given) -> str | None:
+    ndim = layout.ndim + 1
+    return None if _is_int(value) and -ndim <= value < ndim else f"a place in {layout.shape}"
+
+
+def _a_permutation(value: Any, layout: Layout, given: Given) -> str | None:
+    good = (
+        isinstance(value, list)
+        and all(_is_int(d) and -layout.ndim <= d < layout.ndim for d in value)
+        and sorted(d % layout.ndim for d in value) == list(range(layout.ndim))
+    )
+    return None if good else f"a permutation of the {layout.ndim} dimensions"
+
+
+def _a_shape(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, list) and all(_is_int(n) and -1 <= n <= 1 << 20 for n in value)
+    return None if good else "a list of sizes"
+
+
+def _size(layout: Layout, given: Given) -> int:
+    return layout.shape[given["dim"]] if layout.ndim else 1
+
+
+def _a_position(value: Any, layout: Layout, given: Given) -> str | None:
+    size = _size(layout, given)
+    return None if _is_int(value) and -size <= value < size else f"an index below {size}"
+
+
+def _a_rest(value: Any, layout: Layout, given: Given) -> str | None:
+    left = _size(layout, given) - given["start"]
+    good = _is_int(value) and given["start"] >= 0 and 0 <= value <= left
+    return None if good else f"a length of at most {left} after a start that is not negative"
+
+
+def _slice_item(item: Any) -> bool:
+    return (
+        isinstance(item, list)
+        and len(item) == 3
+        and all(part is None or _is_int(part) for part in item)
+        and (item[2] is None or item[2] > 0)
+    )
+
+
+def _an_index(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, list) and all(
+        item == "..." or _is_int(item) or _slice_item(item) for item in value
+    )
+    return None if good else 'a list of integers, "..." and [start, stop, step] slices'
+
+
+def _draw_choice(choose: Choose, param: Param, layout: Layout, given: Given) -> Any:
+    return choices.among(choose, param.choices)
+
+
+def _draw_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    return choose.below(max(layout.ndim, 1))
+
+
+def _draw_maybe_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int | None:
+    dim = choose.below(layout.ndim + 1)
+    return None if dim == 0 else dim - 1
+
+
+def _keeps(value: Any, layout: Layout, given: Given) -> str | None:
+    if given["dim"] is None and value:
+        return "false where dim is not given"
+    return _a_bool(value, layout, given)
+
+
+def _draw_keeps(choose: Choose, param: Param, layout: Layout, given: Given) -> bool:
+    return given["dim"] is not None and choices.chance(choose, 40)
+
+
+def _draw_new_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    return choose.below(layout.ndim + 1)
+
+
+def _draw_permutation(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    return choices.shuffled(choose, list(range(layout.ndim))[::-1])
+
+
+def _factorings(numel: int) -> list[list[int]]:
+    if numel == 0:
+        return [[0], [0, 1], [2, 0]]
+    two = [[n, numel // n] for n in range(1, numel + 1) if numel % n == 0]
+    return [[numel], *two, *([[]] if numel == 1 else [])]
+
+
+def _draw_shape(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    fitting = [s for s in _factorings(layout.numel) if viewed(layout, tuple(s)) is not None]
+    return choices.among(choose, [*fitting, list(layout.shape)])
+
+
+def _draw_any_shape(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    return choices.among(choose, _factorings(layout.numel))
+
+
+def _draw_larger(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    lead = [2, 3][choose.below(2) : 1] if layout.ndim < 4 and choices.chance(choose, 60) else []
+    return lead + [
+        n if n != 1 else 1 + choose.below(3 if layout.numel <= 4 else 1) for n in layout.shape
+    ]
+
+
+def _draw_position(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    return choose.below(max(_size(layout, given), 1))
+
+
+def _draw_rest(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    left: int = _size(layout, given) - given["start"]
+    return left - choose.below(left + 1)
+
+
+_SLICES: tuple[list[int | None], ...] = (
+    [None, 1, None],
+    [1, None, None],
+    [None, None, 2],
+    [None, None, None],
+    [-1, None, None],
+    [0, 0, None],
+)
+
+
+def _draw_index(choose: Choose, param: Param, layout: Layout, given: Given) -> list[Any]:
+    if layout.ndim == 0:
+        return ["..."]
+    index: list[Any] = ["..."] if choices.chance(choose, 15) else []
+    room = range(layout.ndim - len(index))
+    for axis in room[: 1 + choose.below(len(room))] if room else ():
+        size = layout.shape[axis] if not index or index[0] != "..." else 0
+        if size and choices.chance(choose, 40):
+            index.append(choose.below(size))
+        else:
+            index.append(list(choices.among(choose, _SLICES)))
+    return index
+
+
+KINDS: dict[str, Kind] = {
+    "float": Kind(_a_float, _draw_choice),
+    "nonzero float": Kind(_a_nonzero, _draw_choice),
+    "larger float": Kind(_a_larger, _draw_choice),
+    "probability": Kind(_a_probability, _draw_choice),
+    "low bound": Kind(_a_low, _draw_choice),
+    "high bound": Kind(_a_high, _draw_choice),
+    "int": Kind(_an_int, _draw_choice),
+    "bool": Kind(_a_bool, _draw_choice),
+    "keepdim": Kind(_keeps, _draw_keeps),
+    "dim": Kind(_a_dim, _draw_dim),
+    "first dim": Kind(_a_dim, lambda choose, param, layout, given: 0),
+    "last dim": Kind(_another_dim, lambda choose, param, layout, given: layout.ndim - 1),
+    "optional dim": Kind(_maybe_a_dim, _draw_maybe_dim),
+    "new dim": Kind(_a_new_dim, _draw_new_dim),
+    "permutation": Kind(_a_permutation, _draw_permutation),
+    "shape": Kind(_a_shape, _draw_shape),
+    "any shape": Kind(_a_shape, _draw_any_shape),
+    "larger shape": Kind(_a_shape, _draw_larger),
+    "position": Kind(_a_position, _draw_position),
+    "rest of dim": Kind(_a_rest, _draw_rest),
+    "index": Kind(_an_index, _draw_index),
+}
+"""Kind of parameter -> how it is checked and drawn."""
+
+
+def complete(params: tuple[Param, ...], given: Given, layout: Layout, where: str) -> dict[str, Any]:
+    """Every parameter with its value, defaults filled in; raises ValueError with one sentence."""
+    unknown = set(given) - {param.name for param in params}
+    if unknown:
+        known = ", ".join(param.name for param in params) or "none"
+        raise ValueError(f"{where} has no parameter {sorted(unknown)[0]!r}; it takes {known}.")
+    values: dict[str, Any] = {}
+    for param in params:
+        if param.required and param.name not in given:
+            raise ValueError(f"{where} needs the parameter {param.name!r}.")
+        value = given.get(param.name, param.default)
+        expected = KINDS[param.kind].check(value, layout, values)
+        if expected:
+            raise ValueError(f"{where}: {param.name} is {value!r} and should be {expected}.")
+        values[param.name] = value
+    return values

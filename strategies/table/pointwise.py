@@ -1,0 +1,264 @@
+"""Elementwise arithmetic: one operand, two, three, and comparisons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+from strategies.table.results import pointwise, without_numbers
+from strategies.table.row import (
+    Param,
+    Row,
+    in_place_method,
+    methods,
+    operands,
+    saves,
+)
+
+
+def _unary(
+    name: str,
+    saved: str,
+    derivative: str,
+    *params: Param,
+    meaning: str | Callable[..., Any] = "",
+    domain: Literal["any", "positive", "nonzero", "unit"] = "any",
+    gives: Literal["any", "positive"] = "any",
+    since: str = "1.2",
+) -> Row:
+    return Row(
+        name,
+        operands("self"),
+        pointwise,
+        meaning or name,
+        methods(name, 1),
+        in_place_method(name, 1),
+        params,
+        saves=saves(saved),
+        derivative=derivative,
+        domain=domain,
+        gives=gives,
+        since=since,
+    )
+
+
+def _binary(
+    name: str,
+    saved: str,
+    derivative: str,
+    *params: Param,
+    symbol: str = "",
+    number: bool = True,
+    meaning: str | Callable[..., Any] = "",
+    in_place: bool = True,
+    domain: Literal["any", "positive", "nonzero", "unit"] = "any",
+    since: str = "1.2",
+) -> Row:
+    plain, writing = methods(name, 2), in_place_method(name, 2)
+    if symbol:
+        plain["operator"] = f"{{0}} {symbol} {{1}}"
+        writing["operator"] = f"{{0}} {symbol}= {{1}}"
+    return Row(
+        name,
+        operands("self", "other|number" if number else "other"),
+        pointwise,
+        meaning or name,
+        plain,
+        writing if in_place else {},
+        params,
+        saves=saves(saved),
+        derivative=derivative,
+        domain=domain,
+        since=since,
+    )
+
+
+def _comparison(name: str, symbol: str) -> Row:
+    return Row(
+        name,
+        operands("self", "other|number"),
+        pointwise,
+        name,
+        {**methods(name, 2), "operator": f"{{0}} {symbol} {{1}}"},
+        dtype="bool",
+        differentiable=False,
+        derivative="output_differentiability: [False]",
+    )
+
+
+_ALPHA = Param("alpha", "float", 1, (1, 2, -0.5), keyword=True)
+_VALUE = Param("value", "float", 1, (1, 2, -0.5), keyword=True)
+_LOW = Param("min", "low bound", None, (-0.5, 0.0, 0.25), keyword=True)
+_HIGH = Param("max", "high bound", None, (0.5, 1.0, 0.25), keyword=True)
+
+
+def _add(m: Any, self: Any, other: Any, *, alpha: float) -> Any:
+    return m.apply("add", self, other if alpha == 1 else m.apply("mul", other, alpha))
+
+
+def _sub(m: Any, self: Any, other: Any, *, alpha: float) -> Any:
+    return m.apply("sub", self, other if alpha == 1 else m.apply("mul", other, alpha))
+
+
+def _addcmul(m: Any, self: Any, one: Any, two: Any, *, value: float) -> Any:
+    return m.apply("add", self, m.apply("mul", m.apply("mul", one, two), value))
+
+
+def _addcdiv(m: Any, self: Any, one: Any, two: Any, *, value: float) -> Any:
+    return m.apply("add", self, m.apply("mul", m.apply("div", one, two), value))
+
+
+def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:
+    low = -math.inf if min is None else min
+    return m.apply("clamp", self, low, math.inf if max is None else max)
+
+
+def _clamp_min(m: Any, self: Any, *, min: float) -> Any:
+    return m.apply("clamp_min", self, min)
+
+
+def _clamp_max(m: Any, self: Any, *, max: float) -> Any:
+    return m.apply("clamp_max", self, max)
+
+
+def _ternary(
+    name: str, names: tuple[str, ...], saved: str, derivative: str, *params: Param, meaning: Any
+) -> Row:
+    return Row(
+        name,
+        operands(*names),
+        without_numbers,
+        meaning,
+        methods(name, 3),
+        in_place_method(name, 3),
+        params,
+        saves=saves(saved),
+        derivative=derivative,
+        domain="nonzero" if name == "addcdiv" else "any",
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    _unary("neg", "", "-grad"),
+    _unary("abs", "self", "grad * self.sgn()", gives="positive"),
+    _unary("square", "self", "pow_backward(grad, self, 2)"),
+    _unary("exp", "result", "grad * result", gives="positive"),
+    _unary("exp2", "result", "grad * result * ln 2", gives="positive", since="1.7"),
+    _unary("expm1", "result", "grad * (result + 1)"),
+    _unary("log", "self", "grad / self", domain="positive"),
+    _unary("log1p", "self", "grad / (self + 1)", domain="positive"),
+    _unary("sqrt", "result", "grad / (2 * result)", domain="positive", gives="positive"),
+    _unary("rsqrt", "result", "-0.5 * grad * result ** 3", domain="positive", gives="positive"),
+    _unary("reciprocal", "result", "-grad * result * result", domain="nonzero"),
+    _unary("sin", "self", "grad * self.cos()"),
+    _unary("cos", "self", "-grad * self.sin()"),
+    _unary("tan", "result", "grad * (1 + result ** 2)"),
+    _unary("sinh", "self", "grad * self.cosh()"),
+    _unary("cosh", "self", "grad * self.sinh()", gives="positive"),
+    _unary("tanh", "result", "grad * (1 - result ** 2)"),
+    _unary("atan", "self", "grad / (self * self + 1)"),
+    _unary("sigmoid", "result", "grad * (1 - result) * result", gives="positive"),
+    _unary("erf", "self", "2 / sqrt(pi) * exp(-self ** 2) * grad"),
+    _unary("sign", "", "zeros_like(grad)"),
+    _unary("floor", "", "zeros_like(grad)"),
+    _unary("ceil", "", "zeros_like(grad)"),
+    _unary("round", "", "zeros_like(grad)"),
+    _unary("trunc", "", "zeros_like(grad)"),
+    _unary("clamp", "self", "clamp_backward(grad, self, min, max)", _LOW, _HIGH, meaning=_clamp),
+    _unary(
+        "clamp_min",
+        "self",
+        "where(self >= min, grad, 0)",
+        Param("min", "float", None, (-0.5, 0.0, 0.25), required=True),
+        meaning=_clamp_min,
+    ),
+    _unary(
+        "clamp_max",
+        "self",
+        "where(self <= max, grad, 0)",
+        Param("max", "float", None, (0.5, 0.0, 0.25), required=True),
+        meaning=_clamp_max,
+    ),
+    _binary("add", "", "grad; grad * alpha", _ALPHA, symbol="+", meaning=_add),
+    _binary("sub", "", "grad; -grad * alpha", _ALPHA, symbol="-", meaning=_sub),
+    _binary("mul", "other if self, self if other", "grad * other; grad * self", symbol="*"),
+    _binary(
+        "div",
+        "other, self if other",
+        "grad / other; -grad * self / (other * other)",
+        symbol="/",
+        domain="nonzero",
+    ),
+    _binary(
+        "maximum",
+        "self, other",
+        "grad where self is larger, half where equal; the rest to other",
+        number=False,
+        in_place=False,
+        since="1.7",
+    ),
+    _binary(
+        "minimum",
+        "self, other",
+        "grad where self is smaller, half where equal; the rest to other",
+        number=False,
+        in_place=False,
+        since="1.7",
+    ),
+    _binary(
+        "atan2",
+        "self, other",
+        "grad * other / (self ** 2 + other ** 2); -grad * self / (self ** 2 + other ** 2)",
+        number=False,
+    ),
+    _comparison("gt", ">"),
+    _comparison("ge", ">="),
+    _comparison("lt", "<"),
+    _comparison("le", "<="),
+    _comparison("eq", "=="),
+    _comparison("ne", "!="),
+    _ternary(
+        "addcmul",
+        ("self", "tensor1", "tensor2"),
+        "tensor1 if tensor2, tensor2 if tensor1",
+        "grad; grad * value * tensor2; grad * value * tensor1",
+        _VALUE,
+        meaning=_addcmul,
+    ),
+    _ternary(
+        "addcdiv",
+        ("self", "tensor1", "tensor2"),
+        "tensor2, tensor1 if tensor2",
+        "grad; grad * value / tensor2; -grad * value * tensor1 / tensor2 ** 2",
+        _VALUE,
+        meaning=_addcdiv,
+    ),
+    _ternary(
+        "lerp",
+        ("self", "end", "weight|number"),
+        "weight, self if weight, end if weight",
+        "grad * (1 - weight); grad * weight; grad * (end - self)",
+        meaning="lerp",
+    ),
+    Row(
+        "pow",
+        operands("self", "exponent|number"),
+        without_numbers,
+        "pow",
+        {**methods("pow", 2), "operator": "{0} ** {1}"},
+        {**in_place_method("pow", 2), "operator": "{0} **= {1}"},
+        saves=saves("self, exponent, result if tensor exponent"),
+        derivative="pow_backward; pow_backward_exponent",
+        domain="positive",
+    ),
+    Row(
+        "where",
+        operands("condition:bool", "self", "other"),
+        pointwise,
+        "where",
+        {"function": "torch.where({0}, {1}, {2})", "method": "{1}.where({0}, {2})"},
+        saves=saves("condition"),
+        derivative="where(condition, grad, 0); where(condition, 0, grad)",
+    ),
+)

@@ -1,0 +1,142 @@
+"""What one row of the op table says of an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from strategies.layout import Layout
+
+Layouts = tuple[Layout | None, ...]
+"""The operands' layouts; None where an operand is a number."""
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One result: fresh memory, a view of the first operand, or the first operand itself."""
+
+    layout: Layout
+    how: Literal["fresh", "view", "same"] = "fresh"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor argument by torch's name; `number` allows a Python number in its place."""
+
+    name: str
+    dtype: str = "float64"
+    number: bool = False
+    tensor: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """An argument that is no tensor: its kind decides what is valid and how it is drawn."""
+
+    name: str
+    kind: str
+    default: Any = None
+    choices: tuple[Any, ...] = ()
+    keyword: bool = False
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """That a node keeps `what` for backward if one of `when` had an edge (always if empty).
+
+    `what` is an operand, `result`, or `private`: something that no program can reach.
+    """
+
+    what: str
+    when: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation: how torch spells it, what it gives, what it means, and what backward needs."""
+
+    name: str
+    operands: tuple[Operand, ...]
+    result: Callable[[Layouts, Params], tuple[Made, ...]]
+    meaning: str | Callable[..., Any] | None
+    """A primitive of the oracle, or a composition over an assembly; None for views and copies."""
+    plain: Mapping[str, str] = field(default_factory=dict)
+    """Way of writing -> template of the form that writes no operand."""
+    in_place: Mapping[str, str] = field(default_factory=dict)
+    params: tuple[Param, ...] = ()
+    kind: Literal["fresh", "view", "maybe-self", "writes"] = "fresh"
+    saves: tuple[Save, ...] = ()
+    saves_in_place: tuple[Save, ...] = ()
+    dtype: str = "float64"
+    differentiable: bool = True
+    derivative: str = ""
+    multi: bool = False
+    """Whether it returns several views, which autograd lets nobody write."""
+    inert: bool = False
+    """Whether the in-place form writes nothing (a dropout that does nothing)."""
+    unchecked_overlap: bool = False
+    """Whether the in-place kernel accepts a target that repeats a cell."""
+    begins_at: Callable[[Layouts], int] = lambda layouts: 0
+    """The version of a fresh result: above 0 where torch writes in place to build it."""
+    acts_as: Callable[[Layouts], str] | None = None
+    """The row whose node autograd records for operands of these layouts, if not this one."""
+    needs: Callable[[Layouts], bool] = lambda layouts: True
+    """Whether operands of these layouts allow the operation at all."""
+    broadcasts: bool = True
+    """Whether operands only have to broadcast; otherwise `needs` alone decides."""
+    domain: Literal["any", "positive", "nonzero", "unit"] = "any"
+    """Where the operation is smooth and finite in its first operand (its last, for a quotient)."""
+    gives: Literal["any", "positive"] = "any"
+    since: str = "1.2"
+    forbids: Callable[[Params], bool] = lambda params: False
+    """Whether these parameters make backward of the in-place form raise."""
+
+    def saved(self, in_place: bool) -> tuple[Save, ...]:
+        return self.saves_in_place if in_place and self.saves_in_place else self.saves
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which programs call the row: plain, in place, or both."""
+        plain = (self.name,) if self.plain else ()
+        return (*plain, *((self.name + "_",) if self.in_place else ()))
+
+
+def operands(*specs: str) -> tuple[Operand, ...]:
+    """Operands from short texts: `other`, `other|number`, `value=number`, `mask:bool`."""
+    made = []
+    for spec in specs:
+        text, only, _ = spec.partition("=number")
+        text, number, _ = text.partition("|number")
+        name, _, dtype = text.partition(":")
+        made.append(Operand(name, dtype or "float64", bool(number or only), not only))
+    return tuple(made)
+
+
+def saves(text: str) -> tuple[Save, ...]:
+    """Saves from a short text: `other if self, self if other` or `self, result`."""
+    made = []
+    for clause in filter(None, (part.strip() for part in text.split(","))):
+        what, _, when = clause.partition(" if ")
+        made.append(Save(what, tuple(when.split(" or ")) if when else ()))
+    return tuple(made)
+
+
+def written(*ways: str) -> dict[str, str]:
+    """Templates from `way=template` texts; {0} {1} are operands and {p} the parameters."""
+    return dict(way.split("=", 1) for way in ways)
+
+
+def methods(name: str, count: int) -> dict[str, str]:
+    """The plain spellings `self.name(...)` and `torch.name(...)` for `count` operands."""
+    rest = ", ".join(f"{{{i}}}" for i in range(1, count))
+    every = ", ".join(f"{{{i}}}" for i in range(count))
+    return {"method": f"{{0}}.{name}({rest}{{p}})", "function": f"torch.{name}({every}{{p}})"}
+
+
+def in_place_method(name: str, count: int) -> dict[str, str]:
+    """The spelling `self.name_(...)`."""
+    rest = ", ".join(f"{{{i}}}" for i in range(1, count))
+    return {"method": f"{{0}}.{name}_({rest}{{p}})"}

@@ -1,0 +1,267 @@
+"""Operations that return views of their operand, or the operand itself where nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from strategies import layout as lay
+from strategies.layout import Layout
+from strategies.table.results import tensors
+from strategies.table.row import Layouts, Made, Param, Params, Row, operands
+
+
+def _view(
+    name: str,
+    move: Callable[[Layout, Params], Layout],
+    *params: Param,
+    function: bool = True,
+    needs: Callable[[Layout], bool] = lambda layout: True,
+    plain: dict[str, str] | None = None,
+    derivative: str = "",
+) -> Row:
+    spelled = {"method": f"{{0}}.{name}({{p}})"}
+    if function:
+        spelled["function"] = f"torch.{name}({{0}}{{p}})"
+    return Row(
+        name,
+        operands("self"),
+        lambda layouts, values: (Made(move(tensors(layouts)[0], values), "view"),),
+        None,
+        plain or spelled,
+        params=params,
+        kind="view",
+        derivative=derivative,
+        needs=lambda layouts: needs(tensors(layouts)[0]),
+    )
+
+
+def _several(name: str, cut: Callable[[Layout, Params], list[Layout]], *params: Param) -> Row:
+    return Row(
+        name,
+        operands("self"),
+        lambda layouts, values: tuple(
+            Made(part, "view") for part in cut(tensors(layouts)[0], values)
+        ),
+        None,
+        {"method": f"{{0}}.{name}({{p}})", "function": f"torch.{name}({{0}}{{p}})"},
+        params=params,
+        kind="view",
+        multi=True,
+        derivative="stack or cat of the gradients",
+        needs=lambda layouts: (
+            tensors(layouts)[0].ndim >= 1
+            and 0 < max(tensors(layouts)[0].shape) <= 4
+            and min(tensors(layouts)[0].shape) > 0
+        ),
+    )
+
+
+def _as_view(layout: Layout, params: Params) -> Layout:
+    shape = lay.resolved(tuple(params["shape"]), layout.numel)
+    seen = lay.viewed(layout, shape)
+    if seen is None:
+        raise ValueError(
+            f"a tensor of shape {layout.shape} and strides {layout.strides} has no view {shape}"
+        )
+    return seen
+
+
+def _reshaped(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    shape = lay.resolved(tuple(params["shape"]), layout.numel)
+    seen = lay.viewed(layout, shape)
+    return (Made(lay.contiguous(shape)) if seen is None else Made(seen, "view"),)
+
+
+def _packed_or_same(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    if layout.is_contiguous:
+        return (Made(layout, "same"),)
+    return (Made(lay.contiguous(layout.shape)),)
+
+
+def _chunks(layout: Layout, params: Params) -> list[Layout]:
+    dim, size = params["dim"], layout.shape[params["dim"]]
+    if params["chunks"] < 1:
+        raise ValueError("chunk needs at least one chunk")
+    each = -(-size // params["chunks"])
+    return _split(layout, {"split_size": max(each, 1), "dim": dim})
+
+
+def _split(layout: Layout, params: Params) -> list[Layout]:
+    dim, each = params["dim"], params["split_size"]
+    if each < 1:
+        raise ValueError("split needs a positive size")
+    size = layout.shape[dim]
+    sizes = [min(each, size - start) for start in range(0, size, each)]
+    return lay.pieces(layout, sizes, dim)
+
+
+def _unbound(layout: Layout, params: Params) -> list[Layout]:
+    return [lay.selected(layout, params["dim"], i) for i in range(layout.shape[params["dim"]])]
+
+
+def indexed(layout: Layout, index: list[Any]) -> Layout:
+    """The view `x[index]`: integers, [start, stop, step] slices, and "..." at most once."""
+    count = sum(item != "..." for item in index)
+    if count > layout.ndim or sum(item == "..." for item in index) > 1:
+        raise ValueError(f"index {index} has too many entries for shape {layout.shape}")
+    at = 0
+    for item in index:
+        if item == "...":
+            at += layout.ndim - at - (count - index.index("..."))
+        elif isinstance(item, int):
+            if not -layout.shape[at] <= item < layout.shape[at]:
+                raise ValueError(f"index {item} is out of range for shape {layout.shape}")
+            layout = lay.selected(layout, at, item)
+            count -= 1
+        else:
+            layout = lay.sliced(layout, at, *item)
+            at += 1
+    return layout
+
+
+_DIM = Param("dim", "dim", required=True)
+_SHAPE = Param("shape", "shape", required=True)
+_FULL: Callable[[Layout], bool] = lambda layout: layout.ndim >= 1 and min(layout.shape) > 0  # noqa: E731
+_Kind = Literal["fresh", "view", "maybe-self", "writes"]
+_MAYBE: _Kind = "maybe-self"
+
+ROWS: tuple[Row, ...] = (
+    _view("view", _as_view, _SHAPE, function=False, derivative="grad.reshape(self.sizes())"),
+    _view(
+        "transpose",
+        lambda x, p: lay.transposed(x, p["dim0"], p["dim1"]),
+        Param("dim0", "dim", required=True),
+        Param("dim1", "dim", required=True),
+        needs=lambda x: x.ndim >= 1,
+        derivative="grad.transpose(dim0, dim1)",
+    ),
+    _view(
+        "permute",
+        lambda x, p: lay.permuted(x, tuple(d % max(x.ndim, 1) for d in p["dims"])),
+        Param("dims", "permutation", required=True),
+        plain={"method": "{0}.permute({p})"},
+        needs=lambda x: x.ndim >= 1,
+        derivative="grad.permute(the inverse permutation)",
+    ),
+    _view(
+        "t",
+        lambda x, p: lay.transposed(x, 0, 1) if x.ndim == 2 else x,
+        needs=lambda x: x.ndim <= 2,
+        derivative="grad.t()",
+    ),
+    _view(
+        "squeeze",
+        lambda x, p: lay.squeezed(x, p["dim"]),
+        Param("dim", "optional dim"),
+        derivative="grad.unsqueeze where a dimension went",
+    ),
+    _view(
+        "unsqueeze",
+        lambda x, p: lay.unsqueezed(x, p["dim"]),
+        Param("dim", "new dim", required=True),
+        needs=lambda x: x.ndim <= 4,
+        derivative="grad.squeeze(dim)",
+    ),
+    _view(
+        "expand",
+        lambda x, p: lay.expanded(x, tuple(p["shape"])),
+        Param("shape", "larger shape", required=True),
+        function=False,
+        needs=lambda x: x.numel <= 8,
+        derivative="grad.sum_to(self.sizes())",
+    ),
+    _view(
+        "select",
+        lambda x, p: lay.selected(x, p["dim"], p["index"]),
+        _DIM,
+        Param("index", "position", required=True),
+        needs=_FULL,
+        derivative="select_backward(grad, sizes, dim, index)",
+    ),
+    _view(
+        "narrow",
+        lambda x, p: lay.sliced(x, p["dim"], p["start"], p["start"] + p["length"], 1),
+        _DIM,
+        Param("start", "position", required=True),
+        Param("length", "rest of dim", required=True),
+        needs=_FULL,
+        derivative="slice_backward(grad)",
+    ),
+    _view(
+        "index",
+        lambda x, p: indexed(x, p["index"]),
+        Param("index", "index", required=True),
+        plain={"operator": "{0}[{p}]"},
+        derivative="select_backward, slice_backward, or alias",
+    ),
+    _view(
+        "diagonal",
+        lambda x, p: lay.diagonal(x, p["offset"], p["dim1"], p["dim2"]),
+        Param("offset", "int", 0, (0, 1, -1)),
+        Param("dim1", "first dim", 0),
+        Param("dim2", "last dim", 1),
+        needs=lambda x: x.ndim >= 2,
+        derivative="diagonal_backward(grad, sizes, offset, dim1, dim2)",
+    ),
+    _view(
+        "view_as",
+        lambda x, p: _as_view(x, {"shape": x.shape}),
+        plain={"method": "{0}.view_as({0})"},
+        derivative="grad",
+    ),
+    _several("unbind", _unbound, Param("dim", "dim", 0)),
+    _several(
+        "chunk",
+        _chunks,
+        Param("chunks", "int", choices=(2, 1, 3), required=True),
+        Param("dim", "dim", 0),
+    ),
+    _several(
+        "split",
+        _split,
+        Param("split_size", "int", choices=(1, 2), required=True),
+        Param("dim", "dim", 0),
+    ),
+    Row(
+        "reshape",
+        operands("self"),
+        _reshaped,
+        "copy",
+        {"method": "{0}.reshape({p})", "function": "torch.reshape({0}{p})"},
+        params=(Param("shape", "any shape", required=True),),
+        kind=_MAYBE,
+        derivative="grad.reshape(self.sizes())",
+    ),
+    Row(
+        "contiguous",
+        operands("self"),
+        _packed_or_same,
+        "copy",
+        {"method": "{0}.contiguous()"},
+        kind=_MAYBE,
+        derivative="grad",
+    ),
+    Row(
+        "detach",
+        operands("self"),
+        lambda layouts, params: (Made(tensors(layouts)[0], "view"),),
+        None,
+        {"method": "{0}.detach()"},
+        kind="view",
+        differentiable=False,
+        derivative="not differentiable",
+    ),
+    Row(
+        "data",
+        operands("self"),
+        lambda layouts, params: (Made(tensors(layouts)[0], "view"),),
+        None,
+        {"method": "{0}.data"},
+        kind="view",
+        differentiable=False,
+        derivative="not differentiable; its version counter is its own",
+    ),
+)
