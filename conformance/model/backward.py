@@ -1,0 +1,110 @@
+"""One backward call: which nodes run, in which order, what each unpacks, and what raises."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from conformance.model.errors import Kind
+from conformance.model.state import Graph, Node, Raised, Tensor
+
+
+@dataclass(slots=True)
+class Flow:
+    """What a backward call did before it ended or raised."""
+
+    accumulated: list[Tensor] = field(default_factory=list)
+    """Leaves whose `.grad` it added to; each received its whole gradient."""
+    raised: Raised | None = None
+    reaching: tuple[bool, ...] = ()
+    """For each root, whether any leaf can be reached from it."""
+
+
+def run_backward(graph: Graph, roots: list[Tensor], *, retain_graph: bool) -> Flow:
+    """Run the nodes that the roots reach, newest ready first, until done or one raises.
+
+    Source: "Autograd mechanics", how the engine runs; the order was observed.
+    """
+    flow = Flow()
+    try:
+        starts = [_start(graph, root) for root in roots]
+        flow.reaching = tuple(start.alive for start in starts)
+        waiting = _dependencies(starts)
+        ready = [(-node.order, id(node), node) for node in dict.fromkeys(starts)]
+        ready = [entry for entry in ready if not waiting.get(entry[2])]
+        heapq.heapify(ready)
+        while ready:
+            node = heapq.heappop(ready)[2]
+            _run(graph, node, flow, retain_graph=retain_graph)
+            for follower in node.edges:
+                if follower is None:
+                    continue
+                waiting[follower] -= 1
+                if not waiting[follower]:
+                    heapq.heappush(ready, (-follower.order, id(follower), follower))
+    except Raised as raised:
+        flow.raised = raised
+    return flow
+
+
+def _start(graph: Graph, root: Tensor) -> Node:
+    node = graph.edge(root)
+    if node is None:
+        raise Raised(
+            Kind.NOTHING_REQUIRES_GRAD, f"{root.name} does not require grad and has no grad_fn"
+        )
+    return node
+
+
+def _dependencies(starts: list[Node]) -> dict[Node, int]:
+    """How many edges of reachable nodes lead to each node."""
+    waiting: dict[Node, int] = {}
+    seen = set(starts)
+    stack = list(seen)
+    while stack:
+        for follower in stack.pop().edges:
+            if follower is None:
+                continue
+            waiting[follower] = waiting.get(follower, 0) + 1
+            if follower not in seen:
+                seen.add(follower)
+                stack.append(follower)
+    return waiting
+
+
+def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
+    if node.leaf is not None:
+        _accumulate(graph, node.leaf, flow)
+        return
+    if node.keeps and node.freed:
+        raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
+    work = node.inner or node
+    if node.overlaps and node.edges[0] is not None:
+        raise Raised(
+            Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
+        )
+    _unpack(graph, work)
+    if work.forbidden:
+        raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
+    if not retain_graph:
+        node.freed = True
+
+
+def _unpack(graph: Graph, node: Node) -> None:
+    """Look at every saved tensor: inputs in the order of their names, then results."""
+    for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
+        if not saved.is_result:
+            graph.grad_fn(saved.tensor)
+        if saved.tensor.counter.value != saved.version:
+            raise Raised(
+                Kind.SAVED_MODIFIED,
+                f"{node.operation} saved {saved.tensor.name} at version {saved.version}, and it is "
+                f"at version {saved.tensor.counter.value}",
+            )
+
+
+def _accumulate(graph: Graph, leaf: Tensor, flow: Flow) -> None:
+    if graph.grad_fn(leaf) is not None:
+        raise Raised(Kind.LEAF_MOVED, f"{leaf.name} has become part of the graph")
+    if leaf.flag:
+        flow.accumulated.append(leaf)

@@ -1,0 +1,63 @@
+"""Which in-place writes raise because cells of memory are written twice, or read and written.
+
+"More than one element of an expanded tensor may refer to a single memory location. As a result,
+in-place operations [...] may result in incorrect behavior" (torch.Tensor.expand). Which of them
+raise is observed.
+"""
+
+from __future__ import annotations
+
+from conformance.model.errors import Kind
+from conformance.model.state import Raised, Tensor, Unspecified
+from strategies import layout as lay
+from strategies.draft import Shaped
+from strategies.layout import Layout
+
+
+def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
+    """Raise Raised if the kernel refuses the write, Unspecified if its order decides the result.
+
+    Dense operands that overlap the target partially are refused, others are not looked at.
+    """
+    places = [_place(step, target, t) for t in others if t.memory == target.memory]
+    fills = _fills(step, target, others)
+    copies = step.row.name in ("copy", "setitem") and not fills
+    if copies and target.layout in places:
+        return
+    checks = not step.row.unchecked_overlap and not (step.row.name == "fill" and not others)
+    if checks and not target.layout.is_dense and target.layout.repeats_a_cell:
+        raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
+    if fills:
+        return
+    for place in places:
+        if place == target.layout or not _touch(place, target.layout):
+            continue
+        if place.is_dense and target.layout.is_dense:
+            raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
+        if _intersect(place, target.layout):
+            raise Unspecified("partially overlapping operands")
+
+
+def _place(step: Shaped, target: Tensor, other: Tensor) -> Layout:
+    """Where an operand is read: `x[index] = value` expands its value to the target first."""
+    if step.row.name != "setitem" or other.layout.shape == target.layout.shape:
+        return other.layout
+    seen = lay.without_leading_ones(other.layout)
+    return lay.expanded(seen, target.layout.shape)
+
+
+def _fills(step: Shaped, target: Tensor, others: list[Tensor]) -> bool:
+    """Whether one value goes everywhere: torch copies it first if it shares the target's memory."""
+    by_index = step.row.name == "setitem" and len(others) == 1 and not others[0].layout.shape
+    return step.row.name == "fill" or (by_index and target.layout.shape != ())
+
+
+def _touch(one: Layout, two: Layout) -> bool:
+    if not one.numel or not two.numel:
+        return False
+    first, second = one.span, two.span
+    return first[0] <= second[1] and second[0] <= first[1]
+
+
+def _intersect(one: Layout, two: Layout) -> bool:
+    return bool(set(one.cells().ravel().tolist()) & set(two.cells().ravel().tolist()))

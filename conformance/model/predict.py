@@ -1,0 +1,383 @@
+"""The abstract interpreter: what a program does to autograd's metadata, and which step raises.
+
+One rule for each kind of step. A quirk is a place where torch does not do what its documentation
+says; `predict` follows the documentation unless a quirk is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from conformance.model.backward import Flow, run_backward
+from conformance.model.errors import Kind
+from conformance.model.overlap import check_overlap
+from conformance.model.state import (
+    Counter,
+    Creation,
+    Graph,
+    Node,
+    Raised,
+    Saved,
+    Tensor,
+    Unspecified,
+)
+from strategies.draft import Draft, Shaped, Value
+from strategies.layout import Layout
+from strategies.program import Backward, recording
+from strategies.table import TABLE, Save
+from strategies.table.row import Row
+
+NO_GRAD_VIEW = "no-grad-view-requires-grad"
+STALE_LEAF = "stale-view-counts-as-leaf"
+QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF})
+
+
+@dataclass(frozen=True, slots=True)
+class Raises:
+    """That a step (by its index) raises, with which kind of error, and why."""
+
+    step: int
+    kind: Kind
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a tensor says of itself; `unreadable` is the error that reading its node raises."""
+
+    requires_grad: bool
+    version: int
+    is_leaf: bool | None
+    grad_fn: bool | None
+    unreadable: Kind | None = None
+
+
+@dataclass(slots=True)
+class Acted:
+    """What the oracle needs to know of a step that ran."""
+
+    recorded: bool = False
+    connected: tuple[bool, ...] = ()
+    """For each tensor operand, whether a gradient flows back through it."""
+    flow: Flow | None = None
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What a program does, before any torch has run it."""
+
+    raises: Raises | None = None
+    unspecified: str = ""
+    flags: dict[str, Flags] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    histories: dict[str, int] = field(default_factory=dict)
+    graded: dict[str, bool] = field(default_factory=dict)
+    """For each leaf of the program that is one still: whether its `.grad` is there."""
+    acted: list[Acted] = field(default_factory=list)
+    trace: list[dict[str, Flags]] = field(default_factory=list)
+    """The flags after each step, when the program is watched."""
+
+
+class Interpreter:
+    """The state of a program while it is interpreted."""
+
+    def __init__(self, draft: Draft, quirks: frozenset[str]) -> None:
+        self.draft = draft
+        self.quirks = quirks
+        self.graph = Graph()
+        self.tensors: dict[str, Tensor] = {}
+        self.graded: set[Tensor] = set()
+        self._histories = 0
+        for leaf in draft.leaves:
+            value = draft.values[leaf.name]
+            tensor = Tensor(leaf.name, value.memory, Counter(), value.layout, value.dtype)
+            tensor.flag = leaf.requires_grad
+            tensor.history = self._history()
+            self.tensors[leaf.name] = tensor
+
+    def _history(self) -> int:
+        self._histories += 1
+        return self._histories
+
+    def run_step(self, step: Shaped | Backward) -> Acted:
+        """Interpret one step; raises Raised or Unspecified."""
+        if isinstance(step, Backward):
+            return self._backward(step)
+        if step.in_place:
+            return self._write(step)
+        if step.row.name in ("detach", "data"):
+            return self._alias(step)
+        if any(made.how == "view" for made in step.made):
+            return self._view(step)
+        if any(made.how == "same" for made in step.made):
+            self.tensors[step.step.to[0]] = self._operands(step)[0]
+            return Acted(connected=(True,))
+        return self._compute(step)
+
+    def _operands(self, step: Shaped) -> list[Tensor]:
+        return [self.tensors[o.name] for o in step.operands if isinstance(o, Value)]
+
+    # -- operations that make a tensor ----------------------------------------------------------
+
+    def _counts(self, tensor: Tensor) -> bool:
+        """Whether an operand makes a result require grad.
+
+        "In this mode, the result of every computation will have requires_grad=False, even when the
+        inputs have requires_grad=True" (torch.no_grad): so a view made there does not count, unless
+        torch's quirk is wanted.
+        """
+        if tensor.silent and tensor.node is None and NO_GRAD_VIEW not in self.quirks:
+            return tensor.flag
+        return self.graph.requires_grad(tensor)
+
+    def _compute(self, step: Shaped) -> Acted:
+        """A fresh result requires grad if recording is on, an operand does, and it can."""
+        operands = self._operands(step)
+        result = self._fresh(step)
+        acted = Acted(connected=tuple(False for _ in operands))
+        if (
+            recording(step.step.modes)
+            and step.row.differentiable
+            and any(self._counts(t) for t in operands)
+        ):
+            node, acted = self._record(step, operands)
+            result.node = node
+            self._save(node, _recorded_row(step), step, operands, result, written=None)
+        self.tensors[result.name] = result
+        return acted
+
+    def _fresh(self, step: Shaped) -> Tensor:
+        value = step.results[0]
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        counter = Counter(step.row.begins_at(layouts))
+        tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
+        tensor.history = self._history()
+        return tensor
+
+    def _record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
+        node = Node(step.step.op, [], self.graph.number())
+        node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
+        return node, Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+
+    def _save(
+        self,
+        node: Node,
+        row: Row,
+        step: Shaped,
+        operands: list[Tensor],
+        result: Tensor | None,
+        written: Tensor | None,
+    ) -> None:
+        """Keep what backward needs: operands as they are now, the result once it is there.
+
+        An in-place operation keeps a private copy of the values it overwrites ("Autograd
+        mechanics", "In-place correctness checks"; derivatives.yaml).
+        """
+        named = _by_name(row, step, operands)
+        edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
+        for save in row.saved(step.in_place):
+            late = step.in_place and save.what == "result"
+            if not _applies(save, named, edges) or late != (step.in_place and result is not None):
+                continue
+            tensor = result if save.what == "result" else named.get(save.what)
+            if save.what == "private" or (save.what in named and named[save.what] is None):
+                node.keeps = node.keeps or save.what == "private" or step.row.name in _WRAPS
+            elif save.what == "self" and written is not None:
+                node.keeps = True
+            elif tensor is not None:
+                node.keeps = True
+                is_result = save.what == "result"
+                node.saved.append(Saved(save.what, tensor, tensor.counter.value, is_result))
+
+    # -- views and aliases ----------------------------------------------------------------------
+
+    def _view(self, step: Shaped) -> Acted:
+        """A view shares memory and version, and remembers how it was made."""
+        (parent,) = self._operands(step)
+        records = recording(step.step.modes)
+        acted = Acted(connected=(False,))
+        node = None
+        if records and self._counts(parent):
+            node, acted = self._record(step, [parent])
+        creation: Creation = "no_grad" if not records else "multi" if step.row.multi else "default"
+        for value in step.results:
+            self.tensors[value.name] = self._viewed(parent, value, node, creation)
+        return acted
+
+    def _viewed(
+        self, parent: Tensor, value: Value, node: Node | None, creation: Creation
+    ) -> Tensor:
+        view = Tensor(value.name, parent.memory, parent.counter, value.layout, parent.dtype)
+        view.base = parent.base or parent
+        view.creation = parent.creation if creation == "default" else creation
+        view.made_at = view.counter.value
+        view.node = node
+        view.history = parent.history
+        hidden = creation == "no_grad" and self.graph.requires_grad(parent)
+        view.silent = hidden or (parent.silent and node is None)
+        return view
+
+    def _alias(self, step: Shaped) -> Acted:
+        """`detach()` shares memory and version, `.data` only memory; neither has a history."""
+        (source,) = self._operands(step)
+        value = step.results[0]
+        counter = source.counter if step.row.name == "detach" else Counter()
+        tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
+        tensor.history = self._history()
+        self.tensors[value.name] = tensor
+        return Acted(connected=(False,))
+
+    # -- in-place writes ------------------------------------------------------------------------
+
+    def _write(self, step: Shaped) -> Acted:
+        """Checks first, then edges and saves, then overlap, then the write and its bookkeeping."""
+        if step.row.inert:
+            return Acted(connected=(True,))
+        operands = self._operands(step)
+        target = self._target(step, operands[0])
+        self._fit(step, target, operands[1:])
+        operands = [target, *operands[1:]]
+        records = recording(step.step.modes) and any(self.graph.requires_grad(t) for t in operands)
+        node, acted = None, Acted(connected=tuple(False for _ in operands))
+        if records:
+            self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
+            node, acted = self._record(step, operands)
+            self._save(node, step.row, step, operands, None, written=target)
+            if step.row.forbids(step.params):
+                node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
+        check_overlap(step, target, operands[1:])
+        target.counter.value += 1
+        if node is not None:
+            self.graph.rebase(target, node)
+            self._save(node, step.row, step, operands, target, written=target)
+        return acted
+
+    def _target(self, step: Shaped, tensor: Tensor) -> Tensor:
+        """What is written: the tensor, or for `x[index] = value` a view made on the way.
+
+        An index that covers everything makes no view (observed).
+        """
+        layout = step.target
+        if layout is None or "index" not in step.params or _covers(step.params["index"], tensor):
+            return tensor
+        records = recording(step.step.modes)
+        node = None
+        if records and self.graph.requires_grad(tensor):
+            node = Node("index", [self.graph.edge(tensor)], self.graph.number())
+        part = Value(tensor.name, tensor.dtype, layout, tensor.memory)
+        return self._viewed(tensor, part, node, "default" if records else "no_grad")
+
+    def _fit(self, step: Shaped, target: Tensor, values: list[Tensor]) -> None:
+        """`x[index] = value` views a value of another shape, which reads its node first (observed).
+
+        Raises Raised if that cannot be read, before the target is checked.
+        """
+        if step.row.name != "setitem" or not recording(step.step.modes):
+            return
+        for value in values:
+            if value.layout.shape not in ((), target.layout.shape) and self._counts(value):
+                self.graph.grad_fn(value)
+
+    # -- backward -------------------------------------------------------------------------------
+
+    def _backward(self, step: Backward) -> Acted:
+        roots = [self.tensors[name] for name in step.of]
+        flow = run_backward(self.graph, roots, retain_graph=step.retain_graph)
+        self.graded.update(flow.accumulated)
+        return Acted(flow=flow)
+
+    # -- what can be seen -----------------------------------------------------------------------
+
+    def look(self) -> dict[str, Flags]:
+        """Read every tensor's flags in the worker's order: reading a node may make it anew."""
+        plain = {name: (self._counts(t), t.counter.value) for name, t in self.tensors.items()}
+        flags = {}
+        for name, tensor in self.tensors.items():
+            requires_grad, version = plain[name]
+            try:
+                node = self.graph.grad_fn(tensor)
+                flags[name] = Flags(requires_grad, version, node is None, node is not None)
+            except Raised as raised:
+                flags[name] = Flags(requires_grad, version, None, None, raised.kind)
+        return flags
+
+
+_WRAPS = frozenset({"mul", "div"})
+"""Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
+
+
+def _recorded_row(step: Shaped) -> Row:
+    """The row of the node that is recorded: `matmul` records what its operands' ranks call for."""
+    if step.row.acts_as is None:
+        return step.row
+    return TABLE[step.row.acts_as(tuple(o.layout for o in step.operands if isinstance(o, Value)))]
+
+
+def _by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor | None]:
+    """Each operand's tensor by torch's argument name; None for a number."""
+    left = iter(operands)
+    return {
+        spec.name: next(left) if isinstance(given, Value) else None
+        for spec, given in zip(row.operands, step.operands, strict=True)
+    }
+
+
+def _applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
+    if not save.when:
+        return True
+    return any(
+        named[when.removeprefix("tensor ")] is not None
+        if when.startswith("tensor ")
+        else edges.get(when) is not None
+        for when in save.when
+    )
+
+
+def _covers(index: list[object], tensor: Tensor) -> bool:
+    """Whether an index takes everything in order, so that torch makes no view for it."""
+    at = 0
+    for item in index:
+        if item == "...":
+            at += tensor.layout.ndim - (len(index) - 1)
+            continue
+        if not isinstance(item, list):
+            return False
+        start, stop, step = item
+        if start or step not in (None, 1) or (stop is not None and stop < tensor.layout.shape[at]):
+            return False
+        at += 1
+    return True
+
+
+def predict(
+    draft: Draft, *, quirks: frozenset[str] = frozenset(), watched: bool = False
+) -> Prediction:
+    """What the program does by the documentation, and by the quirks that are named."""
+    interpreter = Interpreter(draft, quirks)
+    prediction = Prediction()
+    for index, step in enumerate(draft.shaped):
+        try:
+            acted = interpreter.run_step(step)
+        except Raised as raised:
+            prediction.raises = Raises(index, raised.kind, raised.why)
+            break
+        except Unspecified as reason:
+            prediction.unspecified = str(reason)
+            return prediction
+        prediction.acted.append(acted)
+        failed = acted.flow and acted.flow.raised
+        if failed:
+            prediction.raises = Raises(index, failed.kind, failed.why)
+            break
+        if watched:
+            prediction.trace.append(interpreter.look())
+    for name, tensor in interpreter.tensors.items():
+        prediction.memory[name] = tensor.memory
+        prediction.layouts[name] = tensor.layout
+        prediction.histories[name] = tensor.history
+    prediction.flags = interpreter.look()
+    prediction.graded = {
+        leaf.name: interpreter.tensors[leaf.name] in interpreter.graded for leaf in draft.leaves
+    }
+    return prediction

@@ -1,0 +1,200 @@
+"""What autograd remembers: version counters, tensors, views, nodes and what they saved.
+
+Source of the rules: "Autograd mechanics" (https://docs.pytorch.org/docs/stable/notes/autograd.html),
+sections "In-place operations with autograd", "Locally disabling gradient computation" and "Saved
+tensors"; where torch was observed rather than read, the rule says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from conformance.model.errors import Kind
+from strategies.layout import Layout
+
+Creation = Literal["default", "no_grad", "multi"]
+
+
+class Raised(Exception):
+    """The model's prediction that a step raises."""
+
+    def __init__(self, kind: Kind, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+        self.why = why
+
+
+class Unspecified(Exception):
+    """The documentation does not say what happens."""
+
+
+@dataclass(slots=True, eq=False)
+class Counter:
+    """A version counter, shared by a tensor, its views and its detached aliases."""
+
+    value: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Tensor:
+    """One tensor object; several names may mean the same one."""
+
+    name: str
+    memory: int
+    counter: Counter
+    layout: Layout
+    dtype: str
+    flag: bool = False
+    """The requires_grad flag of its own, which only leaves carry."""
+    node: Node | None = None
+    base: Tensor | None = None
+    creation: Creation = "default"
+    made_at: int = 0
+    """The version at which `node` was made, for a view."""
+    accumulator: Node | None = None
+    history: int = 0
+    """Tensors that share memory but not history differ in this number."""
+    silent: bool = False
+    """Whether it was made in no_grad as a view of a tensor that requires grad."""
+
+
+@dataclass(slots=True, eq=False)
+class Saved:
+    """A tensor that a node keeps, and the version that it had then."""
+
+    what: str
+    tensor: Tensor
+    version: int
+    is_result: bool
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A recorded operation: where gradients go next, and what it needs to compute them."""
+
+    operation: str
+    edges: list[Node | None]
+    order: int
+    saved: list[Saved] = field(default_factory=list)
+    keeps: bool = False
+    """Whether it saved anything at all, so that it can run only once."""
+    freed: bool = False
+    leaf: Tensor | None = None
+    """The leaf whose `.grad` it adds to, for an accumulating node."""
+    inner: Node | None = None
+    """The operation that wrote through a view, for a node that writes a slice."""
+    overlaps: bool = False
+    forbidden: str = ""
+    _alive: bool | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether a gradient that enters here arrives at any leaf."""
+        if self._alive is None:
+            self._alive = self.leaf is not None or any(e.alive for e in self.edges if e is not None)
+        return self._alive
+
+
+REBASED: dict[Creation, Kind] = {
+    "multi": Kind.MULTI_VIEW_REBASED,
+    "no_grad": Kind.NO_GRAD_VIEW_REBASED,
+}
+WRITTEN: dict[Creation, Kind] = {
+    "multi": Kind.MULTI_VIEW_INPLACE,
+    "no_grad": Kind.NO_GRAD_VIEW_INPLACE,
+}
+
+
+class Graph:
+    """The rules of reading and writing autograd's metadata."""
+
+    def __init__(self) -> None:
+        self._order = 0
+
+    def number(self) -> int:
+        """The creation number of a new node: backward runs the newest ready node first."""
+        self._order += 1
+        return self._order
+
+    @staticmethod
+    def requires_grad(tensor: Tensor) -> bool:
+        """A view requires grad if its base does (observed; views made in no_grad included)."""
+        if tensor.flag or tensor.node is not None:
+            return True
+        return tensor.base is not None and Graph.requires_grad(tensor.base)
+
+    def grad_fn(self, tensor: Tensor) -> Node | None:
+        """The node of a tensor; a view whose memory was written since gets a new one on its base.
+
+        Raises Raised if the view was made where that is forbidden: as one of several outputs, or in
+        no_grad (torch.Tensor.grad_fn regenerates lazily; observed).
+        """
+        base = tensor.base
+        if base is None or (tensor.node is None and not self.requires_grad(base)):
+            return tensor.node
+        if tensor.made_at != tensor.counter.value:
+            if tensor.creation != "default":
+                raise Raised(
+                    REBASED[tensor.creation],
+                    f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
+                )
+            tensor.node = Node("as_strided", [self.edge(base)], self.number())
+            tensor.made_at = tensor.counter.value
+        return tensor.node
+
+    def edge(self, tensor: Tensor) -> Node | None:
+        """Where a gradient with respect to this tensor goes; None if it goes nowhere."""
+        node = self.grad_fn(tensor)
+        if node is not None:
+            return node
+        if not tensor.flag:
+            return None
+        if tensor.accumulator is None:
+            tensor.accumulator = Node("accumulate", [], 1 << 60, leaf=tensor)
+        return tensor.accumulator
+
+    def check_write(self, tensor: Tensor, *, stale_is_leaf: bool) -> None:
+        """Raise Raised where an in-place write that would be recorded is forbidden."""
+        if tensor.base is not None:
+            if tensor.creation != "default":
+                raise Raised(
+                    WRITTEN[tensor.creation],
+                    f"{tensor.name} is a {_WORDS[tensor.creation]}",
+                )
+            if self.requires_grad(tensor) and tensor.base.node is None:
+                raise Raised(
+                    Kind.VIEW_OF_LEAF_INPLACE,
+                    f"{tensor.name} is a view of the leaf {tensor.base.name}, which requires grad",
+                )
+        node = tensor.node if stale_is_leaf else self.grad_fn(tensor)
+        if self.requires_grad(tensor) and node is None:
+            raise Raised(Kind.LEAF_INPLACE, f"{tensor.name} is a leaf that requires grad")
+
+    def rebase(self, tensor: Tensor, node: Node) -> None:
+        """Give a written tensor its new node; through a view, the base gets a slice-writing one."""
+        base = tensor.base
+        if base is None:
+            tensor.node = node
+            return
+        slices = Node(
+            "copy_slices",
+            [self.edge(base), *node.edges[1:]],
+            self.number(),
+            keeps=True,
+            inner=node,
+            overlaps=_repeats(tensor.layout) or _repeats(base.layout),
+        )
+        base.node = slices
+        self.grad_fn(tensor)
+
+
+def _repeats(layout: Layout) -> bool:
+    """Whether there is a cell that more than one element lies in."""
+    return layout.repeats_a_cell and layout.numel > 0
+
+
+_WORDS: dict[Creation, str] = {
+    "multi": "view that came with others from one operation",
+    "no_grad": "view made in no_grad",
+}
