@@ -1,0 +1,65 @@
+"""How far results may move: bounds from perturbed runs, and decisions that hang in the balance.
+
+Every program runs three times: plainly, and twice with each rounded result, and each derivative,
+multiplied by 1 + s * 4 ulp with fixed pseudo-random signs. What is known to be exact does not
+move: copies and comparisons, short dyadic results of arithmetic, transcendental functions of
+zero. So exact ties stay ties, and only those that a rounding error could break are reported.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.oracle.assembly import LANES, Assembly
+from conformance.oracle.margins import Margins, branch_cut
+from conformance.oracle.packing import located
+from conformance.oracle.primitives import PRIMITIVES
+
+Floats = NDArray[np.float64]
+
+SLACK_FACTOR = 10.0
+"""An entry may move by this many times its largest change; the signs of two runs are few."""
+
+
+def slack(runs: Floats) -> tuple[Floats, bool]:
+    """The bound for each entry of `runs` [..., 3], and whether finiteness agrees in all runs."""
+    change = np.abs(runs[..., 1:] - runs[..., :1])
+    bound: Floats = SLACK_FACTOR * change.max(-1)
+    finite = np.isfinite(bound)
+    if finite.all():
+        return bound, True
+    odd = runs[~finite]
+    same = (odd == odd[:, :1]) | (np.isnan(odd) & np.isnan(odd[:, :1]))
+    bound[~finite] = 0.0
+    return bound, bool(same.all())
+
+
+def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
+    """The first decision that lies within its operands' bound, in words; None if there is none.
+
+    `slots` is [slots, 3]; results begin after `inputs` input slots.
+    """
+    for block in assembly.blocks:
+        margins = PRIMITIVES[block.code].margins
+        if margins is not None:
+            operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
+            lane = _undecided_lane(margins, operands)
+            if lane is not None:
+                row = block.start + lane // LANES
+                return f"{PRIMITIVES[block.code].name} (instruction {row}) decides within its error"
+    return None
+
+
+def _undecided_lane(margins: Margins, operands: list[Floats]) -> int | None:
+    """The first lane whose margin is not larger than its bound, unless it never moves."""
+    by_sign = margins is branch_cut
+    if not by_sign and all((operand[..., 1:] == operand[..., :1]).all() for operand in operands):
+        return None
+    for margin in margins(*operands, *operands[:1] * (3 - len(operands))):
+        with np.errstate(invalid="ignore"):
+            change = np.abs(margin[..., 1:] - margin[..., :1]).max(-1)
+        close = (change > 0.0) & (np.abs(margin[..., 0]) <= SLACK_FACTOR * change)
+        if close.any():
+            return int(np.argmax(close))
+    return None

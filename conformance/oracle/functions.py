@@ -1,0 +1,224 @@
+"""What the primitives compute: jax functions, and partial derivatives where torch has its own.
+
+`VALUES` gives each primitive's value. jax derives its partial derivatives from it, unless
+`PARTIALS` has a row: at kinks and ties where torch's convention is another than jax's, and where
+torch's formula reads the *result*, so that a rounding error of the result enters the derivative.
+A row takes the (possibly perturbed) result and the operands. Conventions: torch's
+`tools/autograd/derivatives.yaml` and `torch/csrc/autograd/FunctionsManual.cpp`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from conformance.oracle import activations
+from conformance.oracle.activations import DROPPED, flag
+
+Array = jax.Array
+Value = Callable[..., Array]
+Partials = Callable[..., tuple[Array, ...]]
+
+_LN2 = math.log(2.0)
+_LN10 = math.log(10.0)
+
+
+def _sign(a: Array) -> Array:
+    # Of NaN it is 0, as torch's is and jax's is not.
+    return flag(a > 0) - flag(a < 0)
+
+
+def _maximum(a: Array, b: Array) -> Array:
+    return jnp.maximum(a, b)
+
+
+def _minimum(a: Array, b: Array) -> Array:
+    return jnp.minimum(a, b)
+
+
+def _clamp(a: Array, low: Array, high: Array) -> Array:
+    return jnp.minimum(jnp.maximum(a, low), high)
+
+
+def _lerp(start: Array, end: Array, weight: Array) -> Array:
+    near_start = start + weight * (end - start)
+    near_end = end - (end - start) * (1.0 - weight)
+    return jnp.where(jnp.abs(weight) < 0.5, near_start, near_end)
+
+
+def _pow(base: Array, exponent: Array) -> Array:
+    # Squares and cubes are products in torch, exact on short dyadic numbers.
+    squared = base * base
+    general = jnp.power(base, exponent)
+    return jnp.where(exponent == 2.0, squared, jnp.where(exponent == 3.0, squared * base, general))
+
+
+def _pow_partials(r: Array, base: Array, exponent: Array) -> tuple[Array, ...]:
+    to_base = exponent * _pow(base, exponent - 1.0)
+    to_exponent = r * jnp.log(base)
+    at_zero = (base == 0.0) & (exponent >= 0.0)
+    return (
+        jnp.where(exponent == 0.0, DROPPED, to_base),
+        jnp.where(at_zero, 0.0, to_exponent),
+    )
+
+
+def _xlogy(a: Array, b: Array) -> Array:
+    return jnp.where(jnp.isnan(b), jnp.nan, jnp.where(a == 0.0, 0.0, a * jnp.log(b)))
+
+
+def _xlogy_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    return jnp.where((a == 0.0) & (b <= 0.0), DROPPED, jnp.log(b)), a / b
+
+
+def _atan2_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    # At the origin torch takes 0, where jax has NaN.
+    squares = a * a + b * b
+    inverse = jnp.where(squares == 0.0, 0.0, 1.0 / squares)
+    return b * inverse, -a * inverse
+
+
+def _hypot(a: Array, b: Array) -> Array:
+    return jnp.hypot(a, b)
+
+
+def _maximum_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    share = jnp.where(a == b, 0.5, 1.0)
+    return jnp.where(a < b, 0.0, share), jnp.where(a > b, 0.0, share)
+
+
+def _minimum_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    share = jnp.where(a == b, 0.5, 1.0)
+    return jnp.where(a > b, 0.0, share), jnp.where(a < b, 0.0, share)
+
+
+def _fmax_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    first = (a >= b) | jnp.isnan(b)
+    return flag(first), flag(~first)
+
+
+def _fmin_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    first = (a <= b) | jnp.isnan(b)
+    return flag(first), flag(~first)
+
+
+def _clamp_partials(r: Array, a: Array, low: Array, high: Array) -> tuple[Array, ...]:
+    crossed = low > high
+    to_low = (a < low) & (low < high)
+    return flag((a >= low) & (a <= high)), flag(to_low), flag((a > high) | crossed)
+
+
+def _remainder_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    # torch's division that rounds down goes by the remainder, and is NaN for infinite dividends.
+    left = jnp.fmod(a, b)
+    opposite = (left != 0.0) & ((b < 0.0) != (left < 0.0))
+    quotient = jnp.round((a - left) / b - flag(opposite))
+    return jnp.ones_like(a), -jnp.where(b == 0.0, a / b, quotient)
+
+
+VALUES: dict[str, Value] = {
+    "copy": lambda a: a,
+    "neg": jnp.negative,
+    "carry": lambda new, old: new,
+    "where": lambda condition, a, b: jnp.where(condition != 0.0, a, b),
+    "abs": jnp.abs,
+    "sign": _sign,
+    "floor": jnp.floor,
+    "ceil": jnp.ceil,
+    "round": jnp.round,
+    "trunc": jnp.trunc,
+    "frac": lambda a: a - jnp.trunc(a),
+    "logical_and": lambda a, b: flag((a != 0.0) & (b != 0.0)),
+    "logical_or": lambda a, b: flag((a != 0.0) | (b != 0.0)),
+    "logical_not": lambda a: flag(a == 0.0),
+    "gt": lambda a, b: flag(a > b),
+    "ge": lambda a, b: flag(a >= b),
+    "lt": lambda a, b: flag(a < b),
+    "le": lambda a, b: flag(a <= b),
+    "eq": lambda a, b: flag(a == b),
+    "ne": lambda a, b: flag(a != b),
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "fmax": jnp.fmax,
+    "fmin": jnp.fmin,
+    "clamp": _clamp,
+    "clamp_min": _maximum,
+    "clamp_max": _minimum,
+    "add": jnp.add,
+    "add3": lambda a, b, c: a + b + c,
+    "sub": jnp.subtract,
+    "mul": jnp.multiply,
+    "div": jnp.divide,
+    "square": lambda a: a * a,
+    "sqrt": jnp.sqrt,
+    "rsqrt": lax.rsqrt,
+    "reciprocal": lambda a: 1.0 / a,
+    "pow": _pow,
+    "lerp": _lerp,
+    "fmod": jnp.fmod,
+    "remainder": jnp.remainder,
+    "exp": jnp.exp,
+    "exp2": jnp.exp2,
+    "expm1": jnp.expm1,
+    "log": jnp.log,
+    "log2": jnp.log2,
+    "log10": jnp.log10,
+    "log1p": jnp.log1p,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "tan": jnp.tan,
+    "sinh": jnp.sinh,
+    "cosh": jnp.cosh,
+    "tanh": jnp.tanh,
+    "asin": jnp.arcsin,
+    "acos": jnp.arccos,
+    "atan": jnp.arctan,
+    "asinh": jnp.arcsinh,
+    "acosh": jnp.arccosh,
+    # XLA's own loses 7 bits near zero.
+    "atanh": lambda a: 0.5 * (jnp.log1p(a) - jnp.log1p(-a)),
+    "atan2": jnp.arctan2,
+    "hypot": _hypot,
+    "xlogy": _xlogy,
+    "erf": jax.scipy.special.erf,
+    "erfc": jax.scipy.special.erfc,
+    **activations.VALUES,
+}
+
+PARTIALS: dict[str, Partials] = {
+    "carry": lambda r, new, old: (jnp.zeros_like(new), jnp.ones_like(old)),
+    # A condition decides and has no derivative; jax agrees, but would spend an operand on it.
+    "where": lambda r, q, a, b: (jnp.zeros_like(q), flag(q != 0.0), flag(q == 0.0)),
+    "abs": lambda r, a: (_sign(a),),
+    "maximum": _maximum_partials,
+    "minimum": _minimum_partials,
+    "fmax": _fmax_partials,
+    "fmin": _fmin_partials,
+    "clamp": _clamp_partials,
+    "clamp_min": lambda r, a, low: (flag(a >= low), flag(a < low)),
+    "clamp_max": lambda r, a, high: (flag(a <= high), flag(a > high)),
+    "frac": lambda r, a: (jnp.ones_like(a),),
+    "fmod": lambda r, a, b: (jnp.ones_like(a), -jnp.trunc(a / b)),
+    "remainder": _remainder_partials,
+    "pow": _pow_partials,
+    "lerp": lambda r, start, end, weight: (1.0 - weight, weight, end - start),
+    "xlogy": _xlogy_partials,
+    "atan2": _atan2_partials,
+    "hypot": lambda r, a, b: (a / r, b / r),
+    "sqrt": lambda r, a: (0.5 / r,),
+    "rsqrt": lambda r, a: (-0.5 * r * r * r,),
+    "reciprocal": lambda r, a: (-r * r,),
+    "exp": lambda r, a: (r,),
+    "exp2": lambda r, a: (r * _LN2,),
+    "expm1": lambda r, a: (r + 1.0,),
+    "log2": lambda r, a: (1.0 / (a * _LN2),),
+    "log10": lambda r, a: (1.0 / (a * _LN10),),
+    "tan": lambda r, a: (1.0 + r * r,),
+    "tanh": lambda r, a: (1.0 - r * r,),
+    "atanh": lambda r, a: (1.0 / (1.0 - a * a),),
+    **activations.PARTIALS,
+}

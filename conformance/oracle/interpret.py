@@ -1,0 +1,246 @@
+"""A program on the register machine: values of every tensor and gradients of every leaf.
+
+The model says which steps autograd records and through which operands gradients flow; all numbers
+come from jax. Tensors that share memory but not history (`detach()`, `.data`) have cells of their
+own for each history: a write through one gives the others its value and leaves them their
+derivative, and so does a write inside `no_grad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.model.predict import Acted, Prediction
+from conformance.oracle.assembly import Assembly, Handle
+from conformance.oracle.machine import Machine, Result
+from conformance.oracle.primitives import CODES
+from strategies.draft import Draft, Shaped, Value
+from strategies.layout import Layout
+from strategies.program import Backward, Data
+from strategies.values import materialise
+
+REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"}}
+"""Quirk -> the primitives that compute what torch does instead of what is documented."""
+
+Place = tuple[int, int]
+"""A memory and a history: what has cells of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Expected numbers and how far each may be off."""
+
+    values: NDArray[np.float64]
+    slack: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the oracle says of a program; `unspecified` says why it cannot."""
+
+    values: dict[str, Entries]
+    gradients: dict[str, Entries]
+    unspecified: str = ""
+
+
+class _Meaning:
+    """The assembly as the table's meanings see it: every result cut where nothing is recorded."""
+
+    def __init__(self, assembly: Assembly, stop: bool, replaced: Mapping[str, str]) -> None:
+        self._assembly = assembly
+        self._stop = stop
+        self._replaced = replaced
+
+    def apply(self, primitive: str, *operands: Handle | float) -> Handle:
+        if primitive == "copy":
+            (only,) = operands
+            if not isinstance(only, np.ndarray):
+                return self._assembly.constant(float(only))
+            return self._assembly.cut(only) if self._stop else self._assembly.snapshot(only)
+        primitive = self._replaced.get(primitive, primitive)
+        return self._assembly.apply(primitive, *operands, stop=self._stop)
+
+    def total(self, x: Handle, axes: tuple[int, ...] | None, keepdim: bool) -> Handle:
+        return self._assembly.total(x, axes, keepdim, stop=self._stop)
+
+    def matmul(self, one: Handle, two: Handle) -> Handle:
+        return self._assembly.matmul(one, two, stop=self._stop)
+
+
+class _Walk:
+    """The cells of a program while it is assembled step by step."""
+
+    def __init__(self, draft: Draft, prediction: Prediction, replaced: Mapping[str, str]) -> None:
+        self.draft = draft
+        self.replaced = replaced
+        self.prediction = prediction
+        self.assembly = Assembly()
+        self.cells: dict[Place, Handle] = {}
+        self.live: set[Place] = set()
+        self.leaves: dict[str, Handle] = {}
+        self.losses = 0
+        self.whole: list[int] = []
+        self.broken: list[int] = []
+        self.partly: set[str] = set()
+        for leaf in draft.leaves:
+            array = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
+            handle = self.assembly.leaf(array.astype(np.float64))
+            place = self.place(leaf.name)
+            self.cells[place] = handle.reshape(-1)
+            self.leaves[leaf.name] = handle
+            if leaf.requires_grad:
+                self.live.add(place)
+
+    def place(self, name: str) -> Place:
+        return (self.prediction.memory[name], self.prediction.histories[name])
+
+    def handle(self, name: str, layout: Layout | None = None) -> Handle:
+        layout = layout or self.draft.values[name].layout
+        return np.asarray(self.cells[self.place(name)][layout.cells()])
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def step(self, step: Shaped | Backward, acted: Acted) -> None:
+        if isinstance(step, Backward):
+            self._backward(step, acted)
+        elif step.in_place:
+            self._write(step, acted)
+        elif step.row.name in ("detach", "data"):
+            self._alias(step)
+        elif all(made.how == "fresh" for made in step.made):
+            self._compute(step, acted)
+
+    def _operands(self, step: Shaped, acted: Acted) -> list[Handle | float]:
+        """The operands' cells as they are read: cut where no gradient flows back."""
+        connected = iter(acted.connected)
+        operands: list[Handle | float] = []
+        for position, given in enumerate(step.operands):
+            if not isinstance(given, Value):
+                operands.append(given)
+                continue
+            target = step.target if position == 0 else None
+            handle = self.handle(given.name, target)
+            flows = next(connected)
+            if acted.recorded and not flows and self.place(given.name) in self.live:
+                handle = self.assembly.cut(handle)
+            operands.append(handle)
+        return operands
+
+    def _mean(self, step: Shaped, acted: Acted) -> Handle:
+        """What the step computes, by its row's meaning."""
+        meaning = _Meaning(self.assembly, not acted.recorded, self.replaced)
+        operands = self._operands(step, acted)
+        row = step.row
+        if isinstance(row.meaning, str):
+            numbers = [] if row.meaning == "copy" else list(step.params.values())
+            by_result = f"{row.meaning}_by_result"
+            primitive = by_result if step.in_place and by_result in CODES else row.meaning
+            return meaning.apply(primitive, *operands, *numbers)
+        compute: Callable[..., Handle] = row.meaning  # type: ignore[assignment]
+        params = {name: value for name, value in step.params.items() if name != "index"}
+        if row.name == "setitem" and isinstance(operands[1], np.ndarray):
+            ndim = step.target.ndim if step.target else 0
+            extra = max(operands[1].ndim - ndim, 0)
+            operands[1] = operands[1].reshape(operands[1].shape[extra:])
+        return compute(meaning, *operands, **params)
+
+    def _compute(self, step: Shaped, acted: Acted) -> None:
+        result = step.results[0]
+        handle = self._mean(step, acted)
+        if step.row.name == "reshape":
+            handle = handle.reshape(result.layout.shape)
+        cells = np.zeros(result.layout.numel, np.intp)
+        cells[result.layout.cells()] = np.broadcast_to(handle, result.layout.shape)
+        place = self.place(result.name)
+        self.cells[place] = cells
+        if acted.recorded:
+            self.live.add(place)
+
+    def _alias(self, step: Shaped) -> None:
+        source, result = step.operands[0], step.results[0]
+        assert isinstance(source, Value)
+        old = self.place(source.name)
+        take = self.assembly.cut if old in self.live else self.assembly.snapshot
+        self.cells[self.place(result.name)] = take(self.cells[old])
+
+    def _write(self, step: Shaped, acted: Acted) -> None:
+        if step.row.inert:
+            return
+        first = step.operands[0]
+        assert isinstance(first, Value) and step.target is not None
+        index = step.target.cells()
+        writer = self.place(first.name)
+        new = np.broadcast_to(self._mean(step, acted), step.target.shape)
+        for place, cells in self.cells.items():
+            if place[0] != writer[0]:
+                continue
+            target = cells[index]
+            if (place == writer and acted.recorded) or place not in self.live:
+                self.assembly.rename(new, target)
+            else:
+                self.assembly.carry(new, target)
+        if acted.recorded:
+            self.live.add(writer)
+
+    def _backward(self, step: Backward, acted: Acted) -> None:
+        assert acted.flow is not None
+        number = self.losses
+        self.losses += 1
+        data: tuple[Data | None, ...] = step.cotangents or (None,) * len(step.of)
+        reaching = acted.flow.reaching or (False,) * len(step.of)
+        for name, given, reaches in zip(step.of, data, reaching, strict=True):
+            if not reaches:
+                continue
+            shape = self.draft.values[name].layout.shape
+            cotangent = (
+                np.ones(shape)
+                if given is None
+                else materialise(given, shape, "float64", name).astype(np.float64)
+            )
+            self.assembly.loss(number, self.handle(name), cotangent)
+        if acted.flow.raised is None:
+            self.whole.append(number)
+        else:
+            self.broken.append(number)
+            self.partly = {leaf.name for leaf in acted.flow.accumulated}
+
+
+def answer(
+    draft: Draft,
+    prediction: Prediction,
+    machine: Machine,
+    *,
+    quirks: frozenset[str] = frozenset(),
+) -> Answer:
+    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold."""
+    if prediction.unspecified:
+        return Answer({}, {}, prediction.unspecified)
+    replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
+    walk = _Walk(draft, prediction, replaced)
+    for step, acted in zip(draft.shaped, prediction.acted, strict=False):
+        walk.step(step, acted)
+    passes = [walk.whole, walk.broken] if walk.broken else [walk.whole]
+    result = machine.run(walk.assembly, passes)
+    if result.ill_conditioned:
+        return Answer({}, {}, f"ill-conditioned: {result.ill_conditioned}")
+    values = {
+        name: Entries(result.values[cells], result.value_slack[cells])
+        for name in prediction.layouts
+        for cells in [walk.handle(name)]
+    }
+    return Answer(values, _gradients(walk, result))
+
+
+def _gradients(walk: _Walk, result: Result) -> dict[str, Entries]:
+    """A backward that raised counts for the leaves that it had reached by then."""
+    found = {}
+    for name, cells in walk.leaves.items():
+        passes = slice(0, 2 if name in walk.partly else 1)
+        found[name] = Entries(
+            result.gradients[passes].sum(0)[cells], result.gradient_slack[passes].sum(0)[cells]
+        )
+    return found

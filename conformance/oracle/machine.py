@@ -1,0 +1,123 @@
+"""Running assemblies: the right capacity, compiled when first needed, and what came out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jax.stages import Compiled
+from numpy.typing import NDArray
+
+from conformance.oracle import cache, conditioning, packing, program
+from conformance.oracle.assembly import Assembly
+from conformance.oracle.program import Capacity
+
+Floats = NDArray[np.float64]
+
+_FIRST = Capacity(rows=128, inputs=512, passes=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program computes, by cell.
+
+    `values` [cells] are the final values, `gradients` [passes, cells] the derivatives of the sum
+    of a pass's losses at leaf and tap cells (zero elsewhere); the slacks, of the same shapes, say
+    how far each may be off. `ill_conditioned` is the reason why nothing of it may be judged.
+    """
+
+    values: Floats
+    gradients: Floats
+    value_slack: Floats
+    gradient_slack: Floats
+    ill_conditioned: str | None
+
+
+def capacity_for(assembly: Assembly, passes: int) -> Capacity:
+    """The smallest capacity that holds a program: a first one, then four times as much of each."""
+    capacity = _FIRST
+    while (
+        assembly.row_count > capacity.rows
+        or assembly.input_count > capacity.inputs
+        or passes > capacity.passes
+    ):
+        capacity = Capacity(4 * capacity.rows, 4 * capacity.inputs, 4 * capacity.passes)
+    return capacity
+
+
+class Machine:
+    """Compiled programs by capacity.
+
+    `on_compile` gets a line of text before each compilation, which takes seconds, or a fraction of
+    one from the cache in `cache_folder` (by default the user's).
+    """
+
+    def __init__(
+        self,
+        on_compile: Callable[[str], None] | None = None,
+        cache_folder: Path | None = None,
+    ) -> None:
+        self._on_compile = on_compile
+        self._cache_folder = cache_folder
+        self._executables: dict[Capacity, Compiled] = {}
+
+    def run(self, assembly: Assembly, passes: Sequence[Sequence[int]]) -> Result:
+        """Values, and for each pass the gradient of the sum of its losses.
+
+        As in torch, what no loss of a pass depends on contributes nothing to its gradient, even
+        where 0 times infinity would be NaN.
+        """
+        capacity = capacity_for(assembly, len(passes))
+        slots, gradients = self._call(capacity, assembly, passes)
+        origins = assembly.origins()
+        suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
+        for number in np.flatnonzero(suspects).tolist():
+            apart = packing.unreached(assembly, passes[number])
+            if apart:
+                gradients[number] = self._call(capacity, assembly, [passes[number]], apart)[1][0]
+        return _result(assembly, slots, gradients, capacity.inputs)
+
+    def _call(
+        self,
+        capacity: Capacity,
+        assembly: Assembly,
+        passes: Sequence[Sequence[int]],
+        cut: Collection[int] = (),
+    ) -> tuple[Floats, Floats]:
+        """All slots [slots, 3] and the gradients at inputs [passes, inputs, 3]."""
+        executable = self._executables.get(capacity)
+        if executable is None:
+            executable = self._executables[capacity] = self._compile(capacity)
+        integers = packing.pack_integers(capacity, assembly, len(passes), cut)
+        floats = packing.pack_floats(capacity, assembly, passes)
+        slots, gradients = executable(floats, integers)
+        return np.asarray(slots), np.array(gradients)[: len(passes)]
+
+    def _compile(self, capacity: Capacity) -> Compiled:
+        if self._on_compile is not None:
+            self._on_compile(
+                f"preparing the oracle for programs of up to {capacity.rows} instructions"
+            )
+        cache.prepare(self._cache_folder)
+        with warnings.catch_warnings():
+            # An entry of the cache that cannot be read is told of, and compiled anew.
+            warnings.simplefilter("ignore")
+            return program.compile_program(capacity)
+
+
+def _result(assembly: Assembly, slots: Floats, gradients: Floats, inputs: int) -> Result:
+    origins = assembly.origins()
+    by_cell = slots[packing.located(assembly.slots(), inputs)]
+    at_cell = np.where(origins[:, np.newaxis] > 0, gradients[:, origins], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        value_slack, values_agree = conditioning.slack(by_cell)
+        gradient_slack, gradients_agree = conditioning.slack(at_cell)
+        reason = conditioning.undecided(assembly, slots, inputs)
+    if reason is None and not values_agree:
+        reason = "within its error, a value may be finite or not"
+    if reason is None and not gradients_agree:
+        reason = "within its error, a gradient may be finite or not"
+    return Result(by_cell[:, 0], at_cell[..., 0], value_slack, gradient_slack, reason)

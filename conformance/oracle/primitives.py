@@ -1,0 +1,137 @@
+"""The register machine's primitives without jax: operands, rounding, decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from conformance.oracle import margins
+from conformance.oracle.margins import Margins
+
+
+class Rounding(Enum):
+    """Which results of a primitive carry a rounding error, and so are moved in perturbed runs."""
+
+    NEVER = 0
+    UNLESS_DYADIC = 1
+    UNLESS_FIRST_IS_ZERO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One elementwise primitive.
+
+    `defaults` are the values of trailing operands that a caller may leave out. `selects` says
+    that a derivative of zero drops the incoming gradient (torch masks there) instead of
+    multiplying it, which differs where that gradient is infinite or NaN. `severed` are the
+    operands that torch records no history of. `margins` gives the distances to the points where
+    the primitive decides; None if it never does. `filler` is a point at which the primitive is
+    smooth, read by unused lanes.
+    """
+
+    name: str
+    arity: int
+    defaults: tuple[float, ...] = ()
+    rounding: Rounding = Rounding.UNLESS_DYADIC
+    selects: bool = False
+    severed: tuple[int, ...] = ()
+    margins: Margins | None = None
+    filler: tuple[float, float, float] = (0.5, 1.5, 1.5)
+
+
+def _copying() -> list[Primitive]:
+    never = Rounding.NEVER
+    return [
+        Primitive("copy", 1, rounding=never),
+        Primitive("neg", 1, rounding=never),
+        Primitive("carry", 2, rounding=never, selects=True, severed=(0,)),
+        Primitive("where", 3, rounding=never, selects=True, severed=(0,)),
+        Primitive("abs", 1, rounding=never, margins=margins.zero),
+        Primitive("sign", 1, rounding=never, selects=True, margins=margins.zero),
+        Primitive("floor", 1, rounding=never, selects=True, margins=margins.integers),
+        Primitive("ceil", 1, rounding=never, selects=True, margins=margins.integers),
+        Primitive("round", 1, rounding=never, selects=True, margins=margins.halves),
+        Primitive("trunc", 1, rounding=never, selects=True, margins=margins.nonzero_integers),
+        *(
+            Primitive(
+                name, 2, rounding=never, selects=True, severed=(0, 1), margins=margins.both_zero
+            )
+            for name in ("logical_and", "logical_or")
+        ),
+        Primitive(
+            "logical_not", 1, rounding=never, selects=True, severed=(0,), margins=margins.zero
+        ),
+        *(
+            Primitive(
+                name, 2, rounding=never, selects=True, severed=(0, 1), margins=margins.difference
+            )
+            for name in ("gt", "ge", "lt", "le", "eq", "ne")
+        ),
+        *(
+            Primitive(name, 2, rounding=never, selects=True, margins=margins.difference)
+            for name in ("maximum", "minimum", "fmax", "fmin")
+        ),
+        Primitive("clamp", 3, rounding=never, selects=True, margins=margins.bounds),
+        Primitive("clamp_min", 2, rounding=never, selects=True, margins=margins.difference),
+        Primitive("clamp_max", 2, rounding=never, selects=True, margins=margins.difference),
+        Primitive("relu", 1, rounding=never, selects=True, margins=margins.zero),
+        Primitive("guided_relu", 1, rounding=never, selects=True, margins=margins.zero),
+        Primitive("relu6", 1, rounding=never, selects=True, margins=margins.zero_and_six),
+        Primitive("hardtanh", 3, (-1.0, 1.0), rounding=never, selects=True, margins=margins.bounds),
+        Primitive("threshold", 3, rounding=never, selects=True, margins=margins.difference),
+        Primitive("hardshrink", 2, (0.5,), rounding=never, selects=True, margins=margins.symmetric),
+    ]
+
+
+def _arithmetic() -> list[Primitive]:
+    """Primitives whose short dyadic results are exact: correctly rounded, or sums of such."""
+    return [
+        Primitive("add", 2),
+        Primitive("add3", 3),
+        Primitive("sub", 2),
+        Primitive("mul", 2),
+        Primitive("div", 2),
+        Primitive("square", 1),
+        Primitive("sqrt", 1),
+        Primitive("reciprocal", 1),
+        Primitive("pow", 2),
+        Primitive("lerp", 3),
+        Primitive("frac", 1, margins=margins.nonzero_integers),
+        Primitive("fmod", 2, margins=margins.quotient),
+        Primitive("remainder", 2, margins=margins.quotient),
+        Primitive("leaky_relu", 2, (0.01,), margins=margins.zero),
+        *(
+            Primitive(name, 1, selects=True, margins=margins.plus_minus_three)
+            for name in ("hardsigmoid", "hardsigmoid_float_constant")
+        ),
+        Primitive("hardswish", 1, margins=margins.plus_minus_three),
+        Primitive("softshrink", 2, (0.5,), selects=True, margins=margins.symmetric),
+    ]
+
+
+_TRANSCENDENTAL = """
+    rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh asin acos atan asinh atanh
+    erf erfc sigmoid silu mish logsigmoid gelu gelu_tanh
+"""
+
+
+def _transcendental() -> list[Primitive]:
+    rounding = Rounding.UNLESS_FIRST_IS_ZERO
+    return [
+        *(Primitive(name, 1, rounding=rounding) for name in _TRANSCENDENTAL.split()),
+        Primitive("acosh", 1, rounding=rounding, filler=(1.5, 1.5, 1.5)),
+        Primitive("softplus", 3, (1.0, 20.0), rounding=rounding, filler=(0.5, 1.5, 20.0)),
+        Primitive("atan2", 2, rounding=rounding, margins=margins.branch_cut),
+        Primitive("hypot", 2, rounding=rounding),
+        Primitive("xlogy", 2, rounding=rounding),
+        Primitive("elu", 2, (1.0,), rounding=rounding, margins=margins.zero),
+        Primitive("celu", 2, (1.0,), rounding=rounding, margins=margins.zero),
+        Primitive("selu", 1, rounding=rounding, margins=margins.zero),
+        Primitive("elu_by_result", 2, (1.0,), rounding=rounding, margins=margins.zero),
+        Primitive("celu_by_result", 2, (1.0,), rounding=rounding, margins=margins.zero),
+        Primitive("selu_by_result", 1, rounding=rounding, margins=margins.zero),
+    ]
+
+
+PRIMITIVES: tuple[Primitive, ...] = (*_copying(), *_arithmetic(), *_transcendental())
+CODES: dict[str, int] = {primitive.name: code for code, primitive in enumerate(PRIMITIVES)}

@@ -1,0 +1,245 @@
+"""The register machine's program in jax: a scan over instructions, differentiable by jax.
+
+The state is one array of slots in three runs, [slots, 3]: the plain run and two in which results
+and derivatives are moved by a few ulp (see `conformance.oracle.conditioning`). One step gathers
+its operands, computes value and partial derivatives in one `lax.switch`, and writes a fresh row.
+Only products with the partial derivatives are left for jax to transpose, so that the backward
+pass holds no switch at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from conformance.oracle.activations import DROPPED
+from conformance.oracle.assembly import LANES
+from conformance.oracle.functions import PARTIALS, VALUES
+from conformance.oracle.primitives import PRIMITIVES, Primitive, Rounding
+
+Array = jax.Array
+Branch = Callable[[Array], tuple[Array, Array]]
+
+RUNS = 3
+ULP = 2.0**-52
+NOISE = 4 * ULP
+_DYADIC_GRAIN = 2.0**20
+_DYADIC_LIMIT = 2.0**30
+_NOISE_ROWS = 61
+
+_SELECTS = np.array([primitive.selects for primitive in PRIMITIVES])
+_GUIDED = np.array([primitive.name == "guided_relu" for primitive in PRIMITIVES])
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one compiled program can hold."""
+
+    rows: int
+    inputs: int
+    passes: int
+
+    @property
+    def slots(self) -> int:
+        """The number of slots: inputs, then the rows' results."""
+        return self.inputs + self.rows * LANES
+
+    @property
+    def integers(self) -> int:
+        """The length of the packed int32 argument: rows and passes used; codes, stops, operands."""
+        return 2 + self.rows * (2 + 3 * LANES)
+
+    @property
+    def floats(self) -> int:
+        """The length of the packed float64 argument: inputs; seeds and their sizes in each pass."""
+        return self.inputs + 2 * self.passes * self.slots
+
+
+def _noise_table() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Fixed signs times 4 ulp for each row, lane and run; zero for the plain run."""
+    signs = np.random.default_rng(20200910).choice([-1.0, 1.0], (_NOISE_ROWS, LANES, RUNS))
+    signs[..., 0] = 0.0
+    return signs * NOISE
+
+
+def _rounded(result: Array, first: Array, rounding: Rounding, noise: Array) -> Array:
+    if rounding is Rounding.NEVER:
+        return result
+    moved = result * (1.0 + noise)
+    if rounding is Rounding.UNLESS_FIRST_IS_ZERO:
+        return jnp.where(first == 0.0, result, moved)
+    scaled = result * _DYADIC_GRAIN
+    dyadic = (scaled == jnp.floor(scaled)) & (jnp.abs(result) < _DYADIC_LIMIT)
+    return jnp.where(dyadic, result, moved)
+
+
+_EITHER_ZERO = frozenset(
+    "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum fmax fmin hardshrink".split()
+)
+"""Primitives that choose between equal zeros of either sign; which one is documented nowhere, and
+torch's choice depends on the place in the tensor."""
+_FLIPPED = np.arange(RUNS) == RUNS - 1
+
+
+def _branch(primitive: Primitive) -> Callable[..., tuple[Array, Array]]:
+    """Value and stacked partial derivatives of one primitive, for lanes in all runs."""
+    arity, value = primitive.arity, VALUES[primitive.name]
+    own_partials = PARTIALS.get(primitive.name)
+    rounding = primitive.rounding
+
+    def compute(operands: Array, noise: Array) -> tuple[Array, Array]:
+        used = tuple(operands[:arity])
+        if own_partials is None:
+            plain, pull = jax.vjp(value, *used)
+            partials = pull(jnp.ones_like(plain))
+            result = _rounded(plain, operands[0], rounding, noise)
+        else:
+            result = _rounded(value(*used), operands[0], rounding, noise)
+            partials = own_partials(result, *used)
+        if primitive.name in _EITHER_ZERO:
+            result = jnp.where((result == 0.0) & _FLIPPED, -result, result)
+        unused = [jnp.zeros_like(result)] * (3 - arity)
+        return result, jnp.stack([*partials, *unused])
+
+    return compute
+
+
+BRANCHES = [_branch(primitive) for primitive in PRIMITIVES]
+"""What each opcode computes, by code."""
+
+
+# Signs [operand, lane, run] by which the derivatives of one instruction move apart, so that two of
+# them that cancel exactly (in a / a) show it in one of the runs.
+_APART = np.array([[0.0, 1.0, 1.0], [0.0, -1.0, 1.0], [0.0, 1.0, -1.0]])[:, np.newaxis, :RUNS]
+
+
+def _linearise(code: Array, stop: Array, noise: Array, x: Array) -> tuple[Array, Array]:
+    """The result and its partial derivatives; `DROPPED` where nothing comes through."""
+    result, partials = lax.switch(code, BRANCHES, x, noise)
+    # Products with 0, 1 and -1 are exact.
+    exact = (partials == 0.0) | (jnp.abs(partials) == 1.0) | (partials == DROPPED)
+    moved = jnp.where(exact, partials, partials * (1.0 + noise * _APART))
+    drop = ((partials == 0.0) & jnp.asarray(_SELECTS)[code]) | stop
+    return result, jnp.where(drop, DROPPED, moved)
+
+
+def _product(partials: Array, other: Array) -> Array:
+    return jnp.where(partials == DROPPED, 0.0, partials * other)
+
+
+@jax.custom_jvp
+def _step(code: Array, stop: Array, noise: Array, x: Array) -> Array:
+    return _linearise(code, stop, noise, x)[0]
+
+
+@_step.defjvp
+def _step_jvp(
+    primals: tuple[Array, Array, Array, Array], tangents: tuple[Array, Array, Array, Array]
+) -> tuple[Array, Array]:
+    result, partials = _linearise(*primals)
+    return result, jnp.sum(_product(partials, tangents[3]), 0)
+
+
+def execute(capacity: Capacity, inputs: Array, integers: Array) -> Array:
+    """All slots after the program: float64 [slots, 3], from inputs float64 [inputs, 3].
+
+    jax differentiates this in `inputs`, forward and backward and to any order. It is the
+    reference of `value_and_gradients`, which is faster and has the same chain rule written out.
+    A guided ReLU counts as a ReLU here.
+    """
+    program = _unpack(capacity, integers)
+
+    def body(slots: Array, number: Array) -> tuple[Array, None]:
+        code, stop, noise, reads = program.row(number)
+        result = _step(code, stop, noise, slots[reads])
+        return _write(slots, result, capacity.inputs + number * LANES), None
+
+    slots, _ = lax.scan(body, _start(capacity, inputs), jnp.arange(capacity.rows))
+    return slots
+
+
+def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> tuple[Array, Array]:
+    """All slots [slots, 3], and for each pass the gradient at the inputs [passes, inputs, 3].
+
+    Loops of as many turns as the program has rows and passes take the place of `execute`'s scan:
+    one compilation serves every shorter program, and costs it nothing.
+    """
+    program = _unpack(capacity, integers)
+    inputs = floats[: capacity.inputs, None]
+    seeds = floats[capacity.inputs :].reshape(capacity.passes, 2, capacity.slots, 1)
+
+    def forward(number: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        slots, kept = state
+        code, stop, noise, reads = program.row(number)
+        result, partials = _linearise(code, stop, noise, slots[reads])
+        kept = _write(kept, partials[None], number)
+        return _write(slots, result, capacity.inputs + number * LANES), kept
+
+    kept = jnp.zeros((capacity.rows, 3, LANES, RUNS))
+    slots, kept = lax.fori_loop(0, program.used_rows, forward, (_start(capacity, inputs), kept))
+
+    def backward(turn: Array, cotangents: Array) -> Array:
+        number = program.used_rows - 1 - turn
+        incoming = lax.dynamic_slice_in_dim(cotangents, capacity.inputs + number * LANES, LANES)
+        guided = jnp.asarray(_GUIDED)[program.codes[number]]
+        incoming = jnp.where(guided & ~(incoming > 0.0), 0.0, incoming)
+        return cotangents.at[program.operands[number]].add(_product(kept[number], incoming))
+
+    def one_pass(number: Array, gradients: Array) -> Array:
+        # Losses of several backward calls are added up in torch, each rounded by itself.
+        start = seeds[number, 0] + seeds[number, 1] * (NOISE * _APART[1])
+        cotangents = lax.fori_loop(0, program.used_rows, backward, start)
+        return _write(gradients, cotangents[None, : capacity.inputs], number)
+
+    gradients = jnp.zeros((capacity.passes, capacity.inputs, RUNS))
+    gradients = lax.fori_loop(0, program.used_passes, one_pass, gradients)
+    return slots, gradients
+
+
+def compile_program(capacity: Capacity) -> jax.stages.Compiled:
+    """The compiled `value_and_gradients` of a capacity, from jax's cache where it has it."""
+    floats, integers = np.zeros(capacity.floats), np.zeros(capacity.integers, np.int32)
+    return (
+        jax.jit(value_and_gradients, static_argnums=0).lower(capacity, floats, integers).compile()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    used_rows: Array
+    used_passes: Array
+    codes: Array
+    stops: Array
+    operands: Array
+    noise: Array
+
+    def row(self, number: Array) -> tuple[Array, Array, Array, Array]:
+        """Code, stop, noise [lanes, 3] and operands [3, lanes] of one instruction."""
+        noise = self.noise[number % _NOISE_ROWS]
+        return self.codes[number], self.stops[number], noise, self.operands[number]
+
+
+def _unpack(capacity: Capacity, integers: Array) -> _Program:
+    rows = capacity.rows
+    body = integers[2:]
+    return _Program(
+        integers[0],
+        integers[1],
+        body[:rows],
+        body[rows : 2 * rows] != 0,
+        body[2 * rows :].reshape(rows, 3, LANES),
+        jnp.asarray(_noise_table()),
+    )
+
+
+def _start(capacity: Capacity, inputs: Array) -> Array:
+    return jnp.zeros((capacity.slots, RUNS)).at[: capacity.inputs].set(inputs)
+
+
+def _write(target: Array, block: Array, place: Array) -> Array:
+    return lax.dynamic_update_slice_in_dim(target, block, place, 0)
