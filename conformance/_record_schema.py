@@ -1,0 +1,214 @@
+"""The schema of a run's records: one tagged struct for each type of line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+SCHEMA = 1
+
+VerdictWord = Literal[
+    "conforms",
+    "deviates",
+    "known deviation",
+    "unexpectedly conforms",
+    "unspecified",
+    "not exercised",
+    "gave up",
+    "suite error",
+]
+Kind = Literal[
+    "silent wrong gradient",
+    "wrong value",
+    "missing error",
+    "crash",
+    "hang",
+    "wrong aliasing",
+    "wrong flag",
+    "spurious error",
+]
+
+VERDICTS: tuple[VerdictWord, ...] = (
+    "conforms",
+    "deviates",
+    "known deviation",
+    "unexpectedly conforms",
+    "unspecified",
+    "not exercised",
+    "gave up",
+    "suite error",
+)
+"""Every verdict."""
+
+KINDS: tuple[Kind, ...] = (
+    "silent wrong gradient",
+    "wrong value",
+    "missing error",
+    "crash",
+    "hang",
+    "wrong aliasing",
+    "wrong flag",
+    "spurious error",
+)
+"""Every kind of deviation, gravest first."""
+
+
+class Host(Struct, frozen=True, omit_defaults=True):
+    """Versions on the side that predicts and judges."""
+
+    python: str
+    platform: str
+    hypothesis: str = ""
+    jax: str = ""
+    numpy: str = ""
+
+
+class Subject(Struct, frozen=True, omit_defaults=True):
+    """One implementation under test; `reason` says why it is not exercised."""
+
+    name: str
+    torch: str = ""
+    python: str = ""
+    device: str = ""
+    device_name: str = ""
+    mode: str = "eager"
+    status: Literal["available", "not exercised"] = "available"
+    reason: str = ""
+
+
+class Claim(Struct, frozen=True, omit_defaults=True):
+    """One sentence that must hold; `articles` are numbers of articles such as "000"."""
+
+    id: str
+    title: str
+    sentence: str
+    articles: tuple[str, ...] = ()
+    source: str = ""
+    scope: str = ""
+    law: str = ""
+
+
+class Run(Struct, frozen=True, omit_defaults=True, tag="run"):
+    """The first line of a run; `started` is an ISO date and time, `command` reproduces the run."""
+
+    id: str
+    started: str
+    suite: str
+    profile: str
+    seed: int
+    command: str
+    host: Host
+    subjects: tuple[Subject, ...]
+    claims: tuple[Claim, ...]
+    schema: Annotated[int, Meta(ge=1)] = msgspec.field(default=SCHEMA)
+
+
+class Start(Struct, frozen=True, tag="start"):
+    """A claim begins on a subject; a later start of the same pair supersedes an unfinished one."""
+
+    claim: str
+    subject: str
+    seed: int
+
+
+class InFlight(Struct, frozen=True, tag="in-flight"):
+    """Written before a program starts, so that a killed run names the program that it lost."""
+
+    claim: str
+    subject: str
+    program: str
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict"):
+    """What became of one program; everything after `verdict` is there only if it does not conform.
+
+    `script` runs by itself, `step` is where the disagreement showed, `deviation` is an id in the
+    register, `command` replays the program, `minimal` is false where shrinking ran out of budget.
+    """
+
+    claim: str
+    subject: str
+    program: str
+    verdict: VerdictWord
+    kind: Kind | None = None
+    message: str = ""
+    script: str = ""
+    step: int | str | None = None
+    expected: str = ""
+    observed: str = ""
+    deviation: str = ""
+    reason: str = ""
+    command: str = ""
+    minimal: bool = True
+
+
+class Counterexample(Struct, frozen=True, omit_defaults=True, tag="counterexample"):
+    """A program outside a claim's scope that breaks it; `searched` is how many programs it took."""
+
+    claim: str
+    subject: str
+    program: str
+    script: str
+    message: str
+    searched: int
+    title: str = ""
+
+
+class Outside(Struct, frozen=True):
+    """The search outside a claim's scope: how many programs, and whether one breaks the claim."""
+
+    searched: int
+    found: bool
+
+
+class Finish(Struct, frozen=True, omit_defaults=True, tag="finish"):
+    """A claim ends on a subject.
+
+    `counts` are programs by verdict, `seconds` is wall time, and `note` is what a reader must know
+    (why it was not exercised, that its scope may have changed).
+    """
+
+    claim: str
+    subject: str
+    verdict: VerdictWord
+    counts: dict[VerdictWord, int] = {}
+    seconds: float = 0.0
+    note: str = ""
+    outside: Outside | None = None
+
+
+class Deviation(Struct, frozen=True, omit_defaults=True, tag="deviation"):
+    """An entry of the register as this run met it on one subject."""
+
+    id: str
+    kind: Kind
+    claim: str
+    title: str
+    cause: str
+    subject: str
+    status: Literal["still", "unexpectedly conforms", "not exercised"]
+    upstream: str = ""
+    date: str = ""
+    torch: str = ""
+    script: str = ""
+
+
+class End(Struct, frozen=True, tag="end"):
+    """The last line of a run that was not cut off; `finished` is an ISO date and time."""
+
+    finished: str
+    seconds: float
+    exit_code: int
+
+
+Record = Run | Start | InFlight | Verdict | Counterexample | Finish | Deviation | End
+
+
+class ProgramLine(Struct, frozen=True, omit_defaults=True):
+    """A line of `programs.jsonl`: a program as JSON, or the script that is the whole claim."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    program: Raw = Raw(b"")
+    script: str = ""

@@ -1,0 +1,1 @@
+"""What was seen: pages made from the records of runs."""
