@@ -1,0 +1,266 @@
+"""Scripts that put a layer beside its function, and that look at what either keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from conformance.claims._layer import RUNNING, Layer
+from conformance.claims._layers import LAYERS, WITHOUT_TWIN
+from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits
+from conformance.claims._targets import Shape, literal
+from conformance.judge import Finding
+from conformance.trial import Script, Trial
+
+_SETTING = """\
+import copy
+
+torch.manual_seed({seed})
+m = nn.{name}({arguments}).to(DEVICE, torch.{dtype}).train({training})
+x = torch.randn({shape}, dtype=torch.{dtype}, device=DEVICE)
+
+
+def by_layer(m, x):
+{setup}    torch.manual_seed({seed})
+    return m({call})
+
+
+def by_function(m, x):
+{setup}    torch.manual_seed({seed})
+    return {twin}
+
+
+"""
+_COMPARED = """\
+def run(call, m):
+    leaf = x.clone().requires_grad_({differentiable})
+    out = call(m, leaf)
+    out = out[0] if isinstance(out, tuple) else out
+    weights = torch.linspace(-1.0, 1.0, out.numel(), dtype=out.dtype, device=DEVICE)
+    out.backward(weights.reshape(out.shape))
+    tensors = [p.grad for p in m.parameters() if p.grad is not None] + list(m.buffers())
+    tensors = [t.reshape(-1) for t in tensors if t.is_floating_point()]
+    rest = torch.cat(tensors) if tensors else torch.empty(0)
+    facts[call.__name__] = leaf.grad is None
+    return out, torch.empty(0) if leaf.grad is None else leaf.grad, rest
+
+
+twin = copy.deepcopy(m)
+layer_out, layer_grad, layer_rest = run(by_layer, m)
+function_out, function_grad, function_rest = run(by_function, twin)
+"""
+_SEEN = ("out", "grad", "rest")
+_WHAT = {
+    "out": "the same output",
+    "grad": "the same gradient of the input",
+    "rest": "the same gradients of parameters, and buffers",
+}
+
+
+def layers_of(trial: Trial) -> tuple[list[Layer], str]:
+    """The layers that the subject has and their functions too, and a note on those left out."""
+    names = trial.examiner.subject.names
+    layers = [
+        layer
+        for name, layer in LAYERS.items()
+        if name in names["nn"] and set(layer.functions) <= names["F"]
+    ]
+    return layers, ""
+
+
+def unknown_layers(trial: Trial, modules: Sequence[str]) -> str:
+    """A note on the layers that a newer torch has and that are neither compared nor excluded."""
+    unknown = sorted(set(modules) - set(LAYERS) - set(WITHOUT_TWIN))
+    return f"left out (unknown layer): {', '.join(unknown)}" if unknown else ""
+
+
+MODULES = """\
+modules = [n for n in dir(nn) if isinstance(getattr(nn, n), type)]
+modules = [n for n in modules if issubclass(getattr(nn, n), nn.Module)]
+"""
+"""Every layer that there is, as a subject's text finds it."""
+
+
+def compared(
+    layer: Layer, arguments: str, shape: Shape, *, dtype: str, training: bool, seed: int
+) -> Script:
+    """A script that runs the layer and its function on the same input, weights and seed."""
+    setting = _setting(layer, arguments, shape, dtype=dtype, training=training, seed=seed)
+    body = setting + _COMPARED.format(differentiable=layer.differentiable)
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        for what in _SEEN:
+            why = f"nn.{layer.name} and its function give {_WHAT[what]}"
+            for finding in same_bits(shown, f"layer_{what}", f"function_{what}", why):
+                kind = finding.kind if what == "out" else "silent wrong gradient"
+                yield Finding(kind, finding.message, finding.expected, finding.observed)
+        without = shown.facts()
+        why = "both give a gradient, or neither does"
+        yield from flag("no gradient", without["by_layer"], without["by_function"], why, _GRAD)
+
+    names = [f"{side}_{what}" for what in _SEEN for side in ("layer", "function")]
+    return Script(body, (*names, "facts"), expecting(check))
+
+
+_GRAD = "silent wrong gradient"
+
+
+def _setting(
+    layer: Layer, arguments: str, shape: Shape, *, dtype: str, training: bool, seed: int
+) -> str:
+    setup = "".join(f"    {line}\n" for line in layer.setup.splitlines())
+    return _SETTING.format(
+        seed=seed,
+        name=layer.name,
+        arguments=arguments,
+        dtype=dtype,
+        training=training,
+        shape=list(shape),
+        setup=setup,
+        call=layer.call,
+        twin=layer.twin.replace("{arguments}", arguments).replace(", )", ")").replace(", ,", ","),
+    )
+
+
+@st.composite
+def compared_scripts(draw: st.DrawFn, *, among: Sequence[Layer]) -> Script:
+    """Layers beside their functions; examples shrink towards the first one's first arguments."""
+    layer = draw(st.sampled_from(among))
+    dtype = draw(st.sampled_from(("float64", "float32")))
+    return compared(
+        layer,
+        draw(st.sampled_from(layer.variants)),
+        draw(_grown(layer)),
+        dtype=dtype,
+        training=draw(st.booleans()),
+        seed=draw(st.integers(0, 99)),
+    )
+
+
+def _grown(layer: Layer) -> st.SearchStrategy[Shape]:
+    sides = (
+        st.integers(side, side + 2) if axis in layer.free else st.just(side)
+        for axis, side in enumerate(layer.shape)
+    )
+    return st.tuples(*sides)
+
+
+# -- dropouts: the gradient is the mask
+
+_DROPPED = """\
+x = {x}
+x.requires_grad_()
+torch.manual_seed({seed})
+out = F.{function}(x, {p}, training=True)
+out.backward({incoming})
+twin = x.detach().clone().requires_grad_()
+torch.manual_seed({seed})
+written = F.{function}(twin.clone(), {p}, training=True, inplace=True)
+written.backward({incoming})
+"""
+DROPOUTS = {"dropout": (3, 4), "dropout1d": (2, 3, 4), "dropout2d": (2, 3, 2, 2)}
+"""Dropouts that set to zero and scale -> a shape that they accept."""
+
+
+@st.composite
+def dropout_scripts(draw: st.DrawFn, *, among: Sequence[str]) -> Script:
+    """Dropouts in training mode; examples shrink towards F.dropout with one half."""
+    function = draw(st.sampled_from(among))
+    share = draw(st.sampled_from((0.5, 0.25, 0.0, 1.0)))
+    shape = DROPOUTS[function]
+    x, gradient = np.full(shape, 1.5), np.resize([1.0, -2.0, 0.5], shape)
+    body = _DROPPED.format(
+        x=literal(x, "float64"),
+        incoming=literal(gradient, "float64"),
+        function=function,
+        p=share,
+        seed=draw(st.integers(0, 99)),
+    )
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        mask = (shown.array("out") != 0).astype(np.float64)
+        if share < 1:
+            mask /= 1 - share
+        yield from exactly("out", shown.array("out"), x * mask, "the input times the scaled mask")
+        why = "the incoming gradient times mask / (1 - p)"
+        yield from exactly("x.grad", shown.grad("x"), gradient * mask, why, _GRAD)
+        why = "in place and plain agree for the same seed"
+        yield from same_bits(shown, "written", "out", why)
+        yield from exactly("twin.grad", shown.grad("twin"), shown.grad("x"), why, _GRAD)
+
+    return Script(body, ("x", "out", "twin", "written"), expecting(check))
+
+
+DEFAULTS = Script(
+    """\
+import inspect
+
+for module, function in (("RReLU", F.rrelu), ("AlphaDropout", F.alpha_dropout),
+                         ("FeatureAlphaDropout", F.feature_alpha_dropout), ("Dropout", F.dropout)):
+    by_default = inspect.signature(function).parameters["training"].default
+    facts[module] = [getattr(nn, module)().training, by_default]
+""",
+    ("facts",),
+    expecting(lambda shown: _defaults(shown)),
+)
+"""Layers train by default; of their functions, that of Dropout alone does."""
+
+
+def _defaults(shown: Shown) -> Iterator[Finding]:
+    for module, seen in shown.facts().items():
+        why = "whether the layer and its function train by default (torch.nn.functional)"
+        yield from flag(module, seen, [True, module == "Dropout"], why, "wrong value")
+
+
+# -- what is kept
+
+_KEPT = """\
+import weakref
+
+
+def operands():
+    return [t.detach().clone() for t in [x] + list(m.parameters()) + list(m.buffers())]
+
+
+before = operands()
+first = by_function(m, x)
+first = first[0] if isinstance(first, tuple) else first
+copied = first.detach().clone()
+grave = weakref.ref(first)
+del first
+facts["kept"] = grave() is not None
+facts["changed"] = [i for i, (a, b) in enumerate(zip(before, operands())) if not same(a, b)]
+by_function(m, x * 2)
+again = by_function(m, x)
+again = (again[0] if isinstance(again, tuple) else again).detach()
+facts["keys"] = sorted(m.state_dict())
+"""
+_SAME = """\
+def same(a, b):
+    return a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+"""
+
+
+def stateless(layer: Layer, arguments: str, *, training: bool, seed: int) -> Script:
+    """A script that calls the function three times: nothing may stay of the first two calls."""
+    # Batch norm's running statistics are written by contract, in training mode.
+    tracked = set(RUNNING) <= set(layer.state(arguments))
+    training = training and not tracked
+    setting = _setting(
+        layer, arguments, layer.shape, dtype="float64", training=training, seed=seed
+    )
+    keys = sorted(layer.state(arguments))
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        facts, why = shown.facts(), f"F.{layer.functions[0]} keeps nothing"
+        yield from flag("whether its result lives on", facts["kept"], False, why, "wrong aliasing")
+        yield from flag("the operands that changed", facts["changed"], [], why, "wrong value")
+        yield from same_bits(shown, "again", "copied", why)
+        why = f"what nn.{layer.name} saves"
+        yield from flag("state_dict", facts["keys"], keys, why, "wrong value")
+
+    return Script(setting + _SAME + _KEPT, ("again", "copied", "facts"), expecting(check))

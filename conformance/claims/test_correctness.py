@@ -1,0 +1,44 @@
+"""The claim that the whole suite stands for, and the documented hole in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from conformance.claims.claim import proves
+from conformance.examine import Judged
+from conformance.subjects import TensorSeen
+from conformance.tolerances import close
+from conformance.trial import Trial
+from strategies.drawing import programs
+from strategies.scenes import drawn, written_through_data
+
+
+@proves("no-error-means-correct")
+def test_no_error_means_correct(trial: Trial) -> None:
+    """A program raises where it must, or its values and gradients are right (article 003)."""
+    trial.holds(programs(), examples=trial.profile.correctness)
+    trial.searches(
+        drawn(written_through_data),
+        breaks=silently_wrong,
+        title="a write through .data hides from the version counter: a silent wrong gradient",
+        oracle=True,
+    )
+
+
+def silently_wrong(judged: Judged) -> str | None:
+    """A gradient that is not that of what was computed, though nothing raised."""
+    if judged.raised or judged.answer.unspecified:
+        return None
+    for name, entries in judged.answer.gradients.items():
+        seen = judged.observation.values.get(name)
+        grad = seen.grad if isinstance(seen, TensorSeen) else None
+        if grad is None or not judged.prediction.graded[name]:
+            continue
+        numbers = grad.array().astype(np.float64)
+        finite = np.isfinite(numbers).all() and np.isfinite(entries.values).all()
+        if finite and not close(numbers, entries.values, entries.slack).all():
+            return (
+                f"nothing raises, {name}.grad is {numbers.tolist()} and the gradient of what was "
+                f"computed is {entries.values.tolist()}"
+            )
+    return None

@@ -1,0 +1,210 @@
+"""Which dtypes can require grad, by every way to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from conformance.claims._seeing import Shown, exactly, expecting, flag
+from conformance.claims._targets import Target, elements, shapes
+from conformance.claims.claim import proves
+from conformance.judge import Finding
+from conformance.subjects import Observation
+from conformance.trial import NotExercised, Script, Trial
+
+WAYS: dict[str, str] = {
+    "torch.tensor": "x = torch.tensor([1, 0], dtype=dtype, device=DEVICE{})",
+    "torch.zeros": "x = torch.zeros(shape, dtype=dtype, device=DEVICE{})",
+    "torch.empty": "x = torch.empty(shape, dtype=dtype, device=DEVICE{})",
+    "torch.zeros_like": "x = torch.zeros_like(plain{})",
+    "new_zeros": "x = plain.new_zeros(shape{})",
+    "requires_grad_": "x = torch.empty(shape, dtype=dtype, device=DEVICE)\nx.requires_grad_({})",
+    "attribute": "x = torch.empty(shape, dtype=dtype, device=DEVICE)\nx.requires_grad = {}",
+    "nn.Parameter": "x = nn.Parameter(plain{})",
+}
+"""How one asks for requires_grad; the braces hold the request."""
+
+_BARE = ("requires_grad_", "attribute")
+_FRAGMENTS = ("floating point", "can require gradients")
+_WHY = "floating-point and complex tensors alone can require grad (torch.Tensor.requires_grad_)"
+_COMPLEX_SINCE = Version("1.6")
+
+# -- every dtype
+
+
+def _asking(way: str, value: bool) -> str:
+    return WAYS[way].format(value if way in _BARE else f", requires_grad={value}")
+
+
+def _silent(way: str) -> str:
+    return "x = plain" if way in _BARE else WAYS[way].format("")
+
+
+def _sweep() -> str:
+    lines = [
+        "def tried(statement, dtype):",
+        "    shape = (2,)",
+        '    space = {"torch": torch, "nn": nn, "DEVICE": DEVICE, "dtype": dtype, "shape": shape}',
+        "    try:",
+        '        space["plain"] = torch.empty(shape, dtype=dtype, device=DEVICE)',
+        "        exec(statement, space)",
+        "    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:",
+        "        return str(error)",
+        '    return bool(space["x"].requires_grad)',
+        "",
+        "",
+        "dtypes = {str(v)[6:]: v for v in vars(torch).values() if isinstance(v, torch.dtype)}",
+        "ways = {",
+    ]
+    for way in WAYS:
+        # A parameter asks for itself unless told otherwise.
+        silent = _asking(way, False) if way == "nn.Parameter" else _silent(way)
+        statements = (silent, _asking(way, True), _asking(way, False))
+        lines.append(f"    {way!r}: {statements!r},")
+    lines += [
+        "}",
+        "for name, dtype in sorted(dtypes.items()):",
+        "    facts[name] = {w: [tried(s, dtype) for s in ways[w]] for w in ways}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@proves("float-only-grad")
+def test_float_only_grad(trial: Trial) -> None:
+    """Floating-point and complex tensors alone can require grad, however asked (article 004)."""
+    made: list[tuple[str, str]] = []
+    unmade: set[str] = set()
+    complexes = _has_complex(trial)
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        for dtype, ways in shown.facts().items():
+            if not complexes and dtype.startswith("complex"):
+                continue
+            for way, (control, asked, declined) in ways.items():
+                if isinstance(control, str):
+                    unmade.add(dtype)
+                    continue
+                made.append((dtype, way))
+                yield from _answered(f"{dtype} by {way}", can_require_grad(dtype), asked)
+                why = "asking for requires_grad=False is always allowed"
+                where = f"{dtype} by {way}, asked for False"
+                kind = "spurious error" if isinstance(declined, str) else "wrong flag"
+                yield from flag(where, declined, False, why, kind)
+        least = {(dtype, way) for dtype in ("float32", "float64", "int64", "bool") for way in WAYS}
+        for dtype, way in sorted(least - set(made)):
+            message = f"no {dtype} tensor could be made by {way}"
+            yield Finding("spurious error", message, "a tensor", "none")
+
+    trial.once(Script(_sweep(), ("facts",), expecting(check)))
+    # Packed and quantized dtypes lack some factory functions: there is nobody to ask.
+    trial.note = f"made in some ways only: {', '.join(sorted(unmade))}" if unmade else ""
+    trial.scripts(_requests(among=[pair for pair in made if pair[0] not in unmade]))
+
+
+def _has_complex(trial: Trial) -> bool:
+    return Version(trial.examiner.subject.torch).release >= _COMPLEX_SINCE.release
+
+
+def can_require_grad(dtype: str) -> bool:
+    """Whether tensors of a dtype of this name can require grad."""
+    return dtype.startswith(("float", "bfloat", "complex"))
+
+
+def _answered(where: str, can: bool, asked: Any) -> Iterator[Finding]:
+    if can:
+        kind = "spurious error" if isinstance(asked, str) else "wrong flag"
+        yield from flag(f"{where}, asked for True", asked, True, _WHY, kind)
+    elif not isinstance(asked, str):
+        message = f"{where} should refuse requires_grad=True and does not: {_WHY}"
+        yield Finding("missing error", message, "an error", "none")
+    elif not any(fragment in asked for fragment in _FRAGMENTS):
+        message = f"{where} should say that it {_FRAGMENTS[1]}; it says: {asked}"
+        yield Finding("missing error", message, _FRAGMENTS[1], asked)
+
+
+# -- one dtype, one way, any shape
+
+_REQUEST = """\
+dtype = torch.{dtype}
+shape = {shape}
+plain = torch.empty(shape, dtype=dtype, device=DEVICE)
+{statement}
+"""
+
+
+@st.composite
+def _requests(draw: st.DrawFn, *, among: list[tuple[str, str]]) -> Script:
+    dtype, way = draw(st.sampled_from(among))
+    value = draw(st.booleans())
+    shape = list(draw(shapes()))
+    body = _REQUEST.format(dtype=dtype, shape=shape, statement=_asking(way, value))
+
+    def findings(observation: Observation) -> list[Finding]:
+        if value and not can_require_grad(dtype):
+            error = observation.error
+            return list(_answered(f"{dtype} by {way}", False, error.message if error else None))
+        return expecting(accepted)(observation)
+
+    def accepted(shown: Shown) -> Iterator[Finding]:
+        seen = shown.tensor("x").requires_grad
+        yield from flag("x.requires_grad", seen, value, _WHY, "wrong flag")
+
+    return Script(body, ("x",), findings)
+
+
+# -- complex tensors
+
+_COMPLEX = """\
+{target}
+z = x.clone().requires_grad_()
+loss = (z * z.conj()).real.sum()
+loss.backward()
+"""
+_WHOLE = """\
+z = torch.tensor([1.0 + 2.0j, -3.0j], dtype=torch.complex64, device=DEVICE, requires_grad=True)
+try:
+    torch.tensor([1, 2], device=DEVICE, requires_grad=True)
+except RuntimeError as error:
+    facts["int64"] = str(error)
+"""
+
+
+@proves("errata-complex-grad")
+def test_errata_complex_grad(trial: Trial) -> None:
+    """Complex tensors can require grad too, integer ones cannot (article 004)."""
+    if not _has_complex(trial):
+        raise NotExercised("before torch 1.6 complex tensors have no gradients")
+    trial.shows(
+        Script(_WHOLE, ("z", "facts"), expecting(_whole)),
+        "A tensor that requires grad need not be floating-point",
+        "a complex tensor can require grad; an integer one cannot",
+    )
+    trial.scripts(_complexes())
+
+
+def _whole(shown: Shown) -> Iterator[Finding]:
+    yield from flag("z.requires_grad", shown.tensor("z").requires_grad, True, _WHY, "wrong flag")
+    yield from _answered("int64 by torch.tensor", False, shown.facts().get("int64"))
+
+
+@st.composite
+def _complexes(draw: st.DrawFn) -> Script:
+    dtype = draw(st.sampled_from(("complex128", "complex64")))
+    shape = draw(shapes())
+    real = Target("real", draw(elements()), shape)
+    imaginary = Target("imaginary", draw(elements()), shape)
+    x = f"x = torch.complex(real, imaginary).to(torch.{dtype})"
+    body = _COMPLEX.format(target=f"{real.text}\n{imaginary.text}\n{x}")
+    wanted = 2 * (real.array + 1j * imaginary.array)
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        yield from flag(
+            "z.requires_grad", shown.tensor("z").requires_grad, True, _WHY, "wrong flag"
+        )
+        why = "the gradient of |z|^2 is 2z"
+        yield from exactly("z.grad", shown.grad("z"), wanted, why, "silent wrong gradient")
+
+    return Script(body, ("z", "loss"), expecting(check))

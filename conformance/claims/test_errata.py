@@ -1,0 +1,209 @@
+"""What the articles get wrong, each shown by a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from hypothesis import strategies as st
+
+from conformance.claims._guided import GUIDED
+from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits
+from conformance.claims._targets import LAYOUTS, Target, elements, shapes
+from conformance.claims.claim import proves
+from conformance.judge import Finding
+from conformance.trial import Script, Trial
+
+# -- names
+
+_NAMES = """\
+for name in ("F.ReLU", "nn.ReLu", "nn.relu", "F.LSTM", "F.lstm", "F.flatten", "F.softmax2d"):
+    space, attribute = name.split(".")
+    facts[name] = hasattr({{"F": F, "nn": nn}}[space], attribute)
+for name in ("F.relu", "nn.ReLU", "nn.LSTM", "nn.Flatten", "nn.Softmax2d"):
+    space, attribute = name.split(".")
+    facts[name] = hasattr({{"F": F, "nn": nn}}[space], attribute)
+for name in ("scatter", "scatter_"):
+    facts["Tensor." + name] = hasattr(torch.Tensor, name)
+try:
+    nn.ReLU(inpalce=True)
+except TypeError as error:
+    facts["inpalce"] = "inpalce" in str(error)
+
+x = {x}
+before = x.clone()
+index = torch.zeros({shape}, dtype=torch.int64, device=DEVICE)
+scattered = x.scatter(0, index, torch.full_like(x, 7.0))
+alone = nn.ReLU()(x)
+called = F.relu(x)
+"""
+_ABSENT = ("F.ReLU", "nn.ReLu", "nn.relu", "F.LSTM", "F.lstm", "F.flatten", "F.softmax2d")
+
+
+@proves("errata-names")
+def test_errata_names(trial: Trial) -> None:
+    """F.ReLU, nn.ReLu, inpalce and an in-place .scatter() do not exist (articles 001, 003)."""
+    trial.shows(
+        _names_script(Target("x", (1.0, -2.0), (2, 2))),
+        "The articles' F.ReLU, nn.ReLu, inpalce and in-place .scatter() do not exist",
+        "F.relu, nn.ReLU, inplace and .scatter_() are meant; .scatter() leaves its tensor as it "
+        "was, nn.ReLU works outside a container, LSTM, Flatten and Softmax2d have no function",
+    )
+    targets = st.builds(lambda values, shape: Target("x", values, shape), elements(), _MATRICES)
+    trial.scripts(targets.map(_names_script))
+
+
+_MATRICES = shapes(ranks=(1, 2), empty=False)
+
+
+def _names_script(target: Target) -> Script:
+    x = target.text.partition(" = ")[2]
+    body = _NAMES.format(x=x, shape=list(target.shape))
+    return Script(body, ("facts", "x", "before", "scattered", "alone", "called"), _NAMES_CHECK)
+
+
+def _names(shown: Shown) -> Iterator[Finding]:
+    for name, there in shown.facts().items():
+        yield from flag(f"whether there is {name}", there, name not in _ABSENT, _NN, "wrong value")
+    yield from flag("inpalce refused", shown.facts().get("inpalce"), True, _NN, "missing error")
+    yield from same_bits(shown, "x", "before", ".scatter() is not in place")
+    shared = shown.tensor("scattered").storage == shown.tensor("x").storage
+    why = ".scatter() gives a new tensor"
+    yield from flag("one memory for x and scattered", shared, False, why, "wrong aliasing")
+    yield from same_bits(shown, "alone", "called", "nn.ReLU need not be put in a container")
+
+
+_NN = "torch.nn documents these names"
+_NAMES_CHECK = expecting(_names)
+
+# -- the guided ReLU's two forwards
+
+_FORWARDS = """\
+{target}
+clamped = torch.clamp(x, min=0.0)
+masked = x * (x > 0).type_as(x)
+"""
+
+
+@proves("errata-guided-forwards")
+def test_errata_guided_forwards(trial: Trial) -> None:
+    """Clamping and masking agree at finite inputs and differ at minus infinity (article 002)."""
+    trial.scripts(_forwards())
+    body = GUIDED["clamp"].replace("GuidedBackpropReLU", "Clamped")
+    body += GUIDED["mask"].replace("GuidedBackpropReLU", "Masked")
+    body += (
+        "x = torch.tensor([-math.inf], device=DEVICE)\n"
+        "clamped = Clamped.apply(x)\nmasked = Masked.apply(x)\n"
+    )
+    trial.shows(
+        Script(body, ("clamped", "masked"), expecting(_differ)),
+        "At minus infinity the two forwards differ",
+        "torch.clamp(input, min=0.0) gives 0 and input * (input > 0) gives NaN",
+    )
+
+
+@st.composite
+def _forwards(draw: st.DrawFn) -> Script:
+    dtype = draw(st.sampled_from(("float64", "float32")))
+    target = Target("x", draw(elements()), draw(shapes()), dtype, draw(st.sampled_from(LAYOUTS)))
+    body = _FORWARDS.format(target=target.text)
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        wanted = np.maximum(target.array, 0.0)
+        for name in ("clamped", "masked"):
+            yield from exactly(name, shown.array(name), wanted, "ReLU by numpy")
+
+    return Script(body, ("clamped", "masked"), expecting(check))
+
+
+def _differ(shown: Shown) -> Iterator[Finding]:
+    yield from exactly("clamped", shown.array("clamped"), np.array([0.0]), "the larger of two")
+    yield from exactly("masked", shown.array("masked"), np.array([np.nan]), "infinity times 0")
+
+
+# -- leaves inside no_grad
+
+_WRITES: dict[str, float | None] = {
+    "w.mul_(2.0)": 2.0,
+    "w *= 2.0": 2.0,
+    "w.add_(1.0)": None,
+    "w.zero_()": 0.0,
+    "w.neg_()": -1.0,
+    "w[...] = w * 2.0": 2.0,
+    "torch.neg(w, out=w)": -1.0,
+}
+"""A write -> by what it multiplies the leaf; None where it adds one."""
+
+_LEAF = """\
+{target}
+w = x.clone().requires_grad_()
+same = w
+with torch.no_grad():
+    {write}
+facts["is_self"] = w is same
+(w * w).sum().backward()
+"""
+_REFUSED = """\
+w = torch.tensor([1.0, 2.0], device=DEVICE, requires_grad=True)
+try:
+    w.mul_(2.0)
+except RuntimeError as error:
+    facts["outside"] = str(error)
+with torch.no_grad():
+    w.mul_(2.0)
+"""
+_FRAGMENT = "in an in-place operation"
+_ALLOWED = "a leaf may be written inside no_grad (torch.no_grad)"
+
+
+@proves("errata-leaf-in-no-grad")
+def test_errata_leaf_in_no_grad(trial: Trial) -> None:
+    """A leaf that requires grad can be written in place, inside no_grad (article 001)."""
+    trial.shows(
+        Script(_REFUSED, ("w", "facts"), expecting(_only_inside)),
+        "A leaf that requires grad is written in place",
+        "inside no_grad w.mul_(2) doubles w and leaves it a leaf that requires grad; outside, the "
+        "same call raises",
+    )
+    trial.scripts(_leaves())
+
+
+def _still_a_leaf(shown: Shown) -> Iterator[Finding]:
+    w = shown.tensor("w")
+    for what, does, should in (
+        ("requires_grad", w.requires_grad, True),
+        ("is_leaf", w.is_leaf, True),
+        ("grad_fn", w.grad_fn, False),
+        ("_version", w.version, 1),
+    ):
+        yield from flag(f"w's {what}", does, should, _ALLOWED, "wrong flag")
+
+
+def _only_inside(shown: Shown) -> Iterator[Finding]:
+    said = shown.facts().get("outside", "")
+    if _FRAGMENT not in said:
+        message = f"w.mul_(2) with grad mode on should raise '{_FRAGMENT}'; seen: {said}"
+        yield Finding("missing error", message, _FRAGMENT, said or "no error")
+    yield from exactly("w", shown.array("w"), np.array([2.0, 4.0]), _ALLOWED)
+    yield from _still_a_leaf(shown)
+
+
+@st.composite
+def _leaves(draw: st.DrawFn) -> Script:
+    write = draw(st.sampled_from(sorted(_WRITES)))
+    target = Target("x", draw(elements()), draw(shapes()), draw(st.sampled_from(_FLOATS)))
+    body = _LEAF.format(target=target.text, write=write)
+    factor = _WRITES[write]
+    value = target.array + 1.0 if factor is None else target.array * factor
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        yield from exactly("w", shown.array("w"), value, _ALLOWED)
+        yield from flag("w is w", shown.facts()["is_self"], True, _ALLOWED, "wrong aliasing")
+        yield from _still_a_leaf(shown)
+        why = "the later loss sees the new value"
+        yield from exactly("w.grad", shown.grad("w"), 2 * value, why, "silent wrong gradient")
+
+    return Script(body, ("w", "facts"), expecting(check))
+
+
+_FLOATS = ("float64", "float32")

@@ -1,0 +1,136 @@
+"""Layers and functions: that they agree, and which of them keep anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import strategies as st
+
+from conformance.claims import _networks, _twins
+from conformance.claims._layer import Layer
+from conformance.claims._seeing import Shown, exactly, expecting, flag
+from conformance.claims.claim import proves
+from conformance.judge import Finding
+from conformance.trial import Script, Trial
+
+
+@proves("module-equals-functional")
+def test_module_equals_functional(trial: Trial) -> None:
+    """A layer and its function agree to the last bit, alone and in networks (001, 002)."""
+    layers, _ = _known(trial)
+    for layer in layers:
+        for training in (False, True):
+            trial.once(
+                _twins.compared(
+                    layer,
+                    layer.variants[0],
+                    layer.shape,
+                    dtype="float64",
+                    training=training,
+                    seed=0,
+                )
+            )
+    there = trial.examiner.subject.names["F"]
+    trial.scripts(_twins.compared_scripts(among=layers))
+    dropouts = [name for name in _twins.DROPOUTS if name in there]
+    trial.scripts(_twins.dropout_scripts(among=dropouts), examples=trial.profile.networks)
+    trial.scripts(_networks.networks(there=there))
+    few = min(trial.profile.networks, 30)
+    trial.scripts(_networks.networks_by_jax(there=there), examples=few)
+    trial.shows(
+        _twins.DEFAULTS,
+        "nn.RReLU, nn.AlphaDropout and nn.FeatureAlphaDropout train by default",
+        "F.rrelu, F.alpha_dropout and F.feature_alpha_dropout do not: with default arguments the "
+        "layer and the function differ",
+    )
+
+
+def _known(trial: Trial) -> tuple[list[Layer], list[str]]:
+    """The layers to compare and all that there are; what is unknown is noted."""
+    found: list[str] = []
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        found.extend(shown.names("modules"))
+        yield from ()
+
+    trial.once(Script(_twins.MODULES, ("modules",), expecting(check)))
+    layers, _ = _twins.layers_of(trial)
+    trial.note = _twins.unknown_layers(trial, found)
+    return layers, found
+
+
+@proves("functional-is-stateless")
+def test_functional_is_stateless(trial: Trial) -> None:
+    """A stateless layer adds nothing to state_dict, and an F call keeps nothing (article 001)."""
+    layers, _ = _known(trial)
+    for layer in layers:
+        for arguments in layer.variants:
+            trial.once(_twins.stateless(layer, arguments, training=True, seed=0))
+    trial.scripts(_nested(layers))
+    trial.shows(
+        _STATISTICS,
+        "F.batch_norm and F.embedding(max_norm=) write into their operands",
+        "the running statistics, and the rows of the weight that are looked up, change by contract",
+    )
+
+
+_NESTED = """\
+net = {net}
+keys = list(net.state_dict())
+"""
+
+
+@st.composite
+def _nested(draw: st.DrawFn, layers: list[Layer]) -> Script:
+    """Layers in containers in containers; examples shrink towards one layer."""
+    tree = st.deferred(lambda: st.one_of(leaf, st.lists(tree, min_size=1, max_size=3).map(tuple)))
+    leaf = st.sampled_from(layers).flatmap(
+        lambda layer: st.tuples(st.just(layer.name), st.sampled_from(layer.variants))
+    )
+    by_name = {layer.name: layer for layer in layers}
+
+    def text(node: object) -> str:
+        assert isinstance(node, tuple)
+        if isinstance(node[0], str):
+            return f"nn.{node[0]}({node[1]})"
+        return "nn.Sequential(" + ", ".join(map(text, node)) + ")"
+
+    def keys(node: object, prefix: str) -> list[str]:
+        assert isinstance(node, tuple)
+        if isinstance(node[0], str):
+            return [prefix + key for key in by_name[node[0]].state(node[1])]
+        return [key for i, part in enumerate(node) for key in keys(part, f"{prefix}{i}.")]
+
+    node = (draw(tree),)
+    wanted = sorted(keys(node, ""))
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        why = "layers with parameters appear in state_dict and others do not"
+        yield from flag("state_dict", sorted(shown.names("keys")), wanted, why, "wrong value")
+
+    return Script(_NESTED.format(net=text(node)), ("keys",), expecting(check))
+
+
+_STATISTICS = Script(
+    """\
+x = torch.tensor([[1.0, 2.0], [3.0, 6.0]], device=DEVICE)
+mean = torch.zeros(2, device=DEVICE)
+variance = torch.ones(2, device=DEVICE)
+F.batch_norm(x, mean, variance, training=True, momentum=0.5)
+weight = torch.tensor([[3.0, 4.0], [0.0, 0.5]], device=DEVICE)
+F.embedding(torch.tensor([0], device=DEVICE), weight, max_norm=1.0)
+""",
+    ("mean", "variance", "weight"),
+    expecting(lambda shown: _statistics(shown)),
+)
+
+
+def _statistics(shown: Shown) -> Iterator[Finding]:
+    import numpy as np
+
+    why = "F.batch_norm updates its running statistics"
+    yield from exactly("mean", shown.array("mean"), np.array([1.0, 2.0]), why)
+    yield from exactly("variance", shown.array("variance"), np.array([1.5, 4.5]), why)
+    norm = float(np.linalg.norm(shown.array("weight")[0]))
+    why = "F.embedding(max_norm=1.0) shortens the rows that it looks up"
+    yield from flag("whether the row is short", norm < 1.001, True, why, "wrong value")

@@ -1,0 +1,158 @@
+"""The commands `run` and `report`."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from conformance import plugin
+from conformance.claims.catalogue import find_claim
+from conformance.progress import STYLES
+from conformance.records import RunRecords, read_run, summarise
+from conformance.session import Plan, UsageError, find_profile
+from conformance.subjects import parse_subject
+from reports.html import render_single, write_report
+
+
+@click.command()
+@click.option("--subject", "subjects", multiple=True, help="Who is judged; may be repeated.")
+@click.option("--profile", default="default", show_default=True, help="quick, default or nightly.")
+@click.option("--claim", "claims", multiple=True, help="Only this claim; may be repeated.")
+@click.option(
+    "--out", default="out", show_default=True, type=click.Path(path_type=Path), help="Folder."
+)
+@click.option("--seed", type=int, default=None, help="Repeat a run.  [default: a new one]")
+@click.option("--in-process", is_flag=True, help="Run eager-cpu without a worker process.")
+@click.option("--resume", is_flag=True, help="Go on with the interrupted run in the folder.")
+def run(
+    subjects: tuple[str, ...],
+    profile: str,
+    claims: tuple[str, ...],
+    out: Path,
+    seed: int | None,
+    in_process: bool,
+    resume: bool,
+) -> int:
+    """Put the claims on trial and write OUT/report.html, OUT/junit.xml and the records.
+
+    Without --subject the local torch is judged, on the CPU and on CUDA where it sees a GPU. A
+    subject is eager-cpu, eager-cuda, python=PATH, device=NAME[,import=MODULE] or command=COMMAND.
+    """
+    for claim in claims:
+        find_claim(claim)
+    for subject in subjects:
+        parse_subject(subject)
+    parts = ["autograd-conformance run", *(f"--subject '{name}'" for name in subjects)]
+    parts += [f"--profile {profile}", *(f"--claim {claim}" for claim in claims)]
+    plan = Plan(
+        out, find_profile(profile), subjects, claims, seed, in_process, resume, " ".join(parts)
+    )
+    console = Console(stderr=True)
+    code = _run_pytest(plan, console)
+    if code in (2, 4):
+        return 2
+    records = read_run(out)
+    page = out / "report.html"
+    page.write_text(render_single([out]), encoding="utf-8")
+    _summarise(records, Console())
+    click.echo(f"\nThe report is {page}; the records are beside it.")
+    return code
+
+
+def _run_pytest(plan: Plan, console: Console) -> int:
+    """Run the claims under pytest with our own configuration, and nobody else's plugins."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    holder = _Holder(plan, console)
+    claims = Path(str(files("conformance") / "claims"))
+    arguments = [
+        str(claims),
+        "-c",
+        str(files("conformance") / "pytest.ini"),
+        "--rootdir",
+        str(claims),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:terminal",
+        f"--junitxml={plan.out / 'junit.xml'}",
+    ]
+    status = pytest.main(arguments, plugins=[plugin, holder])
+    if holder.broken:
+        click.echo(f"A module of claims cannot be loaded:\n{holder.broken[0]}", err=True)
+        return 3
+    if holder.code is not None:
+        return holder.code
+    if status == pytest.ExitCode.USAGE_ERROR:
+        return 2
+    raise UsageError(f"The claims could not be collected (pytest ended with {int(status)}).")
+
+
+class _Holder:
+    """Hands the plan to the plugin and takes the exit code from it."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self._plan = plan
+        self._console = console
+        self.code: int | None = None
+        self.broken: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(str(report.longrepr))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[plugin.PLAN] = self._plan
+        config.stash[plugin.CONSOLE] = self._console
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.code = session.config.stash.get(plugin.EXIT, None)
+
+
+def _summarise(records: RunRecords, console: Console) -> None:
+    """Claims by title and verdicts, as a table of at most 80 columns."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("claim", overflow="fold", max_width=44)
+    several = records.run is not None and len(records.run.subjects) > 1
+    if several:
+        table.add_column("subject", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("judged", justify="right")
+    for row in summarise(records):
+        verdict = f"[{STYLES[row.verdict]}]{row.verdict}[/]"
+        cells = [row.title, *([row.subject] if several else []), verdict, str(row.programs)]
+        table.add_row(*cells)
+    console.print(table)
+    for absent in records.run.subjects if records.run else ():
+        if absent.status != "available":
+            console.print(f"{absent.name}: not exercised, {absent.reason}", highlight=False)
+    shown = sorted({entry.title for entry in records.deviations.values()})
+    if shown:
+        console.print(f"\n{len(shown)} known deviations are registered and shown in the report.")
+
+
+@click.command()
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", default="report", show_default=True, type=click.Path(path_type=Path), help="Folder."
+)
+def report(records: tuple[Path, ...], out: Path) -> None:
+    """Write OUT/index.html from the RECORDS of one run or several."""
+    for folder in records:
+        if not folder.exists():
+            raise UsageError(f"There are no records at {folder}; name the folder of a run.")
+    page = write_report(list(records), out)
+    for folder in records:
+        for sentence in read_run(folder).broken:
+            click.echo(sentence, err=True)
+    click.echo(f"The report is {page}.")
+
+

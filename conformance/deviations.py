@@ -1,0 +1,98 @@
+"""The register of known deviations: places where torch does not do what its documentation says.
+
+Each entry of `deviations.toml` names a *quirk*: a switch of the model or of the oracle that makes
+the prediction what torch does. A deviation is known exactly where the prediction with the quirk
+agrees with what was seen, so that it hides nothing beside it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from conformance.model import QUIRKS
+from conformance.oracle.interpret import REPLACED
+from conformance.records import KINDS
+from strategies.draft import check
+from strategies.program import Program, ProgramError, decode
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class RegisterError(Exception):
+    """The register cannot be used; the message is one sentence that names the entry."""
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One known deviation, as it stands in the register."""
+
+    id: str
+    title: str
+    kind: str
+    claim: str
+    subjects: tuple[str, ...]
+    torch: str
+    quirk: str
+    cause: str
+    upstream: str
+    date: str
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """An entry whose fields were checked, with its shrunk program."""
+
+    entry: Entry
+    program: Program
+
+    def applies(self, mode_device: str, torch: str) -> bool:
+        """Whether it is registered for a subject (`eager-cpu`) of this torch version."""
+        try:
+            version = Version(torch)
+        except InvalidVersion:
+            return False
+        return any(fnmatch.fnmatch(mode_device, p) for p in self.entry.subjects) and SpecifierSet(
+            self.entry.torch
+        ).contains(version, prereleases=True)
+
+
+def read_register(path: Path) -> tuple[Deviation, ...]:
+    """Every entry of a register file; raises RegisterError if one is not valid."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RegisterError(f"{path.name} cannot be read: {error}.") from None
+    entries = []
+    for number, raw in enumerate(table.get("deviation", []), start=1):
+        where = f"{path.name}, entry {number} ({raw.get('id', 'without id')})"
+        try:
+            entry = msgspec.convert(raw, Entry)
+            program = decode(entry.program)
+            check(program)
+            SpecifierSet(entry.torch)
+        except (msgspec.ValidationError, ProgramError, InvalidSpecifier) as error:
+            raise RegisterError(f"{where}: {error}") from None
+        if entry.kind not in KINDS:
+            raise RegisterError(f"{where}: {entry.kind!r} is no kind of deviation.")
+        if entry.quirk not in QUIRKS and entry.quirk not in REPLACED:
+            raise RegisterError(f"{where}: {entry.quirk!r} is no quirk of the model or the oracle.")
+        entries.append(Deviation(entry, program))
+    return tuple(entries)
+
+
+@lru_cache(maxsize=1)
+def register() -> tuple[Deviation, ...]:
+    """The register that the suite ships."""
+    return read_register(Path(str(files("conformance") / "deviations.toml")))

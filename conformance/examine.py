@@ -1,0 +1,167 @@
+"""One program on one subject: print, predict, compute, run, judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from conformance.deviations import Deviation, register
+from conformance.judge import Finding, judge, seen_error
+from conformance.model import Prediction, fragments, predict
+from conformance.oracle.interpret import Answer, answer
+from conformance.oracle.machine import Machine
+from conformance.records import VerdictWord
+from conformance.subjects import Observation, Subject
+from conformance.tolerances import ORACLE_RTOL
+from strategies.draft import Draft, check
+from strategies.printer import Body, print_body
+from strategies.program import Program
+from strategies.script import Expectation, Numbers, demonstrate, write_script
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A program with everything that is known of it, and the verdict."""
+
+    program: Program
+    draft: Draft
+    body: Body
+    prediction: Prediction
+    answer: Answer
+    observation: Observation
+    verdict: VerdictWord
+    findings: tuple[Finding, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    reason: str = ""
+
+    @property
+    def raised(self) -> bool:
+        """Whether the subject raised anywhere."""
+        return self.observation.error is not None
+
+    @property
+    def gravest(self) -> Finding:
+        return self.findings[0]
+
+    def raised_kind(self) -> str | None:
+        """The kind of the error that the subject raised, if it is one that the model knows."""
+        seen = seen_error(self.draft, self.body, self.observation)
+        return seen.kind.value if seen is not None and seen.kind is not None else None
+
+    def raised_step(self) -> int | None:
+        """The index of the step at which the subject raised."""
+        seen = seen_error(self.draft, self.body, self.observation)
+        return seen.step if seen is not None else None
+
+    def demonstration(self, title: str) -> str:
+        """The program as a script that shows what happens: an error, or the gradients."""
+        leaves = [leaf.name for leaf in self.program.leaves if leaf.requires_grad]
+        return demonstrate(self.body, title, tuple(f"{name}.grad" for name in leaves))
+
+    def script(self, *, thorough: bool = True, header: tuple[str, ...] = ()) -> str:
+        """The program as a script that prints this verdict."""
+        expected = expectation(self.prediction, self.answer, self.body, thorough=thorough)
+        return write_script(self.body, replace(expected, header=header), rtol=ORACLE_RTOL)
+
+
+@dataclass(slots=True)
+class Examiner:
+    """What judges programs on one subject; the oracle's machine is shared by all."""
+
+    subject: Subject
+    machine: Machine
+    timeout_s: float = 10.0
+    known: tuple[Deviation, ...] = field(default_factory=register)
+
+    def __post_init__(self) -> None:
+        kind = f"{self.subject.mode}-{self.subject.device}"
+        self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
+
+    def examine(self, program: Program, *, watched: bool = False, oracle: bool = True) -> Judged:
+        """The verdict on a program; raises ProgramError if it is none, SubjectError if there is
+        nobody to run it. Without the oracle, errors, flags and memory alone are judged.
+        """
+        draft = check(program)
+        body = print_body(draft, device=self.subject.device, watch=watched)
+        prediction = predict(draft, watched=watched)
+        none = Answer({}, {}, "the oracle was not asked")
+        found = answer(draft, prediction, self.machine) if oracle else none
+        observation = self.subject.run(
+            body.text, list(program.names), watch=watched, timeout_s=self.timeout_s
+        )
+        judged = Judged(program, draft, body, prediction, found, observation, "conforms")
+        if prediction.unspecified and not (observation.crash or observation.hang):
+            return replace(judged, verdict="unspecified", reason=prediction.unspecified)
+        findings = judge(draft, body, prediction, found, observation)
+        if findings:
+            return self._explained(replace(judged, verdict="deviates", findings=tuple(findings)))
+        if found.unspecified and oracle:
+            return replace(judged, verdict="unspecified", reason=found.unspecified)
+        return judged
+
+    def _explained(self, judged: Judged) -> Judged:
+        """A known deviation, if what was seen is exactly what registered quirks predict."""
+        every = frozenset(d.entry.quirk for d in self.known)
+        if not every or not self._predicted(judged, every):
+            return judged
+        for deviation in self.known:
+            if self._predicted(judged, frozenset({deviation.entry.quirk})):
+                return replace(judged, verdict="known deviation", deviations=(deviation,))
+        needed = tuple(
+            d for d in self.known if not self._predicted(judged, every - {d.entry.quirk})
+        )
+        return replace(judged, verdict="known deviation", deviations=needed)
+
+    def _predicted(self, judged: Judged, quirks: frozenset[str]) -> bool:
+        prediction = predict(judged.draft, quirks=quirks, watched=bool(judged.prediction.trace))
+        found = judged.answer
+        if found.values or not found.unspecified:
+            found = answer(judged.draft, prediction, self.machine, quirks=quirks)
+        return not judge(judged.draft, judged.body, prediction, found, judged.observation)
+
+
+def expectation(
+    prediction: Prediction, found: Answer, body: Body, *, thorough: bool
+) -> Expectation:
+    """What a script must check to reach the judge's verdict; if not thorough, what readers ask."""
+    raises = None
+    if prediction.raises is not None:
+        line = body.step_lines[prediction.raises.step]
+        raises = (line, fragments(prediction.raises.kind))
+    exact: list[tuple[str, object]] = []
+    unreadable: list[tuple[str, str]] = []
+    if thorough:
+        for name, flags in prediction.flags.items():
+            exact.append((f"{name}.requires_grad", flags.requires_grad))
+            exact.append((f"{name}._version", flags.version))
+    numbers = _gradients(prediction, found, exact)
+    if thorough:
+        numbers += [
+            (name, Numbers(np.asarray(e.values), np.asarray(e.slack)))
+            for name, e in found.values.items()
+        ]
+        for name, flags in prediction.flags.items():
+            if flags.unreadable is not None:
+                unreadable.append((f"{name}.is_leaf", fragments(flags.unreadable)[0]))
+            else:
+                exact.append((f"{name}.is_leaf", flags.is_leaf))
+                exact.append((f"{name}.grad_fn is not None", flags.grad_fn))
+    return Expectation(raises, tuple(exact), tuple(numbers), tuple(unreadable))
+
+
+def _gradients(
+    prediction: Prediction, found: Answer, exact: list[tuple[str, object]]
+) -> list[tuple[str, Numbers]]:
+    numbers = []
+    for name, graded in prediction.graded.items():
+        flags = prediction.flags.get(name)
+        if flags is None or not flags.requires_grad or not flags.is_leaf:
+            continue
+        if not graded:
+            exact.append((f"{name}.grad", None))
+        elif name in found.gradients:
+            entries = found.gradients[name]
+            pair = Numbers(np.asarray(entries.values), np.asarray(entries.slack))
+            numbers.append((f"{name}.grad", pair))
+    return numbers

@@ -1,0 +1,173 @@
+"""The pytest plugin that puts claims on trial.
+
+It is loaded by the command line and by `conftest.py`, never by an entry point, so that it enters
+no other project of an environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from conformance.claims.claim import UnknownClaim
+from conformance.progress import Progress
+from conformance.records import RecordError, VerdictWord
+from conformance.session import Plan, Session, UsageError, find_profile
+from conformance.subjects import SubjectError
+from conformance.trial import Disagreement, GaveUp, NotExercised, Trial
+
+SESSION = pytest.StashKey[Session]()
+PLAN = pytest.StashKey[Plan]()
+CONSOLE = pytest.StashKey[Console]()
+EXIT = pytest.StashKey[int]()
+_USAGE = (UsageError, SubjectError, UnknownClaim, RecordError)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("autograd-conformance")
+    group.addoption("--subject", action="append", default=[], help="a subject; may be repeated")
+    group.addoption("--claim", action="append", default=[], help="a claim's id; may be repeated")
+    group.addoption("--profile", default="default", help="quick, default or nightly")
+    group.addoption("--out", default="out", help="the folder for the records")
+    group.addoption("--run-seed", type=int, default=None, help="the seed of the run")
+    group.addoption("--in-process", action="store_true", help="run eager-cpu without a worker")
+    group.addoption("--resume", action="store_true", help="go on with the run in the folder")
+
+
+def _plan(config: pytest.Config) -> Plan:
+    if PLAN not in config.stash:
+        config.stash[PLAN] = Plan(
+            Path(config.getoption("--out")),
+            find_profile(config.getoption("--profile")),
+            tuple(config.getoption("--subject")),
+            tuple(config.getoption("--claim")),
+            config.getoption("--run-seed"),
+            config.getoption("--in-process"),
+            config.getoption("--resume"),
+        )
+    return config.stash[PLAN]
+
+
+def _session(config: pytest.Config) -> Session:
+    """The run, opened when the first test that needs it is collected."""
+    if SESSION not in config.stash:
+        try:
+            console = config.stash.get(CONSOLE, Console(stderr=True))
+            session = Session(_plan(config), Progress(console))
+            session.open()
+        except _USAGE as error:
+            raise pytest.UsageError(str(error)) from None
+        config.stash[SESSION] = session
+    return config.stash[SESSION]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "trial" not in metafunc.fixturenames:
+        return
+    claim = getattr(metafunc.function, "claim_id", None)
+    if claim is None:
+        raise pytest.UsageError(f"{metafunc.function.__name__} does not say which claim it proves.")
+    session = _session(metafunc.config)
+    wanted = {c.id for c in session.claims}
+    pairs = [
+        (claim, name)
+        for name in session.subjects
+        if claim in wanted and (claim, name) not in session.finished
+    ]
+    ids = [f"{claim}@{name}" for claim, name in pairs]
+    metafunc.parametrize("trial", pairs, ids=ids, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what another choice of claims or an earlier part of the run made unnecessary."""
+    if SESSION not in config.stash:
+        return
+    empty = [item for item in items if _is_trial(item) and not _pair(item)]
+    items[:] = [item for item in items if item not in empty]
+    order = {claim.id: number for number, claim in enumerate(config.stash[SESSION].claims)}
+    items.sort(key=lambda item: order.get(pair[0], -1) if (pair := _pair(item)) else -1)
+    config.stash[SESSION].progress.expect(sum(_is_trial(item) for item in items))
+
+
+def _is_trial(item: pytest.Item) -> bool:
+    return "trial" in getattr(item, "fixturenames", ())
+
+
+def _pair(item: pytest.Item) -> tuple[str, str] | None:
+    spec = getattr(item, "callspec", None)
+    pair = spec.params.get("trial") if spec is not None else None
+    return pair if isinstance(pair, tuple) else None
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Trial:
+    """The trial of this test's claim on one subject."""
+    claim, subject = request.param
+    return request.config.stash[SESSION].trial(claim, subject)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Turn how a claim's test ends into a verdict in the records, and into pytest's outcome."""
+    trial = pyfuncitem.funcargs.get("trial")
+    if not isinstance(trial, Trial):
+        return (yield)
+    session = pyfuncitem.config.stash[SESSION]
+    trial.begin()
+    try:
+        result = yield
+    except Disagreement as error:
+        _end(session, trial, "deviates")
+        pytest.fail(f"{error.finding.kind}: {error}", pytrace=False)
+    except NotExercised as reason:
+        _end(session, trial, "not exercised", str(reason))
+        pytest.skip(str(reason))
+    except GaveUp as reason:
+        _end(session, trial, "gave up", str(reason))
+        pytest.fail(str(reason), pytrace=False)
+    except Exception as error:
+        _end(session, trial, "suite error", f"{type(error).__name__}: {error}")
+        raise
+    if _end(session, trial) == "not exercised":
+        pytest.skip(trial.note or "no program was judged")
+    return result
+
+
+def _end(
+    session: Session, trial: Trial, verdict: VerdictWord | None = None, note: str = ""
+) -> VerdictWord:
+    final = trial.finish(verdict, note)
+    session.done(trial, final)
+    return final
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Show progress around the claims, and check the register after them."""
+    run = session.config.stash.get(SESSION, None)
+    if run is None or session.config.option.collectonly:
+        return (yield)
+    with run.progress:
+        result = yield
+        run.check_register()
+    return result
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Close the run; an interrupted one has no end, and keeps every verdict that it reached."""
+    run = session.config.stash.get(SESSION, None)
+    if run is None:
+        return
+    code = 130 if exitstatus == pytest.ExitCode.INTERRUPTED else run.exit_code()
+    session.config.stash[EXIT] = code
+    run.close(code)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run = config.stash.get(SESSION, None)
+    if run is not None and EXIT not in config.stash:
+        run.close(2)

@@ -1,0 +1,34 @@
+"""How much a run does: the profiles that the command line offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Numbers of programs, and whether a run repeats itself.
+
+    `examples` programs are judged for an ordinary claim and `correctness` for the one that the
+    suite stands for; `searched` are drawn outside a claim's scope; `scripts` for claims whose cases
+    are whole scripts. Shrinking gets `shrink_s` seconds a claim.
+    """
+
+    name: str
+    examples: int
+    correctness: int
+    scripts: int
+    networks: int
+    searched: int = 500
+    shrink_s: float = 20.0
+    derandomised: bool = False
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile("quick", 40, 150, 20, 4, derandomised=True),
+        Profile("default", 200, 1500, 60, 12),
+        Profile("nightly", 5000, 60000, 1000, 30),
+    )
+}

@@ -1,0 +1,81 @@
+"""What a run says while it works: a live line in a terminal, a line a claim elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+STYLES: dict[str, str] = {
+    "conforms": "green",
+    "deviates": "bold red",
+    "known deviation": "yellow",
+    "unexpectedly conforms": "bold magenta",
+    "unspecified": "dim",
+    "not exercised": "dim",
+    "gave up": "bold red",
+    "suite error": "bold red",
+    "interrupted": "bold red",
+}
+"""Verdict -> how a terminal shows it."""
+
+
+class Progress:
+    """Progress over the claims of a run; `total` is set once they are known."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars = Bars(
+            TextColumn("{task.description}", table_column=None),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[programs]} programs"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bars.add_task("starting", total=None, programs=0)
+        self._programs = 0
+        self._since = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def expect(self, total: int) -> None:
+        """Set how many trials there will be."""
+        self._bars.update(self._task, total=total)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(f"[dim]{escape(text)}[/dim]", highlight=False)
+
+    def begin(self, title: str, subject: str) -> None:
+        self._since = time.monotonic()
+        shown = title if len(title) <= 34 else title[:33] + "…"
+        self._bars.update(self._task, description=f"{escape(shown):34}")
+
+    def advance(self, count: int) -> None:
+        self._programs += count
+        if self._programs % 20 < count:
+            self._bars.update(self._task, programs=self._programs)
+
+    def end(self, title: str, verdict: str, programs: int) -> None:
+        self._bars.update(self._task, advance=1, programs=self._programs)
+        if not self.console.is_terminal:
+            seconds = time.monotonic() - self._since
+            line = f"{verdict:16} {title} ({programs} judged, {seconds:.1f} s)"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,253 @@
+"""One run: its subjects, its records, and the trials of its claims."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import time
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from conformance import records as rec
+from conformance.claims.catalogue import CATALOGUE, find_claim
+from conformance.claims.claim import Claim
+from conformance.examine import Examiner
+from conformance.oracle.machine import Machine
+from conformance.profiles import PROFILES, Profile
+from conformance.progress import Progress
+from conformance.subjects import Subject, SubjectError, open_subject, parse_subject
+from conformance.trial import Trial
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run was asked to do; no subjects means the local torch on every device it has."""
+
+    out: Path
+    profile: Profile
+    subjects: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    seed: int | None = None
+    in_process: bool = False
+    resume: bool = False
+    command: str = "pytest conformance"
+
+
+def installed(package: str) -> str:
+    """The version of an installed package, or "unknown"."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def find_profile(name: str) -> Profile:
+    """The profile of this name; raises UsageError with the names that there are."""
+    if name not in PROFILES:
+        raise UsageError(f"There is no profile {name!r}; use one of {', '.join(PROFILES)}.")
+    return PROFILES[name]
+
+
+@dataclass(slots=True)
+class Session:
+    """A run in progress; every verdict is on disk as soon as it is reached."""
+
+    plan: Plan
+    progress: Progress
+    subjects: dict[str, Subject] = field(default_factory=dict)
+    absent: list[rec.Subject] = field(default_factory=list)
+    finished: set[tuple[str, str]] = field(default_factory=set)
+    verdicts: dict[tuple[str, str], rec.VerdictWord] = field(default_factory=dict)
+    surprises: int = 0
+    seed: int = 0
+    _machine: Machine | None = None
+    _writer: rec.RecordWriter | None = None
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def claims(self) -> list[Claim]:
+        """The claims of this run, in the catalogue's order."""
+        wanted = {find_claim(id).id for id in self.plan.claims}
+        return [claim for claim in CATALOGUE.values() if not wanted or claim.id in wanted]
+
+    @property
+    def writer(self) -> rec.RecordWriter:
+        assert self._writer is not None
+        return self._writer
+
+    def open(self) -> None:
+        """Start the subjects and the records.
+
+        Raises SubjectError, UsageError, UnknownClaim or RecordError, each with one sentence.
+        """
+        names = self.plan.subjects or ("eager-cpu",)
+        if len(set(names)) != len(names):
+            raise UsageError("A subject is named twice; name each once.")
+        specs = [parse_subject(name) for name in names]
+        claims = self.claims
+        self._check_folder()
+        for spec in specs:
+            self.subjects[spec.name] = open_subject(spec, in_process=self.plan.in_process)
+        if not self.plan.subjects:
+            self._add_cuda()
+        self.seed = self.plan.seed if self.plan.seed is not None else secrets.randbelow(1 << 32)
+        run_id = secrets.token_hex(8)
+        if self.plan.resume:
+            run_id = self._resume()
+        else:
+            self._put_aside()
+        self._writer = rec.RecordWriter(self.plan.out)
+        self._machine = Machine(self.progress.say)
+        self.writer.write(self._header(run_id, claims))
+
+    def _check_folder(self) -> None:
+        with rec.RecordWriter(self.plan.out):
+            pass
+
+    def _add_cuda(self) -> None:
+        local = self.subjects["eager-cpu"]
+        if local.hello.cuda:
+            try:
+                self.subjects["eager-cuda"] = open_subject("eager-cuda")
+                return
+            except SubjectError as error:
+                reason = str(error)
+        else:
+            reason = f"torch {local.torch} sees no CUDA device"
+        self.absent.append(
+            rec.Subject("eager-cuda", device="cuda", status="not exercised", reason=reason)
+        )
+
+    def _put_aside(self) -> None:
+        """Keep the records of the run before this one, in the folder `previous`."""
+        previous = self.plan.out / "previous"
+        for name in ("verdicts.jsonl", "programs.jsonl"):
+            file = self.plan.out / name
+            if file.exists() and file.stat().st_size:
+                previous.mkdir(exist_ok=True)
+                file.replace(previous / name)
+
+    def _resume(self) -> str:
+        """Take over the seed and the finished claims of the run in the folder."""
+        try:
+            before = rec.read_run(self.plan.out)
+        except rec.RecordError:
+            before = rec.RunRecords(self.plan.out)
+        if before.run is None:
+            raise UsageError(
+                f"There is no run to resume in {self.plan.out}; leave --resume out to start one."
+            )
+        if before.run.profile != self.plan.profile.name:
+            raise UsageError(
+                f"The run in {self.plan.out} has the profile {before.run.profile!r}; resume it with "
+                f"--profile {before.run.profile}."
+            )
+        self.seed = before.run.seed
+        for key, attempt in before.attempts.items():
+            if attempt.finish is not None and key[1] in self.subjects:
+                self.finished.add(key)
+                self.verdicts[key] = attempt.finish.verdict
+        return before.run.id
+
+    def _header(self, run_id: str, claims: list[Claim]) -> rec.Run:
+        here = [
+            rec.Subject(s.name, s.torch, s.python, s.device, s.device_name, s.mode)
+            for s in self.subjects.values()
+        ]
+        return rec.Run(
+            id=run_id,
+            started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            suite=installed("autograd-conformance"),
+            profile=self.plan.profile.name,
+            seed=self.seed,
+            command=f"{self.plan.command} --seed {self.seed}",
+            host=rec.Host(
+                python=platform.python_version(),
+                platform=f"{platform.system()} {platform.machine()}",
+                hypothesis=installed("hypothesis"),
+                jax=installed("jax"),
+                numpy=installed("numpy"),
+            ),
+            subjects=(*here, *self.absent),
+            claims=tuple(
+                rec.Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
+                for c in claims
+            ),
+        )
+
+    # -- trials ---------------------------------------------------------------------------------
+
+    def trial(self, claim_id: str, subject_name: str) -> Trial:
+        """A claim's trial; the same seed for every subject, so that they are asked the same."""
+        assert self._machine is not None
+        claim = find_claim(claim_id)
+        examiner = Examiner(self.subjects[subject_name], self._machine)
+        seed = zlib.crc32(f"{self.seed}:{claim_id}".encode())
+        self.progress.begin(claim.title, subject_name)
+        return Trial(
+            claim,
+            examiner,
+            self.plan.profile,
+            seed,
+            self.writer,
+            self.plan.out,
+            self.progress.advance,
+        )
+
+    def done(self, trial: Trial, verdict: rec.VerdictWord) -> None:
+        """Note how a trial ended."""
+        self.verdicts[trial.claim.id, trial.subject_name] = verdict
+        self.progress.end(trial.claim.title, verdict, sum(trial.counts.values()))
+
+    def check_register(self) -> None:
+        """Run the program of every registered deviation, and record whether it still deviates."""
+        assert self._machine is not None
+        for subject in self.subjects.values():
+            examiner = Examiner(subject, self._machine)
+            for deviation in examiner.known:
+                if deviation.entry.claim not in {claim.id for claim in self.claims}:
+                    continue
+                judged = examiner.examine(deviation.program)
+                still = deviation.entry.id in {d.entry.id for d in judged.deviations}
+                self.surprises += not still
+                entry = deviation.entry
+                self.writer.write(
+                    rec.Deviation(
+                        entry.id,
+                        entry.kind,  # type: ignore[arg-type]
+                        entry.claim,
+                        entry.title,
+                        entry.cause,
+                        subject.name,
+                        "still" if still else "unexpectedly conforms",
+                        entry.upstream,
+                        entry.date,
+                        entry.torch,
+                        judged.script(header=(entry.title,)),
+                    )
+                )
+
+    def exit_code(self) -> int:
+        """0 no unregistered deviation; 1 deviates; 3 the suite failed or gave up."""
+        words = set(self.verdicts.values())
+        if "deviates" in words or "unexpectedly conforms" in words or self.surprises:
+            return 1
+        return 3 if words & {"suite error", "gave up"} else 0
+
+    def close(self, exit_code: int) -> None:
+        """Write the last record and let the subjects go."""
+        if self._writer is not None:
+            finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            self.writer.write(rec.End(finished, time.monotonic() - self._started, exit_code))
+            self.writer.close()
+        for subject in self.subjects.values():
+            subject.close()
+
+

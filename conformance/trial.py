@@ -1,0 +1,416 @@
+"""A claim on trial on one subject: programs are drawn, judged and recorded, failures are shrunk."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import FailedHealthCheck, Flaky, Unsatisfiable
+
+from conformance.claims.claim import Claim
+from conformance.examine import Examiner, Judged
+from conformance.judge import Finding
+from conformance.profiles import Profile
+from conformance.records import (
+    Counterexample,
+    Finish,
+    InFlight,
+    Outside,
+    RecordWriter,
+    Start,
+    Verdict,
+    VerdictWord,
+)
+from conformance.subjects import Observation
+from strategies.program import Program, encode
+
+T = TypeVar("T")
+
+PRELUDE = """\
+import math
+import random
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+DEVICE = {device!r}
+facts = {{}}
+"""
+"""What a subject's namespace holds before a script's body runs."""
+
+
+class Disagreement(AssertionError):
+    """A subject does not do what it must; the message is the finding's."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class NotExercised(Exception):
+    """A claim cannot be put to a subject; the message is the reason."""
+
+
+class GaveUp(Exception):
+    """No case could be drawn; the message says why."""
+
+
+class _Found(AssertionError):
+    """A case that a search was looking for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A case that is a whole script: its body, the names to look at, and what must be seen there."""
+
+    body: str
+    observe: tuple[str, ...]
+    findings: Callable[[Observation], list[Finding]] = field(compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.body.encode()).hexdigest()[:16]
+
+    def text(self, device: str) -> str:
+        """The script as it runs by itself, printing what was looked at."""
+        shown = "\n".join(f"print({name!r}, {name})" for name in self.observe)
+        return f"{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a claim's test works with: the subject, the profile's numbers, and the records."""
+
+    claim: Claim
+    examiner: Examiner
+    profile: Profile
+    seed: int
+    records: RecordWriter
+    out: Path
+    tick: Callable[[int], None] = lambda count: None
+    counts: Counter[VerdictWord] = field(default_factory=Counter)
+    outside: Outside | None = None
+    note: str = ""
+    verdict: VerdictWord | None = None
+    started: float = field(default_factory=time.monotonic)
+    _known: dict[str, Judged] = field(default_factory=dict)
+    _properties: int = 0
+
+    @property
+    def subject_name(self) -> str:
+        return self.examiner.subject.name
+
+    @property
+    def device(self) -> str:
+        return self.examiner.subject.device
+
+    def begin(self) -> None:
+        self.records.write(Start(self.claim.id, self.subject_name, self.seed))
+
+    # -- properties -----------------------------------------------------------------------------
+
+    def holds(
+        self,
+        programs: st.SearchStrategy[Program],
+        *,
+        law: Callable[[Judged], Finding | None] = lambda judged: None,
+        examples: int | None = None,
+        watched: bool = False,
+        oracle: bool = True,
+    ) -> None:
+        """Every drawn program must be judged to conform, and keep the claim's own law besides.
+
+        Raises Disagreement with the shrunk failure, NotExercised if nothing could be drawn.
+        """
+
+        def case(program: Program) -> Judged:
+            judged = self._examine(program, watched=watched, oracle=oracle)
+            if judged.verdict == "deviates":
+                raise Disagreement(judged.gravest)
+            broken = law(judged) if judged.verdict == "conforms" else None
+            if broken is not None:
+                raise Disagreement(broken)
+            return judged
+
+        failure = self._hunt(programs, case, examples or self.profile.examples)
+        if failure is not None:
+            program, error, minimal = failure
+            judged = self._known[program.id]
+            self._record_failure(judged, error, minimal=minimal)
+            raise error
+
+    def searches(
+        self,
+        programs: st.SearchStrategy[Program],
+        *,
+        breaks: Callable[[Judged], str | None],
+        title: str,
+        oracle: bool = False,
+    ) -> Judged | None:
+        """Look outside the claim's scope for a program that breaks it in the claim's own way.
+
+        The shrunk program is recorded as the counterexample that bounds the scope. If none is
+        found, the claim is not exercised there and its scope may have changed.
+        """
+        searched = 0
+
+        def case(program: Program) -> None:
+            nonlocal searched
+            searched += 1
+            judged = self._examine(program, oracle=oracle, count=False)
+            message = breaks(judged)
+            if message is not None:
+                raise _Found(message)
+
+        failure = self._hunt(programs, case, self.profile.searched)
+        before = self.outside or Outside(0, False)
+        self.outside = Outside(before.searched + searched, before.found or failure is not None)
+        if failure is None:
+            self.note = f"nothing found outside the scope ({title}): the scope may have changed"
+            if self.verdict is None:
+                self.verdict = "not exercised"
+            return None
+        program, error, _ = failure
+        judged = self._known[program.id]
+        self.records.program(program.id, _as_json(program))
+        script = judged.demonstration(title)
+        self.records.write(
+            Counterexample(
+                self.claim.id, self.subject_name, program.id, script, str(error), searched, title
+            )
+        )
+        return judged
+
+    def scripts(self, scripts: st.SearchStrategy[Script], *, examples: int | None = None) -> None:
+        """Every drawn script must show what it expects; raises Disagreement with the shrunk one."""
+        failure = self._hunt(scripts, self._run_script, examples or self.profile.scripts)
+        if failure is not None:
+            script, error, minimal = failure
+            self._record_script(script, "deviates", error, minimal=minimal)
+            raise error
+
+    def once(self, script: Script) -> None:
+        """One script that is not drawn must show what it expects; raises Disagreement."""
+        try:
+            self._run_script(script)
+        except Disagreement as error:
+            self._record_script(script, "deviates", error, minimal=True)
+            raise
+
+    def shows(self, script: Script, title: str, message: str) -> None:
+        """A script that must show what it expects, kept in the report as a counterexample."""
+        self.once(script)
+        self.records.write(
+            Counterexample(
+                self.claim.id,
+                self.subject_name,
+                script.id,
+                script.text(self.device),
+                message,
+                1,
+                title,
+            )
+        )
+        self.outside = Outside((self.outside.searched if self.outside else 0) + 1, True)
+
+    # -- one case -------------------------------------------------------------------------------
+
+    def _examine(
+        self, program: Program, *, watched: bool = False, oracle: bool = True, count: bool = True
+    ) -> Judged:
+        identity = program.id
+        self.records.write(InFlight(self.claim.id, self.subject_name, identity))
+        judged = self.examiner.examine(program, watched=watched, oracle=oracle)
+        first = identity not in self._known
+        self._known[identity] = judged
+        if first and count and judged.verdict != "deviates":
+            self.counts[judged.verdict] += 1
+            self._record(judged)
+        self.tick(1)
+        return judged
+
+    def _record(self, judged: Judged) -> None:
+        self.records.program(judged.program.id, _as_json(judged.program))
+        known = judged.deviations
+        self.records.write(
+            Verdict(
+                self.claim.id,
+                self.subject_name,
+                judged.program.id,
+                judged.verdict,
+                kind=judged.gravest.kind if known else None,  # type: ignore[arg-type]
+                deviation=", ".join(d.entry.id for d in known),
+                reason=judged.reason,
+            )
+        )
+
+    def _record_failure(self, judged: Judged, error: AssertionError, *, minimal: bool) -> None:
+        self.verdict = "deviates"
+        self.counts["deviates"] += 1
+        finding = error.finding if isinstance(error, Disagreement) else judged.gravest
+        self.records.program(judged.program.id, _as_json(judged.program))
+        self.records.write(
+            Verdict(
+                self.claim.id,
+                self.subject_name,
+                judged.program.id,
+                "deviates",
+                kind=finding.kind,  # type: ignore[arg-type]
+                message=finding.message,
+                script=judged.script(header=(f"{finding.kind}: {finding.message}",)),
+                step=finding.step,
+                expected=finding.expected,
+                observed=finding.observed,
+                command=self._replay(judged.program),
+                minimal=minimal,
+            )
+        )
+
+    def _replay(self, program: Program) -> str:
+        text = encode(program).decode()
+        return f"echo '{text}' | autograd-conformance check - --subject {self.subject_name}"
+
+    def _run_script(self, script: Script) -> None:
+        self.records.write(InFlight(self.claim.id, self.subject_name, script.id))
+        observation = self.examiner.subject.run(script.body, script.observe, timeout_s=120.0)
+        self.tick(1)
+        if observation.crash or observation.hang:
+            kind = "hang" if observation.hang else "crash"
+            said = observation.crash or "no answer in time"
+            raise Disagreement(Finding(kind, f"the script ended the worker: {said}", "", said))
+        findings = sorted(script.findings(observation), key=lambda finding: finding.gravity)
+        if findings:
+            raise Disagreement(findings[0])
+        self.counts["conforms"] += 1
+        self.records.program(script.id, script.text(self.device))
+        self.records.write(Verdict(self.claim.id, self.subject_name, script.id, "conforms"))
+
+    def _record_script(
+        self, script: Script, verdict: VerdictWord, error: AssertionError, *, minimal: bool
+    ) -> None:
+        assert isinstance(error, Disagreement)
+        self.verdict = verdict
+        self.counts[verdict] += 1
+        text = script.text(self.device)
+        self.records.program(script.id, text)
+        self.records.write(
+            Verdict(
+                self.claim.id,
+                self.subject_name,
+                script.id,
+                verdict,
+                kind=error.finding.kind,  # type: ignore[arg-type]
+                message=error.finding.message,
+                script=text,
+                expected=error.finding.expected,
+                observed=error.finding.observed,
+                minimal=minimal,
+            )
+        )
+
+    # -- drawing and shrinking ------------------------------------------------------------------
+
+    def _hunt(
+        self, cases: st.SearchStrategy[T], test: Callable[[T], Any], examples: int
+    ) -> tuple[T, AssertionError, bool] | None:
+        """Draw cases until the test raises AssertionError, and shrink within the budget.
+
+        Returns the smallest failing case, its error, and whether it is minimal; None if all pass.
+        """
+        failing: dict[str, tuple[T, AssertionError]] = {}
+        last: list[str] = []
+        deadline = math.inf
+
+        def attempt(case: T) -> None:
+            nonlocal deadline
+            identity = _identity(case)
+            if time.monotonic() > deadline:
+                # Hypothesis replays its best case at the end: that one must fail again.
+                if identity in failing:
+                    last.append(identity)
+                    raise failing[identity][1]
+                return
+            try:
+                test(case)
+            except AssertionError as error:
+                if not failing:
+                    deadline = time.monotonic() + self.profile.shrink_s
+                failing[identity] = (case, error)
+                last.append(identity)
+                raise
+
+        property_ = given(cases)(attempt)
+        self._properties += 1
+        digest = f"{self.claim.id}:{self._properties}:{self.subject_name}".encode()
+        property_.hypothesis.inner_test._hypothesis_internal_add_digest = digest  # type: ignore[attr-defined]
+        database = DirectoryBasedExampleDatabase(self.out / "examples")
+        configured = settings(
+            max_examples=examples,
+            deadline=None,
+            database=None if self.profile.derandomised else database,
+            derandomize=self.profile.derandomised,
+            report_multiple_bugs=False,
+            print_blob=False,
+            phases=[Phase.reuse, Phase.generate, Phase.shrink],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+        )(property_)
+        if not self.profile.derandomised:
+            configured = seed(self.seed + self._properties)(configured)
+        try:
+            configured()
+        except AssertionError:
+            pass
+        except Flaky:
+            if not failing:
+                raise
+        except (Unsatisfiable, FailedHealthCheck) as error:
+            raise GaveUp(f"no case could be drawn: {error}") from None
+        if not failing:
+            return None
+        case, error = failing[last[-1]]
+        return case, error, time.monotonic() <= deadline
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def finish(self, verdict: VerdictWord | None = None, note: str = "") -> VerdictWord:
+        """Write the claim's verdict on this subject: the one given, or what the counts say."""
+        final = verdict or self.verdict or self._from_counts()
+        self.records.write(
+            Finish(
+                self.claim.id,
+                self.subject_name,
+                final,
+                dict(self.counts),
+                time.monotonic() - self.started,
+                note or self.note,
+                self.outside,
+            )
+        )
+        return final
+
+    def _from_counts(self) -> VerdictWord:
+        if self.counts["known deviation"]:
+            return "known deviation"
+        if self.counts["conforms"]:
+            return "conforms"
+        return "unspecified" if self.counts["unspecified"] else "not exercised"
+
+
+def _identity(case: Any) -> str:
+    return str(case.id)
+
+
+def _as_json(program: Program) -> Any:
+    import msgspec
+
+    return msgspec.Raw(encode(program))
