@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,9 +16,9 @@ from conformance.oracle.machine import Machine
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
-from strategies.draft import Draft, check
+from strategies.draft import Draft, check, spelling
 from strategies.printer import Body, print_body
-from strategies.program import Program
+from strategies.program import Backward, Program
 from strategies.script import Expectation, Numbers, demonstrate, write_script
 
 
@@ -62,7 +64,9 @@ class Judged:
     def script(self, *, thorough: bool = True, header: tuple[str, ...] = ()) -> str:
         """The program as a script that prints this verdict."""
         expected = expectation(self.prediction, self.answer, self.body, thorough=thorough)
-        return write_script(self.body, replace(expected, header=header), rtol=ORACLE_RTOL)
+        guarded = self.prediction.raises is None and self.raised
+        expected = replace(expected, header=header, guarded=guarded)
+        return write_script(self.body, expected, rtol=ORACLE_RTOL)
 
 
 @dataclass(slots=True)
@@ -73,10 +77,24 @@ class Examiner:
     machine: Machine
     timeout_s: float = 10.0
     known: tuple[Deviation, ...] = field(default_factory=register)
+    _lacking: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kind = f"{self.subject.mode}-{self.subject.device}"
         self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
+
+    def lacks(self, draft: Draft) -> str:
+        """The first name that a program uses and this subject's torch does not have, or ""."""
+        for step in draft.shaped:
+            if isinstance(step, Backward):
+                continue
+            key = (step.step.op, step.step.via)
+            if key not in self._lacking:
+                template = spelling(step.row, step.in_place, step.step.via)
+                self._lacking[key] = _missing(template, self.subject.names)
+            if self._lacking[key]:
+                return self._lacking[key]
+        return ""
 
     def examine(self, program: Program, *, watched: bool = False, oracle: bool = True) -> Judged:
         """The verdict on a program; raises ProgramError if it is none, SubjectError if there is
@@ -86,6 +104,11 @@ class Examiner:
         body = print_body(draft, device=self.subject.device, watch=watched)
         prediction = predict(draft, watched=watched)
         none = Answer({}, {}, "the oracle was not asked")
+        lacking = self.lacks(draft)
+        if lacking:
+            reason = f"torch {self.subject.torch} has no {lacking}"
+            judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
+            return replace(judged, reason=reason)
         found = answer(draft, prediction, self.machine) if oracle else none
         observation = self.subject.run(
             body.text, list(program.names), watch=watched, timeout_s=self.timeout_s
@@ -121,6 +144,19 @@ class Examiner:
         return not judge(judged.draft, judged.body, prediction, found, judged.observation)
 
 
+_NAMES = re.compile(r"\b(torch|nn|F)\.(\w+)|\{\d\}\.(\w+)")
+
+
+def _missing(template: str, names: Mapping[str, frozenset[str]]) -> str:
+    """The first name of a spelling that is not among a subject's, or ""."""
+    for module, name, method in _NAMES.findall(template):
+        if method and method not in names.get("Tensor", {method}):
+            return f"Tensor.{method}"
+        if name and name not in names.get(module, {name}):
+            return f"{module}.{name}"
+    return ""
+
+
 def expectation(
     prediction: Prediction, found: Answer, body: Body, *, thorough: bool
 ) -> Expectation:
@@ -147,7 +183,10 @@ def expectation(
             else:
                 exact.append((f"{name}.is_leaf", flags.is_leaf))
                 exact.append((f"{name}.grad_fn is not None", flags.grad_fn))
-    return Expectation(raises, tuple(exact), tuple(numbers), tuple(unreadable))
+    last = next(reversed(prediction.flags), "") if thorough else ""
+    return Expectation(
+        raises, last, exact=tuple(exact), numbers=tuple(numbers), unreadable=tuple(unreadable)
+    )
 
 
 def _gradients(

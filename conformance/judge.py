@@ -118,7 +118,9 @@ def _compare_error(draft: Draft, prediction: Prediction, seen: Seen | None) -> F
     if (seen.step, seen.kind) == (predicted.step, predicted.kind):
         return None
     early = seen.step is None or seen.step < predicted.step
-    observed = f"{seen.kind.value if seen.kind else 'another error'} at {_say_step(draft, seen.step)}"
+    observed = (
+        f"{seen.kind.value if seen.kind else 'another error'} at {_say_step(draft, seen.step)}"
+    )
     return Finding(
         "spurious error" if early else "missing error",
         f"{observed} instead of {expected}; the subject said: {seen.text}",

@@ -21,8 +21,6 @@ from conformance.subjects import SubjectError
 from conformance.trial import Disagreement, GaveUp, NotExercised, Trial
 
 SESSION = pytest.StashKey[Session]()
-PLAN = pytest.StashKey[Plan]()
-CONSOLE = pytest.StashKey[Console]()
 EXIT = pytest.StashKey[int]()
 _USAGE = (UsageError, SubjectError, UnknownClaim, RecordError)
 
@@ -39,28 +37,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _plan(config: pytest.Config) -> Plan:
-    if PLAN not in config.stash:
-        config.stash[PLAN] = Plan(
-            Path(config.getoption("--out")),
-            find_profile(config.getoption("--profile")),
-            tuple(config.getoption("--subject")),
-            tuple(config.getoption("--claim")),
-            config.getoption("--run-seed"),
-            config.getoption("--in-process"),
-            config.getoption("--resume"),
-        )
-    return config.stash[PLAN]
+    return Plan(
+        Path(config.getoption("--out")),
+        find_profile(config.getoption("--profile")),
+        tuple(config.getoption("--subject")),
+        tuple(config.getoption("--claim")),
+        config.getoption("--run-seed"),
+        config.getoption("--in-process"),
+        config.getoption("--resume"),
+    )
 
 
 def _session(config: pytest.Config) -> Session:
-    """The run, opened when the first test that needs it is collected."""
+    """The run: the command line's, or one opened when the first claim's test is collected."""
     if SESSION not in config.stash:
         try:
-            console = config.stash.get(CONSOLE, Console(stderr=True))
-            session = Session(_plan(config), Progress(console))
+            session = Session(_plan(config), Progress(Console(stderr=True)))
             session.open()
         except _USAGE as error:
-            raise pytest.UsageError(str(error)) from None
+            pytest.exit(f"Error: {error}", returncode=2)
         config.stash[SESSION] = session
     return config.stash[SESSION]
 
@@ -86,10 +81,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what another choice of claims or an earlier part of the run made unnecessary."""
     if SESSION not in config.stash:
         return
+    pairs = [pair for item in items if (pair := _pair(item)) is not None]
+    for claim, subject in pairs:
+        if pairs.count((claim, subject)) > 1:
+            raise pytest.UsageError(f"Two tests prove the claim {claim!r}; make them one.")
     empty = [item for item in items if _is_trial(item) and not _pair(item)]
     items[:] = [item for item in items if item not in empty]
     order = {claim.id: number for number, claim in enumerate(config.stash[SESSION].claims)}
-    items.sort(key=lambda item: order.get(pair[0], -1) if (pair := _pair(item)) else -1)
+    items.sort(key=lambda item: order.get((_pair(item) or ("", ""))[0], -1))
     config.stash[SESSION].progress.expect(sum(_is_trial(item) for item in items))
 
 
@@ -147,14 +146,13 @@ def _end(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Show progress around the claims, and check the register after them."""
+    """Show progress around the claims, and check the register before them."""
     run = session.config.stash.get(SESSION, None)
     if run is None or session.config.option.collectonly:
         return (yield)
     with run.progress:
-        result = yield
         run.check_register()
-    return result
+        return (yield)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

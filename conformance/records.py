@@ -39,7 +39,7 @@ from conformance._record_schema import (
 )
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 __all__ = [
     "KINDS",

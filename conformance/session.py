@@ -66,6 +66,8 @@ class Session:
     finished: set[tuple[str, str]] = field(default_factory=set)
     verdicts: dict[tuple[str, str], rec.VerdictWord] = field(default_factory=dict)
     surprises: int = 0
+    standing: set[tuple[str, str]] = field(default_factory=set)
+    """Claims and subjects with a registered deviation that still shows."""
     seed: int = 0
     _machine: Machine | None = None
     _writer: rec.RecordWriter | None = None
@@ -93,8 +95,12 @@ class Session:
         specs = [parse_subject(name) for name in names]
         claims = self.claims
         self._check_folder()
-        for spec in specs:
-            self.subjects[spec.name] = open_subject(spec, in_process=self.plan.in_process)
+        try:
+            for spec in specs:
+                self.subjects[spec.name] = open_subject(spec, in_process=self.plan.in_process)
+        except SubjectError:
+            self._let_go()
+            raise
         if not self.plan.subjects:
             self._add_cuda()
         self.seed = self.plan.seed if self.plan.seed is not None else secrets.randbelow(1 << 32)
@@ -146,8 +152,8 @@ class Session:
             )
         if before.run.profile != self.plan.profile.name:
             raise UsageError(
-                f"The run in {self.plan.out} has the profile {before.run.profile!r}; resume it with "
-                f"--profile {before.run.profile}."
+                f"The run in {self.plan.out} has the profile {before.run.profile!r}; resume it "
+                f"with --profile {before.run.profile}."
             )
         self.seed = before.run.seed
         for key, attempt in before.attempts.items():
@@ -199,6 +205,7 @@ class Session:
             self.writer,
             self.plan.out,
             self.progress.advance,
+            registered=(claim_id, subject_name) in self.standing,
         )
 
     def done(self, trial: Trial, verdict: rec.VerdictWord) -> None:
@@ -218,6 +225,8 @@ class Session:
                 still = deviation.entry.id in {d.entry.id for d in judged.deviations}
                 self.surprises += not still
                 entry = deviation.entry
+                if still:
+                    self.standing.add((entry.claim, subject.name))
                 self.writer.write(
                     rec.Deviation(
                         entry.id,
@@ -247,7 +256,8 @@ class Session:
             finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self.writer.write(rec.End(finished, time.monotonic() - self._started, exit_code))
             self.writer.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         for subject in self.subjects.values():
             subject.close()
-
-

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+import msgspec
 from hypothesis import strategies as st
-from hypothesis.database import DirectoryBasedExampleDatabase
-from hypothesis.errors import FailedHealthCheck, Flaky, Unsatisfiable
 
 from conformance.claims.claim import Claim
 from conformance.examine import Examiner, Judged
+from conformance.hunt import Case, Caught, Effort, Failing, GaveUp, hunt
 from conformance.judge import Finding
 from conformance.profiles import Profile
 from conformance.records import (
@@ -30,26 +27,15 @@ from conformance.records import (
     Verdict,
     VerdictWord,
 )
-from conformance.subjects import Observation
+from conformance.scripts import PRELUDE, Script
 from strategies.program import Program, encode
 
-T = TypeVar("T")
+C = TypeVar("C", bound=Case)
 
-PRELUDE = """\
-import math
-import random
-
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-DEVICE = {device!r}
-facts = {{}}
-"""
-"""What a subject's namespace holds before a script's body runs."""
+__all__ = ["PRELUDE", "Disagreement", "GaveUp", "NotExercised", "Script", "Trial"]
 
 
-class Disagreement(AssertionError):
+class Disagreement(Failing):
     """A subject does not do what it must; the message is the finding's."""
 
     def __init__(self, finding: Finding) -> None:
@@ -59,32 +45,6 @@ class Disagreement(AssertionError):
 
 class NotExercised(Exception):
     """A claim cannot be put to a subject; the message is the reason."""
-
-
-class GaveUp(Exception):
-    """No case could be drawn; the message says why."""
-
-
-class _Found(AssertionError):
-    """A case that a search was looking for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A case that is a whole script: its body, the names to look at, and what must be seen there."""
-
-    body: str
-    observe: tuple[str, ...]
-    findings: Callable[[Observation], list[Finding]] = field(compare=False, repr=False)
-
-    @property
-    def id(self) -> str:
-        return hashlib.sha256(self.body.encode()).hexdigest()[:16]
-
-    def text(self, device: str) -> str:
-        """The script as it runs by itself, printing what was looked at."""
-        shown = "\n".join(f"print({name!r}, {name})" for name in self.observe)
-        return f"{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"
 
 
 @dataclass(slots=True)
@@ -98,6 +58,8 @@ class Trial:
     records: RecordWriter
     out: Path
     tick: Callable[[int], None] = lambda count: None
+    registered: bool = False
+    """Whether the register holds a deviation from this claim that this subject still shows."""
     counts: Counter[VerdictWord] = field(default_factory=Counter)
     outside: Outside | None = None
     note: str = ""
@@ -144,10 +106,9 @@ class Trial:
 
         failure = self._hunt(programs, case, examples or self.profile.examples)
         if failure is not None:
-            program, error, minimal = failure
-            judged = self._known[program.id]
-            self._record_failure(judged, error, minimal=minimal)
-            raise error
+            judged = self._known[failure.case.id]
+            self._record_failure(judged, failure.error, minimal=failure.minimal)
+            raise failure.error
 
     def searches(
         self,
@@ -168,9 +129,9 @@ class Trial:
             nonlocal searched
             searched += 1
             judged = self._examine(program, oracle=oracle, count=False)
-            message = breaks(judged)
+            message = breaks(judged) if judged.verdict != "not exercised" else None
             if message is not None:
-                raise _Found(message)
+                raise Failing(message)
 
         failure = self._hunt(programs, case, self.profile.searched)
         before = self.outside or Outside(0, False)
@@ -180,13 +141,19 @@ class Trial:
             if self.verdict is None:
                 self.verdict = "not exercised"
             return None
-        program, error, _ = failure
+        program = failure.case
         judged = self._known[program.id]
         self.records.program(program.id, _as_json(program))
         script = judged.demonstration(title)
         self.records.write(
             Counterexample(
-                self.claim.id, self.subject_name, program.id, script, str(error), searched, title
+                self.claim.id,
+                self.subject_name,
+                program.id,
+                script,
+                str(failure.error),
+                searched,
+                title,
             )
         )
         return judged
@@ -195,16 +162,15 @@ class Trial:
         """Every drawn script must show what it expects; raises Disagreement with the shrunk one."""
         failure = self._hunt(scripts, self._run_script, examples or self.profile.scripts)
         if failure is not None:
-            script, error, minimal = failure
-            self._record_script(script, "deviates", error, minimal=minimal)
-            raise error
+            self._record_script(failure.case, failure.error, minimal=failure.minimal)
+            raise failure.error
 
     def once(self, script: Script) -> None:
         """One script that is not drawn must show what it expects; raises Disagreement."""
         try:
             self._run_script(script)
         except Disagreement as error:
-            self._record_script(script, "deviates", error, minimal=True)
+            self._record_script(script, error, minimal=True)
             raise
 
     def shows(self, script: Script, title: str, message: str) -> None:
@@ -254,7 +220,7 @@ class Trial:
             )
         )
 
-    def _record_failure(self, judged: Judged, error: AssertionError, *, minimal: bool) -> None:
+    def _record_failure(self, judged: Judged, error: Failing, *, minimal: bool) -> None:
         self.verdict = "deviates"
         self.counts["deviates"] += 1
         finding = error.finding if isinstance(error, Disagreement) else judged.gravest
@@ -295,12 +261,10 @@ class Trial:
         self.records.program(script.id, script.text(self.device))
         self.records.write(Verdict(self.claim.id, self.subject_name, script.id, "conforms"))
 
-    def _record_script(
-        self, script: Script, verdict: VerdictWord, error: AssertionError, *, minimal: bool
-    ) -> None:
-        assert isinstance(error, Disagreement)
-        self.verdict = verdict
-        self.counts[verdict] += 1
+    def _record_script(self, script: Script, error: Failing, *, minimal: bool) -> None:
+        assert isinstance(error, Disagreement), "a script fails by a finding"
+        self.verdict = "deviates"
+        self.counts["deviates"] += 1
         text = script.text(self.device)
         self.records.program(script.id, text)
         self.records.write(
@@ -308,7 +272,7 @@ class Trial:
                 self.claim.id,
                 self.subject_name,
                 script.id,
-                verdict,
+                "deviates",
                 kind=error.finding.kind,  # type: ignore[arg-type]
                 message=error.finding.message,
                 script=text,
@@ -318,67 +282,20 @@ class Trial:
             )
         )
 
-    # -- drawing and shrinking ------------------------------------------------------------------
-
     def _hunt(
-        self, cases: st.SearchStrategy[T], test: Callable[[T], Any], examples: int
-    ) -> tuple[T, AssertionError, bool] | None:
-        """Draw cases until the test raises AssertionError, and shrink within the budget.
-
-        Returns the smallest failing case, its error, and whether it is minimal; None if all pass.
-        """
-        failing: dict[str, tuple[T, AssertionError]] = {}
-        last: list[str] = []
-        deadline = math.inf
-
-        def attempt(case: T) -> None:
-            nonlocal deadline
-            identity = _identity(case)
-            if time.monotonic() > deadline:
-                # Hypothesis replays its best case at the end: that one must fail again.
-                if identity in failing:
-                    last.append(identity)
-                    raise failing[identity][1]
-                return
-            try:
-                test(case)
-            except AssertionError as error:
-                if not failing:
-                    deadline = time.monotonic() + self.profile.shrink_s
-                failing[identity] = (case, error)
-                last.append(identity)
-                raise
-
-        property_ = given(cases)(attempt)
+        self, cases: st.SearchStrategy[C], test: Callable[[C], Any], examples: int
+    ) -> Caught[C] | None:
         self._properties += 1
-        digest = f"{self.claim.id}:{self._properties}:{self.subject_name}".encode()
-        property_.hypothesis.inner_test._hypothesis_internal_add_digest = digest  # type: ignore[attr-defined]
-        database = DirectoryBasedExampleDatabase(self.out / "examples")
-        configured = settings(
-            max_examples=examples,
-            deadline=None,
-            database=None if self.profile.derandomised else database,
-            derandomize=self.profile.derandomised,
-            report_multiple_bugs=False,
-            print_blob=False,
-            phases=[Phase.reuse, Phase.generate, Phase.shrink],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
-        )(property_)
-        if not self.profile.derandomised:
-            configured = seed(self.seed + self._properties)(configured)
-        try:
-            configured()
-        except AssertionError:
-            pass
-        except Flaky:
-            if not failing:
-                raise
-        except (Unsatisfiable, FailedHealthCheck) as error:
-            raise GaveUp(f"no case could be drawn: {error}") from None
-        if not failing:
-            return None
-        case, error = failing[last[-1]]
-        return case, error, time.monotonic() <= deadline
+        repeats = self.profile.derandomised
+        key = f"{self.claim.id}:{self._properties}:{self.subject_name}"
+        effort = Effort(
+            examples,
+            None if repeats else self.seed + self._properties,
+            self.out / "examples",
+            self.profile.shrink_s,
+            key,
+        )
+        return hunt(cases, test, effort)
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -399,18 +316,13 @@ class Trial:
         return final
 
     def _from_counts(self) -> VerdictWord:
-        if self.counts["known deviation"]:
+        """Known deviations from other claims are counted, and do not change this one's verdict."""
+        if self.registered:
             return "known deviation"
-        if self.counts["conforms"]:
+        if self.counts["conforms"] or self.counts["known deviation"]:
             return "conforms"
         return "unspecified" if self.counts["unspecified"] else "not exercised"
 
 
-def _identity(case: Any) -> str:
-    return str(case.id)
-
-
-def _as_json(program: Program) -> Any:
-    import msgspec
-
+def _as_json(program: Program) -> msgspec.Raw:
     return msgspec.Raw(encode(program))

@@ -22,6 +22,9 @@ class Choose(Protocol):
     def below(self, n: int) -> int:
         """An integer in [0, n); examples shrink towards 0."""
 
+    def apart(self, make: Callable[[], T]) -> T:
+        """What `make` returns; its choices are simplified, or left out, as one."""
+
 
 class Seeded:
     """Choices of program `index` of a stream: they depend on seed and index alone."""
@@ -35,6 +38,9 @@ class Seeded:
         self.made.append(choice)
         return choice
 
+    def apart(self, make: Callable[[], T]) -> T:
+        return make()
+
 
 class Replayed:
     """Choices recorded earlier, then zeros; each is brought into the range asked for."""
@@ -45,15 +51,23 @@ class Replayed:
     def below(self, n: int) -> int:
         return min(self._left.pop(), n - 1) if self._left else 0
 
+    def apart(self, make: Callable[[], T]) -> T:
+        return make()
+
 
 class Drawn:
     """Choices that Hypothesis draws."""
 
-    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int]) -> None:
+    def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
 
     def below(self, n: int) -> int:
         return self._draw(_integers(n)) if n > 1 else 0
+
+    def apart(self, make: Callable[[], T]) -> T:
+        # Hypothesis's shrinker treats what one strategy draws as a unit.
+        made: T = self._draw(st.builds(make))
+        return made
 
 
 @cache

@@ -34,7 +34,8 @@ _ON: tuple[tuple[Mode, ...], ...] = (
 ACTIVATIONS = tuple(
     TABLE[name]
     for name in (
-        "relu relu6 hardtanh threshold leaky_relu rrelu elu celu selu hardsigmoid hardswish silu mish"
+        "relu relu6 hardtanh threshold leaky_relu rrelu elu celu selu hardsigmoid hardswish silu "
+        "mish"
     ).split()
 )
 SAVES_RESULT = tuple(
@@ -181,7 +182,7 @@ def saved_by_unexecuted(choose: Choose) -> Program:
 
 
 def activation_in_place(choose: Choose) -> Program:
-    """An activation overwrites a tensor that no executed node saved, and only its result is read."""
+    """An activation overwrites what no executed node saved, and only its result is read."""
     growth, leaf = _start(choose)
     first = _apply(growth, leaf, SAVES_NOTHING).results[0]
     value = first if growth.grad(first) else _apply(growth, leaf, (TABLE["clone"],)).results[0]

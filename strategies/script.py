@@ -1,4 +1,4 @@
-"""A program as a torch script that runs by itself: the body that a subject executes, and an epilogue.
+"""A program as a torch script that runs by itself: a body that a subject executes, an epilogue.
 
 The epilogue holds what must come out, as plain data that the caller computed, and prints the
 verdict: `conforms`, or `deviates` with each difference.
@@ -28,11 +28,15 @@ class Numbers:
 class Expectation:
     """What must be true after a program; the lists are checked in their order.
 
-    `raises` is the line of the body that raises and fragments of the message; `exact` pairs an
-    expression with the value it must equal; `unreadable` pairs one that raises with a fragment.
+    `raises` is the line of the body that raises and fragments of the message, and `made` the last
+    tensor that exists by then; `exact` pairs an expression with the value it must equal;
+    `unreadable` pairs one that raises with a fragment. `guarded` is for a body that may raise though
+    it must not: it is then caught and told of.
     """
 
     raises: tuple[int, tuple[str, ...]] | None = None
+    made: str = ""
+    guarded: bool = False
     exact: tuple[tuple[str, Any], ...] = ()
     numbers: tuple[tuple[str, Numbers], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -87,14 +91,28 @@ except Exception as error:
 """
 
 
+_NOT_RAISED = """\
+if raised is not None:
+    print("deviates: " + type(raised).__name__ + ": " + str(raised))
+    raise SystemExit(1)
+"""
+
+_END = """\
+print("deviates: " + "; ".join(wrong) if wrong else "conforms")
+raise SystemExit(1 if wrong else 0)
+"""
+
+
 def write_script(body: Body, expected: Expectation, *, rtol: float) -> str:
     """The whole script; it needs torch alone, and exits with 1 if something is wrong."""
     parts = [f"# {line}" for line in expected.header]
     parts.append(_IMPORTS)
-    if expected.raises is None:
+    if expected.raises is None and not expected.guarded:
         parts.append(body.text)
     else:
         parts.append(_RAISED.format(body=textwrap.indent(body.text.rstrip("\n"), "    ")))
+        if expected.raises is None:
+            parts.append(_NOT_RAISED)
     parts.append(_epilogue(body, expected, rtol))
     return "\n".join(parts)
 
@@ -122,7 +140,13 @@ def _epilogue(body: Body, expected: Expectation, rtol: float) -> str:
         line, fragments = expected.raises
         statement = body.text.splitlines()[line - 1].strip()
         lines.append(f'check({statement!r} + " raises", raised is not None, True)')
-        lines += [f'check("the message", {part!r} in str(raised), True)' for part in fragments]
+        said = [(f"{part!r} in the message", part) for part in fragments]
+        lines += [f"check({what!r}, {part!r} in str(raised), True)" for what, part in said]
+        if expected.made:
+            what = f"whether there is {expected.made}"
+            lines.append(f"check({what!r}, {expected.made!r} in globals(), True)")
+        # What raised elsewhere left nothing that could be looked at.
+        lines += ["if wrong:", textwrap.indent(_END, "    ").rstrip("\n")]
     lines += [f"check({what!r}, {what}, {should!r})" for what, should in expected.exact]
     for what, numbers in expected.numbers:
         slack = literal(numbers.slack) if np.any(numbers.slack) else "0.0"
@@ -130,6 +154,4 @@ def _epilogue(body: Body, expected: Expectation, rtol: float) -> str:
     lines += [
         f"unreadable({what!r}, lambda: {what}, {part!r})" for what, part in expected.unreadable
     ]
-    lines.append('print("deviates: " + "; ".join(wrong) if wrong else "conforms")')
-    lines.append("raise SystemExit(1 if wrong else 0)")
-    return text + "\n".join(lines) + "\n"
+    return text + "\n".join(lines) + "\n" + _END

@@ -51,8 +51,8 @@ def _add(draft: Draft, statement: ast.stmt, modes: tuple[Any, ...]) -> None:
         return
     to = tuple(re.findall(r"\w+", ast.unparse(left))) if left else ()
     if isinstance(right, ast.Subscript):
-        params = {"index": _index(right.slice)}
-        draft.add(Apply("index", (_argument(right.value),), params, to, modes=modes))
+        item = {"index": _index(right.slice)}
+        draft.add(Apply("index", (_argument(right.value),), item, to, modes=modes))
         return
     assert isinstance(right, ast.Call)
     args = tuple(map(_argument, right.args))
@@ -184,6 +184,7 @@ class Rule:
     sentence: str
     text: str
     raises: str
+    unspecified: str
     flags: dict[str, tuple[str, int]]
     grads: set[str] | None
 
@@ -194,10 +195,12 @@ def _rules() -> Iterator[Rule]:
         text = "\n".join(line.removeprefix("    ") for line in lines)
         verb, _, rest = outcome.strip().partition(" ")
         said, _, grads = rest.partition("; grad ")
-        raises = said if verb == "raises" else ""
+        raises, unspecified = (said if verb == word else "" for word in ("raises", "unspecified"))
         told = [part.split() for part in said.split(", ")] if verb == "then" else []
         flags = {name: (word, int(version)) for name, word, version in told}
-        yield Rule(sentence, text, raises, flags, set(grads.split()) if grads else None)
+        yield Rule(
+            sentence, text, raises, unspecified, flags, set(grads.split()) if grads else None
+        )
 
 
 def _word(flags: Flags) -> str:
@@ -214,6 +217,7 @@ def test_rule(rule: Rule, eager: InProcessSubject) -> None:
     last = len(draft.shaped) - 1
     raises = model.raises and (model.raises.step, model.raises.kind.value)
     assert raises == ((last, rule.raises) if rule.raises else None)
+    assert model.unspecified == rule.unspecified
     seen = {n: (_word(model.flags[n]), model.flags[n].version) for n in rule.flags}
     assert seen == rule.flags
     if rule.grads is not None:

@@ -97,7 +97,7 @@ facts["as_strided_"] = out is x
     ("x", "alias", "out", "facts"),
     expecting(lambda shown: _moved(shown)),
 )
-"""What may change the storage returns its self all the same; `as_strided_` may change the address."""
+"""What may change the storage returns its self too; `as_strided_` may change the address."""
 
 
 def _moved(shown: Shown) -> Iterator[Finding]:
@@ -209,8 +209,9 @@ def _category(dtype: str) -> int:
 
 def _same_values(shown: Shown, method: Method, target: Target) -> Iterator[Finding]:
     why = f"after x.{method.name}(), x holds what x.{method.name[:-1]}() returns"
+    inexact = target.dtype.startswith(("float", "bfloat", "complex"))
     complex_product = target.dtype.startswith("complex") and method.name in _PRODUCTS
-    spread = method.name in _MATRIX_PRODUCTS and target.lies != "contiguous"
+    spread = inexact and method.name in _MATRIX_PRODUCTS and target.lies != "contiguous"
     if not (complex_product or spread):
         yield from same_bits(shown, "x", "cast", why)
         return

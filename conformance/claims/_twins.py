@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from hypothesis import strategies as st
 
+from conformance.claims._inplace import left_out
 from conformance.claims._layer import RUNNING, Layer
 from conformance.claims._layers import LAYERS, WITHOUT_TWIN
 from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits
@@ -59,21 +60,18 @@ _WHAT = {
 }
 
 
-def layers_of(trial: Trial) -> tuple[list[Layer], str]:
-    """The layers that the subject has and their functions too, and a note on those left out."""
-    names = trial.examiner.subject.names
+def layers_of(trial: Trial, modules: Sequence[str]) -> tuple[list[Layer], str]:
+    """The layers to compare, of all `modules` that there are, and a note on those left out."""
+    functions = trial.examiner.subject.names["F"]
     layers = [
         layer
         for name, layer in LAYERS.items()
-        if name in names["nn"] and set(layer.functions) <= names["F"]
+        if name in modules and set(layer.functions) <= functions
     ]
-    return layers, ""
-
-
-def unknown_layers(trial: Trial, modules: Sequence[str]) -> str:
-    """A note on the layers that a newer torch has and that are neither compared nor excluded."""
+    alone = sorted((set(modules) & set(LAYERS)) - {layer.name for layer in layers})
     unknown = sorted(set(modules) - set(LAYERS) - set(WITHOUT_TWIN))
-    return f"left out (unknown layer): {', '.join(unknown)}" if unknown else ""
+    notes = left_out(unknown, "unknown layer"), left_out(alone, "no function in this torch")
+    return layers, "; ".join(filter(None, notes))
 
 
 MODULES = """\
@@ -228,7 +226,8 @@ before = operands()
 first = by_function(m, x)
 first = first[0] if isinstance(first, tuple) else first
 copied = first.detach().clone()
-grave = weakref.ref(first)
+# A dropout that does nothing returns its input, which lives on by right.
+grave = (lambda: None) if first is x else weakref.ref(first)
 del first
 facts["kept"] = grave() is not None
 facts["changed"] = [i for i, (a, b) in enumerate(zip(before, operands())) if not same(a, b)]
@@ -250,9 +249,7 @@ def stateless(layer: Layer, arguments: str, *, training: bool, seed: int) -> Scr
     # Batch norm's running statistics are written by contract, in training mode.
     tracked = set(RUNNING) <= set(layer.state(arguments))
     training = training and not tracked
-    setting = _setting(
-        layer, arguments, layer.shape, dtype="float64", training=training, seed=seed
-    )
+    setting = _setting(layer, arguments, layer.shape, dtype="float64", training=training, seed=seed)
     keys = sorted(layer.state(arguments))
 
     def check(shown: Shown) -> Iterator[Finding]:

@@ -49,8 +49,8 @@ _CLAIMS = (
         ("000",),
         _NOTES,
         "When nothing reads the overwritten tensor afterwards except through the result, no node "
-        "that backward executes saved it, it may be written at all, and no slope, alpha or bound is "
-        "negative.",
+        "that backward executes saved it, it may be written at all, and no slope, alpha or bound "
+        "is negative.",
     ),
     Claim(
         "relu-golden",
@@ -64,8 +64,8 @@ _CLAIMS = (
     Claim(
         "module-equals-functional",
         "A module and its function agree to the last bit",
-        "nn.ReLU() and F.relu give the same outputs and gradients, and so do networks that hold the "
-        "one or call the other.",
+        "nn.ReLU() and F.relu give the same outputs and gradients, and so do networks that hold "
+        "the one or call the other.",
         ("001", "002"),
         _NN,
         "With the same arguments, the same training mode and a forked seed; ELU, SELU and CELU in "
@@ -111,8 +111,8 @@ _CLAIMS = (
     Claim(
         "leaf-inplace-raises",
         "A leaf that requires grad cannot be written in place",
-        "An in-place operation on a leaf that requires grad, or on a view of one, raises, and leaves "
-        "values, version and flags as they were.",
+        "An in-place operation on a leaf that requires grad, or on a view of one, raises, and "
+        "leaves values, version and flags as they were.",
         ("001",),
         _NOTES,
         "In grad mode; inside no_grad it is allowed and the leaf stays a leaf.",
@@ -164,8 +164,8 @@ _CLAIMS = (
     Claim(
         "no-grad-result",
         "A result computed in no_grad does not require grad",
-        "A result computed inside no_grad has requires_grad=False and no grad_fn, and its backward() "
-        "raises; outside, both are set if an operand requires grad.",
+        "A result computed inside no_grad has requires_grad=False and no grad_fn, and its "
+        "backward() raises; outside, both are set if an operand requires grad.",
         ("004",),
         _NO_GRAD,
         "Operations that compute a new floating-point result; not in-place ones, operations that "
@@ -199,8 +199,8 @@ _CLAIMS = (
     Claim(
         "no-grad-inplace",
         "An in-place write in no_grad changes the value and not the gradient",
-        "An in-place operation inside no_grad changes the value and leaves requires_grad and grad_fn "
-        "as they were; the gradient passes through as if it had not happened.",
+        "An in-place operation inside no_grad changes the value and leaves requires_grad and "
+        "grad_fn as they were; the gradient passes through as if it had not happened.",
         ("004",),
         _NO_GRAD,
         "Writes of values; backward still raises if an executed node had saved the tensor.",
@@ -233,8 +233,8 @@ _CLAIMS = (
     Claim(
         "errata-complex-grad",
         "Complex tensors can require grad, integers cannot",
-        "The article says that a tensor that requires grad must be floating-point; complex ones can "
-        "require grad too.",
+        "The article says that a tensor that requires grad must be floating-point; complex ones "
+        "can require grad too.",
         ("004",),
         "https://docs.pytorch.org/docs/stable/notes/autograd.html#autograd-for-complex-numbers",
         "From torch 1.6 on.",
@@ -266,7 +266,5 @@ CATALOGUE: dict[str, Claim] = {claim.id: claim for claim in _CLAIMS}
 def find_claim(id: str) -> Claim:
     """The claim of this id; raises UnknownClaim with the ids that there are."""
     if id not in CATALOGUE:
-        raise UnknownClaim(
-            f"There is no claim {id!r}; `autograd-conformance claims` lists them."
-        )
+        raise UnknownClaim(f"There is no claim {id!r}; `autograd-conformance claims` lists them.")
     return CATALOGUE[id]

@@ -54,7 +54,7 @@ def _raises(judged: Judged, kinds: set[str]) -> str | None:
 
 
 def out_of_place(program: Program) -> Program:
-    """The program with its in-place activation written out of place, and read afterwards instead."""
+    """The program with its activation written out of place, and its result read afterwards."""
     steps: list[object] = []
     renamed: dict[str, str] = {}
     for step in program.steps:
@@ -66,7 +66,9 @@ def out_of_place(program: Program) -> Program:
                 renamed[target] = "plain"
                 steps.append(Apply(step.op[:-1], step.args, step.params, ("plain",)))
             elif step.op == "add" and len(args) == 2 and step.to and args[1] in _views_of(program):
-                steps.append(Apply(step.op, (args[0], step.args[1]), step.params, step.to, step.via))
+                steps.append(
+                    Apply(step.op, (args[0], step.args[1]), step.params, step.to, step.via)
+                )
             else:
                 steps.append(Apply(step.op, args, step.params, step.to, step.via, step.modes))
         else:

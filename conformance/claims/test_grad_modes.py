@@ -24,8 +24,9 @@ def test_no_grad_result(trial: Trial) -> None:
 
 def _view_requires_grad(judged: Judged) -> str | None:
     for name, seen in judged.observation.values.items():
-        made = name.startswith("x") and isinstance(seen, TensorSeen)
-        if made and seen.requires_grad and seen.grad_fn is False:
+        if not name.startswith("x") or not isinstance(seen, TensorSeen):
+            continue
+        if seen.requires_grad and seen.grad_fn is False:
             return f"{name} was made in no_grad: requires_grad is True and grad_fn is None"
     return None
 

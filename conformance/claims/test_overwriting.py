@@ -13,6 +13,8 @@ from conformance.claims._targets import FLOATS, LAYOUTS, Target, elements, shape
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
+from strategies import scenes
+from strategies.scenes import drawn
 
 # -- activations
 
@@ -156,3 +158,5 @@ def test_rebinding_is_not_inplace(trial: Trial) -> None:
     for operator in _operators.OPERATORS:
         trial.once(_operators.rebinds(operator))
     trial.scripts(_operators.rebinding_scripts())
+    trial.holds(drawn(scenes.rebound))
+    trial.holds(drawn(scenes.augmented))

@@ -64,9 +64,7 @@ def subjects(json_: bool) -> None:
         state = "available" if one.available else f"not available: {one.reason}"
         table.add_row(f"[bold]{one.name}[/bold]", one.torch, one.device_name or one.device, state)
     Console().print(table)
-    click.echo(
-        "\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND."
-    )
+    click.echo("\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND.")
 
 
 @click.command()

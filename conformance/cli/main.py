@@ -1,4 +1,4 @@
-"""The commands, and the one place where every error of usage becomes one sentence and exit code 2."""
+"""The commands, and the place where an error of usage becomes one sentence and exit code 2."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ for command in (run, report, claims, subjects, ops, draw, check, script):
 def main() -> None:
     """Run the command line; usage errors are one sentence on stderr and exit code 2."""
     try:
-        code = commands(standalone_mode=False)
+        arguments = sys.argv[1:] or ["--help"]
+        code = commands(arguments, prog_name="autograd-conformance", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Interrupted; every verdict reached so far is kept.", err=True)
         sys.exit(130)
@@ -48,7 +49,7 @@ def main() -> None:
         click.echo("Interrupted; every verdict reached so far is kept.", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"Error: {_sentence(error)}", err=True)
         sys.exit(2)
     except USAGE as error:
         click.echo(f"Error: {error}", err=True)
@@ -57,3 +58,10 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code or 0)
+
+
+def _sentence(error: click.ClickException) -> str:
+    """What click has to say, in one sentence that ends with where to read on."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context is not None else "autograd-conformance"
+    return f"{error.format_message().rstrip('.')}; see `{where} --help`."

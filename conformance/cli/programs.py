@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -18,9 +20,13 @@ from strategies.choices import Seeded
 from strategies.draft import check as check_program
 from strategies.program import Program, ProgramError, decode, encode
 
+_WANTED = "name a file with a program as JSON in each line, or - for standard input"
+
 
 @click.command()
-@click.option("--n", "count", default=1, show_default=True, type=click.IntRange(0), help="How many.")
+@click.option(
+    "--n", "count", default=1, show_default=True, type=click.IntRange(0), help="How many."
+)
 @click.option("--seed", default=0, show_default=True, help="Program i depends on it and i alone.")
 def draw(count: int, seed: int) -> None:
     """Print random programs, one a line, as JSON."""
@@ -29,15 +35,13 @@ def draw(count: int, seed: int) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--subject", default="eager-cpu", show_default=True, help="Who runs the programs.")
 @click.option("--in-process", is_flag=True, help="Run eager-cpu in this process.")
 @click.option("--watched", is_flag=True, help="Look at every tensor's flags after every step.")
 @click.option("--json", "json_", is_flag=True, help="Print one line of JSON a program.")
-@click.pass_context
 def check(
-    context: click.Context,
-    file: TextIO,
+    file: Path,
     subject: str,
     in_process: bool,
     watched: bool,
@@ -56,10 +60,10 @@ def check(
 
 
 @click.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--device", default="cpu", show_default=True, help="Where the script's leaves live.")
 @click.option("--short", is_flag=True, help="Check errors and gradients alone.")
-def script(file: TextIO, device: str, short: bool) -> None:
+def script(file: Path, device: str, short: bool) -> None:
     """Print the programs of FILE as torch scripts that run by themselves and print a verdict."""
     machine = Machine(lambda text: click.echo(text, err=True))
     for program in read_programs(file):
@@ -83,15 +87,17 @@ def as_script(program: Program, machine: Machine, *, device: str, thorough: bool
     return write_script(body, expected, rtol=ORACLE_RTOL)
 
 
-def read_programs(file: TextIO) -> Iterator[Program]:
+def read_programs(file: Path) -> Iterator[Program]:
     """Every program of a file, checked; raises ProgramError that names the file and the line."""
-    name = getattr(file, "name", "<stdin>")
+    name = "<stdin>" if str(file) == "-" else str(file)
     try:
-        text = file.read()
+        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode()
+    except OSError as error:
+        raise ProgramError(f"{name} cannot be read ({error.strerror}); {_WANTED}.") from None
     except UnicodeDecodeError as error:
-        raise ProgramError(f"{name} is not UTF-8 text: {error.reason}.") from None
+        raise ProgramError(f"{name} is not UTF-8 text ({error.reason}); {_WANTED}.") from None
     if not text.strip():
-        raise ProgramError(f"{name} holds no program.")
+        raise ProgramError(f"{name} holds no program; `autograd-conformance draw` prints some.")
     lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
     whole = len(lines) > 1 and not _is_json(lines[0][1])
     for number, line in [(1, text)] if whole else lines:
@@ -112,7 +118,9 @@ def _is_json(line: str) -> bool:
 
 
 def _say(judged: Judged) -> str:
-    lines = [f"{judged.program.id}  {judged.verdict}" + (f": {judged.reason}" if judged.reason else "")]
+    lines = [
+        f"{judged.program.id}  {judged.verdict}" + (f": {judged.reason}" if judged.reason else "")
+    ]
     lines += [f"  {d.entry.id}: {d.entry.title}" for d in judged.deviations]
     lines += [f"  {finding.kind}: {finding.message}" for finding in judged.findings]
     if judged.verdict == "conforms" and judged.prediction.raises is not None:
@@ -164,8 +172,7 @@ def _as_json(judged: Judged) -> dict[str, Any]:
             "unspecified": judged.answer.unspecified,
         },
         "observation": {
-            "error": seen.error
-            and {"class": seen.error.class_name, "message": seen.error.message},
+            "error": seen.error and {"class": seen.error.class_name, "message": seen.error.message},
             "step": judged.raised_step(),
             "kind": judged.raised_kind(),
             "crash": seen.crash,
@@ -189,6 +196,3 @@ def _flags(flags: Any) -> dict[str, Any]:
         "grad_fn": flags.grad_fn,
         "unreadable": flags.unreadable.value if flags.unreadable else None,
     }
-
-
-

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from conformance import plugin
 from conformance.claims.catalogue import find_claim
-from conformance.progress import STYLES
+from conformance.progress import STYLES, Progress
 from conformance.records import RunRecords, read_run, summarise
-from conformance.session import Plan, UsageError, find_profile
+from conformance.session import Plan, Session, UsageError, find_profile
 from conformance.subjects import parse_subject
 from reports.html import render_single, write_report
 
@@ -53,10 +53,10 @@ def run(
     plan = Plan(
         out, find_profile(profile), subjects, claims, seed, in_process, resume, " ".join(parts)
     )
-    console = Console(stderr=True)
-    code = _run_pytest(plan, console)
-    if code in (2, 4):
-        return 2
+    session = Session(plan, Progress(Console(stderr=True)))
+    # Before pytest: what cannot be done is one sentence, not an error of collection.
+    session.open()
+    code = _run_pytest(session)
     records = read_run(out)
     page = out / "report.html"
     page.write_text(render_single([out]), encoding="utf-8")
@@ -65,11 +65,11 @@ def run(
     return code
 
 
-def _run_pytest(plan: Plan, console: Console) -> int:
+def _run_pytest(session: Session) -> int:
     """Run the claims under pytest with our own configuration, and nobody else's plugins."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
-    holder = _Holder(plan, console)
+    holder = _Holder(session)
     claims = Path(str(files("conformance") / "claims"))
     arguments = [
         str(claims),
@@ -81,7 +81,9 @@ def _run_pytest(plan: Plan, console: Console) -> int:
         "no:cacheprovider",
         "-p",
         "no:terminal",
-        f"--junitxml={plan.out / 'junit.xml'}",
+        # Captured, the progress of a run would be lost.
+        "--capture=no",
+        f"--junitxml={session.plan.out / 'junit.xml'}",
     ]
     status = pytest.main(arguments, plugins=[plugin, holder])
     if holder.broken:
@@ -89,17 +91,14 @@ def _run_pytest(plan: Plan, console: Console) -> int:
         return 3
     if holder.code is not None:
         return holder.code
-    if status == pytest.ExitCode.USAGE_ERROR:
-        return 2
     raise UsageError(f"The claims could not be collected (pytest ended with {int(status)}).")
 
 
 class _Holder:
-    """Hands the plan to the plugin and takes the exit code from it."""
+    """Hands the run to the plugin and takes the exit code from it."""
 
-    def __init__(self, plan: Plan, console: Console) -> None:
-        self._plan = plan
-        self._console = console
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self.code: int | None = None
         self.broken: list[str] = []
 
@@ -109,8 +108,7 @@ class _Holder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[plugin.PLAN] = self._plan
-        config.stash[plugin.CONSOLE] = self._console
+        config.stash[plugin.SESSION] = self._session
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -121,19 +119,23 @@ def _summarise(records: RunRecords, console: Console) -> None:
     """Claims by title and verdicts, as a table of at most 80 columns."""
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("claim", overflow="fold", max_width=44)
-    several = records.run is not None and len(records.run.subjects) > 1
+    subjects = records.run.subjects if records.run else ()
+    absent = {subject.name for subject in subjects if subject.status != "available"}
+    several = len(subjects) - len(absent) > 1
     if several:
         table.add_column("subject", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     table.add_column("judged", justify="right")
     for row in summarise(records):
+        if row.subject in absent:
+            continue
         verdict = f"[{STYLES[row.verdict]}]{row.verdict}[/]"
         cells = [row.title, *([row.subject] if several else []), verdict, str(row.programs)]
         table.add_row(*cells)
     console.print(table)
-    for absent in records.run.subjects if records.run else ():
-        if absent.status != "available":
-            console.print(f"{absent.name}: not exercised, {absent.reason}", highlight=False)
+    for subject in subjects:
+        if subject.name in absent:
+            console.print(f"{subject.name}: not exercised, {subject.reason}", highlight=False)
     shown = sorted({entry.title for entry in records.deviations.values()})
     if shown:
         console.print(f"\n{len(shown)} known deviations are registered and shown in the report.")
@@ -154,5 +156,3 @@ def report(records: tuple[Path, ...], out: Path) -> None:
         for sentence in read_run(folder).broken:
             click.echo(sentence, err=True)
     click.echo(f"The report is {page}.")
-
-

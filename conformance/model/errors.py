@@ -69,7 +69,7 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         Message(("In-place", "backward calculation is triggered with a negative slope")),
     ),
 )
-"""A message fits one of these at most, on torch from 1.2 on."""
+"""A message fits one of these at most."""
 
 _OVERLAP = "more than one element of the written-to tensor refers to a single memory location"
 """Which kind it is depends on where it was raised."""

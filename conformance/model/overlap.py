@@ -17,15 +17,18 @@ from strategies.layout import Layout
 def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
     """Raise Raised if the kernel refuses the write, Unspecified if its order decides the result.
 
-    Dense operands that overlap the target partially are refused, others are not looked at.
+    Writing one number everywhere is harmless. Dense operands that overlap the target partially are
+    refused, others are not looked at.
     """
     places = [_place(step, target, t) for t in others if t.memory == target.memory]
     fills = _fills(step, target, others)
     copies = step.row.name in ("copy", "setitem") and not fills
     if copies and target.layout in places:
         return
-    checks = not step.row.unchecked_overlap and not (step.row.name == "fill" and not others)
-    if checks and not target.layout.is_dense and target.layout.repeats_a_cell:
+    floods = step.row.name == "zero" or (step.row.name == "fill" and not others)
+    if target.layout.repeats_a_cell and not target.layout.is_dense and not floods:
+        if step.row.unchecked_overlap:
+            raise Unspecified("a write to cells that repeat")
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
     if fills:
         return

@@ -179,10 +179,12 @@ class _Walk:
             if place[0] != writer[0]:
                 continue
             target = cells[index]
-            if (place == writer and acted.recorded) or place not in self.live:
+            if place == writer and acted.recorded:
                 self.assembly.rename(new, target)
-            else:
+            elif place in self.live:
                 self.assembly.carry(new, target)
+            else:
+                self.assembly.rename(self.assembly.cut(new) if acted.recorded else new, target)
         if acted.recorded:
             self.live.add(writer)
 

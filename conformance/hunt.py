@@ -1,0 +1,115 @@
+"""Drawing cases until one fails, and shrinking it within a budget of time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import FailedHealthCheck, Flaky, Unsatisfiable
+
+
+class Case(Protocol):
+    """What is drawn: it has an identity by its content."""
+
+    @property
+    def id(self) -> str: ...
+
+
+C = TypeVar("C", bound=Case)
+
+
+class Failing(AssertionError):
+    """A case shows what the hunt is for; any other exception is a fault of the suite."""
+
+
+class GaveUp(Exception):
+    """No case could be drawn; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caught(Generic[C]):
+    """The smallest failing case found, why it fails, and whether shrinking was finished."""
+
+    case: C
+    error: Failing
+    minimal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How a hunt draws: its seed is None if it repeats itself and keeps no database."""
+
+    examples: int
+    seed: int | None
+    database: Path
+    shrink_s: float
+    key: str
+
+
+def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) -> Caught[C] | None:
+    """Draw cases until the test raises Failing, and shrink; None if no case does.
+
+    Raises GaveUp if nothing can be drawn, and whatever else the test raises.
+    """
+    failing: dict[str, tuple[C, Failing]] = {}
+    last = ""
+    deadline = math.inf
+
+    def attempt(case: C) -> None:
+        nonlocal deadline, last
+        if time.monotonic() > deadline:
+            # Hypothesis replays its best case at the end: that one must fail again.
+            if case.id in failing:
+                last = case.id
+                raise failing[case.id][1]
+            return
+        try:
+            test(case)
+        except Failing as error:
+            if not failing:
+                deadline = time.monotonic() + effort.shrink_s
+            failing[case.id] = (case, error)
+            last = case.id
+            raise
+
+    try:
+        _property(cases, attempt, effort)()
+    except Failing:
+        pass
+    except Flaky:
+        if not failing:
+            raise
+    except (Unsatisfiable, FailedHealthCheck) as error:
+        raise GaveUp(f"No case could be drawn: {error}") from None
+    if not failing:
+        return None
+    found, why = failing[last]
+    return Caught(found, why, time.monotonic() <= deadline)
+
+
+def _property(
+    cases: st.SearchStrategy[C], attempt: Callable[[C], None], effort: Effort
+) -> Callable[[], None]:
+    """The attempt as a Hypothesis property under a key of its own in the example database."""
+    drawn = given(cases)(attempt)
+    # pytest's plugin tells parametrised tests apart in the database by the same attribute.
+    drawn.hypothesis.inner_test._hypothesis_internal_add_digest = effort.key.encode()  # type: ignore[attr-defined]
+    repeats = effort.seed is None
+    configured = settings(
+        max_examples=effort.examples,
+        deadline=None,
+        database=None if repeats else DirectoryBasedExampleDatabase(effort.database),
+        derandomize=repeats,
+        report_multiple_bugs=False,
+        print_blob=False,
+        phases=[Phase.reuse, Phase.generate, Phase.shrink],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+    )(drawn)
+    return configured if effort.seed is None else seed(effort.seed)(configured)

@@ -1,0 +1,41 @@
+"""Cases that are whole scripts rather than programs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from conformance.judge import Finding
+from conformance.subjects import Observation
+
+PRELUDE = """\
+import math
+import random
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+DEVICE = {device!r}
+facts = {{}}
+"""
+"""What a subject's namespace holds before a script's body runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A case that is a whole script: its body, the names to look at, and what must be seen."""
+
+    body: str
+    observe: tuple[str, ...]
+    findings: Callable[[Observation], list[Finding]] = field(compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.body.encode()).hexdigest()[:16]
+
+    def text(self, device: str) -> str:
+        """The script as it runs by itself, printing what was looked at."""
+        shown = "\n".join(f"print({name!r}, {name})" for name in self.observe)
+        return f"{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"

@@ -1,0 +1,380 @@
+"""A draft that grows by drawn steps, each of them legal where it stands.
+
+The weights of a `Recipe` say how often what happens; nothing is ever drawn and thrown away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from strategies import layout as lay
+from strategies.choices import Choose, among, chance, recent, weighted
+from strategies.draft import Draft, Shaped, Value
+from strategies.layout import Layout
+from strategies.parameters import KINDS
+from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SUMS, VIEWS, WRITES
+from strategies.program import (
+    Apply,
+    Argument,
+    Backward,
+    Data,
+    Generated,
+    Leaf,
+    Mode,
+    recording,
+)
+from strategies.recipe import MODES, SHAPES, Recipe
+from strategies.table import TABLE, Row
+from strategies.table.views import indexed
+
+MOST_CELLS = 24
+"""Elements of the largest tensor that is drawn: small enough to read, large enough to broadcast."""
+
+_NUMBERS = (2.0, -1.0, 0.5, 3.0, 1.0, 0.0, -0.25)
+
+
+@dataclass(slots=True)
+class _Root:
+    """What is roughly known of a family of tensors that share a history."""
+
+    grad: bool
+    leaf: bool
+    written: bool = False
+
+
+@dataclass(slots=True)
+class Growth:
+    """A draft together with rough knowledge of where gradients flow and which values are positive.
+
+    The knowledge steers weights only; it decides nothing about legality.
+    """
+
+    choose: Choose
+    recipe: Recipe
+    draft: Draft = field(default_factory=Draft)
+    roots: dict[str, _Root] = field(default_factory=dict)
+    traits: dict[int, int] = field(default_factory=dict)
+    """Memory -> 2 if all values are positive, 1 if none is zero, 0 if nothing is known."""
+    modes: tuple[Mode, ...] = ()
+
+    # -- leaves -------------------------------------------------------------------------------
+
+    def leaf(
+        self, *, requires_grad: bool | None = None, shape: tuple[int, ...] | None = None
+    ) -> Value:
+        """Draw a leaf: its shape, its values, and whether it requires grad unless that is given."""
+        if shape is None:
+            shape = weighted(self.choose, SHAPES)
+        count = math.prod(shape)
+        grad = not chance(self.choose, 25) if requires_grad is None else requires_grad
+        trait = 1
+        data: Data
+        style = weighted(
+            self.choose, (("few", 45), ("dyadic", 35), ("positive", 14), ("kinked", 6))
+        )
+        if style == "few":
+            data, trait = [float(i + 1) for i in range(count)], 2
+            if chance(self.choose, 50):
+                data, trait = [(i + 1) * (-0.5 if i % 2 else 1.0) for i in range(count)], 1
+        else:
+            data = Generated(style, self.choose.below(1000))
+            trait = {"dyadic": 1, "positive": 2, "kinked": 0}[style]
+        name = "abcdefgh"[len(self.draft.leaves)]
+        value = self.draft.add_leaf(Leaf(name, shape, data, requires_grad=grad))
+        self.roots[name] = _Root(grad, True)
+        self.traits[value.memory] = trait
+        return value
+
+    # -- knowledge ----------------------------------------------------------------------------
+
+    def grad(self, value: Value) -> bool:
+        return self.roots[value.name].grad
+
+    def floats(self) -> list[Value]:
+        return [v for v in self.draft.values.values() if v.dtype == "float64"]
+
+    def _fresh_name(self) -> str:
+        return f"x{len(self.draft.values) - len(self.draft.leaves)}"
+
+    def _learn(self, shaped: Shaped) -> Shaped:
+        """Update the rough knowledge by a step that was added."""
+        tensors = [o for o in shaped.operands if isinstance(o, Value) and o.dtype == "float64"]
+        first = tensors[0]
+        flows = recording(shaped.step.modes) and any(self.grad(t) for t in tensors)
+        trait = self._trait(shaped)
+        if shaped.in_place:
+            root = self.roots[first.name]
+            root.written = True
+            if flows:
+                root.grad, root.leaf = True, False
+            whole = shaped.row.name not in ("setitem", "masked_fill")
+            held = self.traits[first.memory]
+            full = whole and shaped.target is not None and first.layout.numel >= held
+            self.traits[first.memory] = min(held, trait) if held or not full else 0
+        for made, value in zip(shaped.made, shaped.results, strict=True):
+            if made.how == "fresh":
+                grad = flows and shaped.row.differentiable
+                self.roots[value.name] = _Root(grad, not grad)
+                self.traits[value.memory] = trait
+            elif shaped.row.name in ("detach", "data"):
+                self.roots[value.name] = _Root(False, True)
+            else:
+                self.roots[value.name] = self.roots[first.name]
+        return shaped
+
+    def _trait(self, shaped: Shaped) -> int:
+        row, known = shaped.row, []
+        for operand in shaped.operands:
+            if isinstance(operand, Value):
+                known.append(self.traits.get(operand.memory, 0))
+            else:
+                known.append(2 if operand > 0 else 1 if operand else 0)
+        if row.gives == "positive":
+            return 2
+        if row.name in ("mul", "div", "maximum", "minimum"):
+            return min(known)
+        if row.name in ("add", "addcmul", "lerp"):
+            return 2 if min(known) == 2 and not shaped.params.get("alpha", 1) < 0 else 0
+        if row.name in ("neg", "reciprocal", "atan", "tanh", "sinh", "expm1", "erf", "square"):
+            return min(known[0], 1)
+        if row.name in ("sqrt", "rsqrt", "clone", "reshape", "contiguous", "sum", "mean"):
+            return known[0]
+        if row.name in ("copy", "fill"):
+            return known[1]
+        return 0
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def drift(self) -> None:
+        """Maybe change the grad-mode region that the next step stands in."""
+        if self.modes:
+            if not chance(self.choose, self.recipe.stay):
+                self.modes = ()
+        elif chance(self.choose, self.recipe.region):
+            self.modes = weighted(self.choose, MODES)
+
+    def _in_domain(self, row: Row, operand: Value) -> bool:
+        need = {"any": 0, "nonzero": 1, "unit": 2, "positive": 2}[row.domain]
+        return self.traits.get(operand.memory, 0) >= need
+
+    def operation(
+        self,
+        first: Value,
+        rows: tuple[Row, ...],
+        *,
+        in_place: bool,
+        allowed: Callable[[Row], bool] = lambda row: True,
+    ) -> Shaped | None:
+        """Apply one of the rows to a value: the first that fits from a drawn place on.
+
+        Returns None if no row of the list fits at all.
+        """
+        start = self.choose.below(len(rows))
+        wild = chance(self.choose, self.recipe.wild)
+        for turn in range(len(rows)):
+            row = rows[(start + turn) % len(rows)]
+            if not allowed(row) or (
+                self.recipe.rows is not None and row.name not in self.recipe.rows
+            ):
+                continue
+            step = self._compose(row, first, in_place=in_place, wild=wild)
+            if step is not None:
+                return self._learn(self.draft.accept(step))
+        return None
+
+    def _compose(self, row: Row, first: Value, *, in_place: bool, wild: bool) -> Shaped | None:
+        """The row's step on a value with drawn operands and parameters, or None if it cannot be."""
+        last = first
+        args: list[Argument] = []
+        leading = row.operands[0].dtype == "bool"
+        if leading:
+            masks = self._partners("bool", first.layout.shape, exact=False)
+            if not masks:
+                return None
+            args.append(recent(self.choose, masks).name)
+        args.append(first.name)
+        params = self._parameters(row, first.layout)
+        target = first.layout
+        if in_place and "index" in params:
+            target = indexed(target, params["index"])
+        for operand in row.operands[2 if leading else 1 :]:
+            if operand.number and not (operand.tensor and chance(self.choose, 65)):
+                args.append(among(self.choose, _NUMBERS))
+                continue
+            if row.broadcasts:
+                partners = self._partners(operand.dtype, target.shape, exact=in_place)
+            else:
+                partners = [p for p in self.floats() if row.needs((first.layout, p.layout))]
+            if not partners and operand.number:
+                args.append(among(self.choose, _NUMBERS))
+                continue
+            if not partners:
+                return None
+            partner = recent(self.choose, partners)
+            last = partner
+            args.append(partner.name)
+        if row.domain != "any" and not wild:
+            watched = last if row.name in ("div", "addcdiv", "atan2") else first
+            if not self._in_domain(row, watched):
+                return None
+            if row.name == "div" and args[-1] == 0.0:
+                args[-1] = 2.0
+        layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
+        if not row.needs(layouts):
+            return None
+        templates = row.in_place if in_place else row.plain
+        ways = tuple(way for way, text in templates.items() if not params or "{p}" in text)
+        via = among(self.choose, ways) if len(ways) > 1 else ""
+        op = row.name + "_" if in_place else row.name
+        to = () if in_place else self._names(row, layouts, params)
+        if to is None:
+            return None
+        step = Apply(
+            op, tuple(args), params, to, via if via != next(iter(templates)) else "", self.modes
+        )
+        return self.draft.shape(step, f"step {len(self.draft.steps) + 1}")
+
+    def _parameters(self, row: Row, layout: Layout) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for param in row.params:
+            values[param.name] = KINDS[param.kind].draw(self.choose, param, layout, values)
+        given = {p.name: p for p in row.params}
+        return {
+            name: value
+            for name, value in values.items()
+            if given[name].required or value != given[name].default
+        }
+
+    def _names(
+        self, row: Row, layouts: tuple[Layout | None, ...], params: dict[str, Any]
+    ) -> tuple[str, ...] | None:
+        """Names for what the plain form gives; None if a result would be too large to read."""
+        defaults = {p.name: p.default for p in row.params}
+        try:
+            made = row.result(layouts, {**defaults, **params})
+        except ValueError:
+            return None
+        if any(one.layout.numel > MOST_CELLS for one in made):
+            return None
+        count = len(self.draft.values) - len(self.draft.leaves)
+        return tuple(f"x{count + i}" for i in range(len(made)))
+
+    def _partners(self, dtype: str, shape: tuple[int, ...], *, exact: bool) -> list[Value]:
+        """Values that broadcast with a shape (to it, if exact), the newest last."""
+        found = []
+        for value in self.draft.values.values():
+            if value.dtype != dtype:
+                continue
+            try:
+                both = lay.broadcast_shapes(shape, value.layout.shape)
+            except ValueError:
+                continue
+            if both == shape or (not exact and math.prod(both) <= MOST_CELLS):
+                found.append(value)
+        return found
+
+    def compare(self) -> Shaped | None:
+        """A comparison of two values or a value and a number, to feed `where` and `masked_fill`."""
+        return self.operation(recent(self.choose, self.floats()), COMPARISONS, in_place=False)
+
+    def plain(self) -> Shaped | None:
+        """An operation that writes no operand."""
+        rows = weighted(self.choose, ((PLAIN, 80), (SUMS, 12), (PRODUCTS, 8)))
+        first = recent(self.choose, self.floats())
+        has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
+        return self.operation(
+            first, rows, in_place=False, allowed=lambda row: has_mask or row.name not in MASKED
+        ) or self.operation(first, PLAIN, in_place=False)
+
+    def view(self) -> Shaped | None:
+        """A view of a value, or what may be one."""
+        return self.operation(recent(self.choose, self.floats()), VIEWS, in_place=False)
+
+    def alias(self, name: str) -> Shaped | None:
+        """`detach()` or `.data` of a value."""
+        return self.operation(recent(self.choose, self.floats()), (TABLE[name],), in_place=False)
+
+    def write(self) -> Shaped | None:
+        """An in-place operation; leaves that require grad are rarely its target while recording."""
+        values = self.floats()
+        if not chance(self.choose, self.recipe.unsafe):
+            safe = [v for v in values if self._may_write(v)]
+            if not safe:
+                return None
+            values = safe
+        target = recent(self.choose, values)
+        has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
+        return self.operation(
+            target, WRITES, in_place=True, allowed=lambda row: has_mask or row.name not in MASKED
+        )
+
+    def _may_write(self, value: Value) -> bool:
+        root = self.roots[value.name]
+        if value.layout.repeats_a_cell:
+            return False
+        return not (root.leaf and root.grad and recording(self.modes))
+
+    def cotangent(self, shape: tuple[int, ...]) -> Data | None:
+        """A cotangent for a root of this shape: ones, or small dyadic numbers of either sign."""
+        count = math.prod(shape)
+        if not chance(self.choose, 40):
+            return None if count == 1 else [1.0] * count
+        return Generated("dyadic", self.choose.below(1000))
+
+    def backward(self, root: Value, *, retain: bool = False) -> Backward:
+        """A backward call from one root."""
+        data = self.cotangent(root.layout.shape)
+        step = Backward((root.name,), (data,) if data is not None else (), retain)
+        return self.draft.add_backward(step)
+
+    def loss(self) -> Backward | None:
+        """A backward call from a value through which gradients flow, if there is one."""
+        live = [v for v in self.floats() if self.grad(v) and v.name not in self._leaf_names()]
+        if not live:
+            return None
+        root = recent(self.choose, live)
+        return self.backward(root, retain=chance(self.choose, self.recipe.retain))
+
+    def _leaf_names(self) -> set[str]:
+        return {leaf.name for leaf in self.draft.leaves}
+
+    def step(self) -> None:
+        """One step of a drawn category; nothing if that category has nothing to act on.
+
+        To do nothing is the simplest of all, so that a step that does not matter can go.
+        """
+        recipe = self.recipe
+        kind = weighted(
+            self.choose,
+            (
+                ("nothing", 1),
+                ("plain", recipe.plain),
+                ("in place", recipe.in_place),
+                ("view", recipe.view),
+                ("detach", recipe.detach),
+                ("data", recipe.data),
+                ("compare", 4),
+                ("backward", recipe.backward),
+            ),
+        )
+        if kind == "nothing":
+            return
+        if len(self.draft.leaves) < recipe.most_leaves and chance(self.choose, recipe.leaf):
+            self.leaf()
+        if kind != "backward":
+            self.drift()
+        if kind == "in place":
+            self.write()
+        elif kind == "view":
+            self.view()
+        elif kind in ("detach", "data"):
+            self.alias(kind)
+        elif kind == "compare":
+            self.compare()
+        elif kind == "backward":
+            self.loss()
+        else:
+            self.plain()

@@ -1,0 +1,70 @@
+"""How often what happens in a drawn program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from strategies.program import Mode
+
+SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((2,), 10),
+    ((), 5),
+    ((3,), 8),
+    ((1,), 3),
+    ((2, 2), 10),
+    ((2, 3), 12),
+    ((3, 1), 5),
+    ((1, 3), 5),
+    ((2, 1, 3), 4),
+    ((2, 2, 2), 5),
+    ((2, 1, 2, 2), 3),
+    ((0,), 1),
+    ((2, 0), 1),
+)
+MODES: tuple[tuple[tuple[Mode, ...], int], ...] = (
+    (("no_grad",), 50),
+    (("set_grad_enabled(False)",), 15),
+    (("@no_grad",), 8),
+    (("enable_grad",), 5),
+    (("no_grad", "enable_grad"), 8),
+    (("no_grad", "set_grad_enabled(True)"), 5),
+    (("no_grad", "no_grad"), 5),
+    (("no_grad", "@enable_grad"), 4),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How often what happens in a drawn program; weights are relative, percentages are of 100."""
+
+    most_steps: int = 20
+    go_on: int = 88
+    """Percent of steps that are followed by another one."""
+    most_leaves: int = 3
+    leaf: int = 20
+    """Percent of steps before which another leaf comes to be, up to `most_leaves`."""
+    plain: int = 40
+    in_place: int = 30
+    view: int = 22
+    detach: int = 3
+    data: int = 0
+    backward: int = 4
+    region: int = 14
+    """Percent of steps that open or change a grad-mode region."""
+    unsafe: int = 4
+    """Percent of in-place steps whose target is drawn from all tensors, leaves included."""
+    stay: int = 55
+    """Percent of steps inside a region after which the region stays open."""
+    wild: int = 4
+    """Percent of operations drawn although an operand may lie outside their domain."""
+    retain: int = 30
+    rows: frozenset[str] | None = None
+    """Names of the rows that may be drawn; None for all."""
+
+
+DEFAULT = Recipe()
+
+
+def with_rows(recipe: Recipe, *names: str) -> Recipe:
+    """The recipe restricted to some rows."""
+    return replace(recipe, rows=frozenset(names))

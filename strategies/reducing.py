@@ -1,0 +1,334 @@
+"""The shortest program that still shows something: a reducer that works on programs themselves.
+
+Hypothesis shrinks the choices that a program was drawn from. It cannot leave out a step in the
+middle and name its operand in its place, since what a later choice means depends on the earlier
+ones. Here a program is flat data, and every candidate is legal or is not tried.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from strategies.draft import Draft, check
+from strategies.program import (
+    Apply,
+    Argument,
+    Backward,
+    Data,
+    Generated,
+    Leaf,
+    Program,
+    ProgramError,
+    Step,
+    encode,
+)
+from strategies.table import OPERATIONS
+
+Still = Callable[[Program], bool]
+SIMPLE: tuple[tuple[str, tuple[Argument, ...]], ...] = (
+    ("mul", (2.0,)),
+    ("exp", ()),
+    ("sigmoid", ()),
+    ("sum", ()),
+    ("view_as", ()),
+    ("gt", (2.0,)),
+    ("mul_", (2.0,)),
+    ("zero_", ()),
+    ("exp_", ()),
+)
+"""Operations that are tried in the place of others, by what follows their first operand."""
+_RANK = {op: rank for rank, (op, _) in enumerate(SIMPLE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """The smallest program that was found, and whether no smaller neighbour is left to try."""
+
+    program: Program
+    minimal: bool
+
+
+def reduced(program: Program, still: Still, *, deadline: float = math.inf) -> Reduced:
+    """The smallest program that can be reached from one for which `still` is true.
+
+    Every accepted candidate is smaller by `size`, so the search ends. `deadline` is a time of
+    `time.monotonic`. Examples shrink towards one leaf of shape (2,) or () with data 1, 2, and few
+    steps with no grad-mode regions, no parameters, and the table's first way of writing.
+    """
+    tried = {encode(program)}
+    found = True
+    while found:
+        found = False
+        for candidate in neighbours(program):
+            if time.monotonic() > deadline:
+                return Reduced(tidied(program), False)
+            mended = _mended(candidate)
+            if mended is None or size(mended) >= size(program):
+                continue
+            text = encode(mended)
+            if text not in tried:
+                tried.add(text)
+                if still(mended):
+                    program, found = mended, True
+                    break
+    tidy = tidied(program)
+    return Reduced(tidy if tidy == program or still(tidy) else program, True)
+
+
+def size(program: Program) -> tuple[int, ...]:
+    """What makes a program hard to read, the gravest first."""
+    applied = [step for step in program.steps if isinstance(step, Apply)]
+    backwards = [step for step in program.steps if isinstance(step, Backward)]
+    cotangents = [data for step in backwards for data in step.cotangents]
+    return (
+        len(program.steps),
+        len(program.leaves),
+        sum(len(step.modes) for step in program.steps),
+        sum(mode.startswith("@") for step in program.steps for mode in step.modes),
+        sum(len(step.of) for step in backwards) + sum(step.retain_graph for step in backwards),
+        sum(len(step.to) for step in applied),
+        sum(isinstance(argument, str) for step in applied for argument in step.args),
+        sum(len(step.params) for step in applied) + sum(step.via != "" for step in applied),
+        sum(_RANK.get(step.op, len(_RANK)) for step in applied),
+        sum(len(leaf.shape) + math.prod(leaf.shape) for leaf in program.leaves),
+        sum(_strangeness(leaf.data) for leaf in program.leaves),
+        sum(_strangeness(data) for data in cotangents if data is not None),
+        sum(not leaf.requires_grad for leaf in program.leaves if leaf.dtype == "float64"),
+        sum(a != 2 for step in applied for a in step.args if not isinstance(a, str)),
+        _reach(program),
+        len(encode(program)),
+    )
+
+
+def _strangeness(data: Data) -> int:
+    """0 for ones, 1 for counting up, more for other numbers."""
+    if isinstance(data, Generated):
+        return 1000
+    if all(value == 1 for value in data):
+        return 0
+    counting = [float(i + 1) for i in range(len(data))]
+    return 1 if data == counting else 2 + sum(value != 1 for value in data)
+
+
+def _reach(program: Program) -> int:
+    """How late the tensors that steps refer to come to be: an earlier name is the simpler one."""
+    place = {name: i for i, name in enumerate(program.names)}
+    names = [n for step in program.steps for n in _used(step)]
+    return sum(place[name] for name in names)
+
+
+def neighbours(program: Program) -> Iterator[Program]:
+    """Programs with one thing left out or simplified, the largest cuts first."""
+    for index in reversed(range(len(program.steps))):
+        yield from _without_step(program, index)
+    for leaf in program.leaves:
+        yield from _without_leaf(program, leaf)
+    for index, step in enumerate(program.steps):
+        simpler = _simpler(program, step, index)
+        yield from (_with_step(program, index, other) for other in simpler)
+    yield from _with_other_leaves(program)
+
+
+# -- leaving out ----------------------------------------------------------------------------------
+
+
+def _without_step(program: Program, index: int) -> Iterator[Program]:
+    """The step left out: an earlier tensor stands for its result, or all that uses it goes too."""
+    step = program.steps[index]
+    without = replace(program, steps=program.steps[:index] + program.steps[index + 1 :])
+    if isinstance(step, Backward) or not step.to:
+        yield without
+        return
+    operands = [argument for argument in step.args if isinstance(argument, str)]
+    for name in dict.fromkeys((*operands, *(leaf.name for leaf in program.leaves))):
+        yield _renamed(without, dict.fromkeys(step.to, name))
+    yield _without_names(without, set(step.to))
+
+
+def _without_leaf(program: Program, leaf: Leaf) -> Iterator[Program]:
+    without = replace(program, leaves=tuple(one for one in program.leaves if one is not leaf))
+    for name in program.names:
+        if name != leaf.name:
+            yield _renamed(without, {leaf.name: name})
+    yield _without_names(without, {leaf.name})
+
+
+def _used(step: Step) -> tuple[str, ...]:
+    """The tensors that a step refers to."""
+    if isinstance(step, Backward):
+        return step.of
+    return tuple(argument for argument in step.args if isinstance(argument, str))
+
+
+def _renamed(program: Program, names: dict[str, str]) -> Program:
+    """The program with tensors called otherwise, where they come to be and where they are used."""
+
+    def call(name: str) -> str:
+        return names.get(name, name)
+
+    steps: list[Step] = []
+    for step in program.steps:
+        if isinstance(step, Backward):
+            steps.append(replace(step, of=tuple(map(call, step.of))))
+        else:
+            args = tuple(call(a) if isinstance(a, str) else a for a in step.args)
+            steps.append(replace(step, args=args, to=tuple(map(call, step.to))))
+    leaves = tuple(replace(leaf, name=call(leaf.name)) for leaf in program.leaves)
+    return replace(program, leaves=leaves, steps=tuple(steps))
+
+
+def _without_names(program: Program, gone: set[str]) -> Program:
+    """The program without the steps that refer to these tensors or to what those steps made."""
+    steps = []
+    for step in program.steps:
+        if gone.isdisjoint(_used(step)):
+            steps.append(step)
+        elif isinstance(step, Apply):
+            gone = gone | set(step.to)
+    return replace(program, steps=tuple(steps))
+
+
+# -- simplifying ----------------------------------------------------------------------------------
+
+
+def _with_step(program: Program, index: int, step: Step) -> Program:
+    return replace(program, steps=(*program.steps[:index], step, *program.steps[index + 1 :]))
+
+
+def _simpler(program: Program, step: Step, index: int) -> Iterator[Step]:
+    """Steps that say less than this one."""
+    for start in range(len(step.modes)):
+        yield replace(step, modes=step.modes[:start] + step.modes[start + 1 :])
+    for mode in ("no_grad", "enable_grad"):
+        if step.modes:
+            yield replace(step, modes=(mode,))
+    earlier = (*(n.name for n in program.leaves), *_made(program.steps[:index]))
+    if isinstance(step, Backward):
+        yield from _simpler_backward(step, earlier)
+        return
+    if step.via:
+        yield replace(step, via="")
+    for name in step.params:
+        yield replace(step, params={k: v for k, v in step.params.items() if k != name})
+        for value in (["..."], [0], 0, 1, -0.5):
+            yield replace(step, params={**step.params, name: value})
+    for op, rest in SIMPLE:
+        if _may_replace(step.op, op):
+            yield replace(
+                step, op=op, args=(_target(step), *rest), params={}, via="", to=step.to[:1]
+            )
+    for place, argument in enumerate(step.args):
+        options: tuple[Argument, ...] = (2.0, *earlier) if isinstance(argument, str) else (2.0,)
+        for other in options:
+            args: tuple[Any, ...] = (*step.args[:place], other, *step.args[place + 1 :])
+            if other != argument:
+                yield replace(step, args=args)
+
+
+def _made(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    return tuple(name for step in steps if isinstance(step, Apply) for name in step.to)
+
+
+def _may_replace(op: str, other: str) -> bool:
+    """Whether another operation is simpler than this one and of its form."""
+    if op not in OPERATIONS or _RANK[other] >= _RANK.get(op, len(_RANK)):
+        return False
+    return OPERATIONS[op][1] == OPERATIONS[other][1]
+
+
+def _target(step: Apply) -> Argument:
+    """The operand that is written, or that a view is of."""
+    leading = OPERATIONS[step.op][0].operands[0].dtype == "bool"
+    return step.args[1 if leading else 0]
+
+
+def _simpler_backward(step: Backward, earlier: tuple[str, ...]) -> Iterator[Backward]:
+    if step.retain_graph:
+        yield replace(step, retain_graph=False)
+    if len(step.of) > 1:
+        for root in range(len(step.of)):
+            kept = step.cotangents[root : root + 1]
+            yield replace(step, of=step.of[root : root + 1], cotangents=kept)
+    else:
+        for name in earlier:
+            yield replace(step, of=(name,), cotangents=())
+    yield replace(step, cotangents=())
+
+
+def _with_other_leaves(program: Program) -> Iterator[Program]:
+    """All leaves of one small shape, then each leaf smaller, with plainer data, requiring grad."""
+    for shape in ((), (2,), (1,), (2, 2), (2, 3)):
+        yield replace(program, leaves=tuple(_leaf(leaf, shape) for leaf in program.leaves))
+    for place, leaf in enumerate(program.leaves):
+        for other in _simpler_leaf(leaf):
+            leaves = (*program.leaves[:place], other, *program.leaves[place + 1 :])
+            yield replace(program, leaves=leaves)
+
+
+def _leaf(leaf: Leaf, shape: tuple[int, ...]) -> Leaf:
+    """The leaf with another shape and data that count up."""
+    count = math.prod(shape)
+    if leaf.dtype == "bool":
+        return replace(leaf, shape=shape, data=[float((i + 1) % 2) for i in range(count)])
+    return replace(leaf, shape=shape, data=[float(i + 1) for i in range(count)])
+
+
+def _simpler_leaf(leaf: Leaf) -> Iterator[Leaf]:
+    for axis, length in enumerate(leaf.shape):
+        yield _leaf(leaf, leaf.shape[:axis] + leaf.shape[axis + 1 :])
+        if length > 1:
+            yield _leaf(leaf, (*leaf.shape[:axis], length - 1, *leaf.shape[axis + 1 :]))
+    yield _leaf(leaf, leaf.shape)
+    yield replace(leaf, data=[1.0] * math.prod(leaf.shape))
+    if leaf.dtype == "float64" and not leaf.requires_grad:
+        yield replace(leaf, requires_grad=True)
+
+
+# -- putting in order -----------------------------------------------------------------------------
+
+
+def _mended(program: Program) -> Program | None:
+    """The program with ones for cotangents that no longer fit; None if it cannot be."""
+    draft = Draft()
+    try:
+        if not program.leaves:
+            return None
+        for leaf in program.leaves:
+            draft.add_leaf(leaf)
+        for step in program.steps:
+            if isinstance(step, Apply):
+                draft.add(step)
+            else:
+                _add_backward(draft, step)
+    except ProgramError:
+        return None
+    return draft.program()
+
+
+def _add_backward(draft: Draft, step: Backward) -> None:
+    try:
+        draft.add_backward(step)
+    except ProgramError:
+        counts = [draft.values[n].layout.numel if n in draft.values else 0 for n in step.of]
+        ones: tuple[Data | None, ...] = tuple(None if n == 1 else [1.0] * n for n in counts)
+        draft.add_backward(
+            replace(step, cotangents=() if all(one is None for one in ones) else ones)
+        )
+
+
+def tidied(program: Program) -> Program:
+    """The program with leaves called a, b, ... and results x0, x1, ... in their order."""
+    letters = "abcdefghijklmnopqrstuvw"
+    if len(program.leaves) > len(letters):
+        return program
+    names = {leaf.name: letter for leaf, letter in zip(program.leaves, letters, strict=False)}
+    names.update((name, f"x{i}") for i, name in enumerate(_made(program.steps)))
+    tidy = _renamed(program, names)
+    check(tidy)
+    return tidy

@@ -1,0 +1,33 @@
+"""What tests of the harness share: one oracle, one torch in this process, and what stands on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.examine import Examiner
+from conformance.oracle.machine import Machine
+from conformance.subjects import InProcessSubject, Subject
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    """The oracle's machine, compiled once for all tests."""
+    return Machine()
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[Subject]:
+    """The torch of this process."""
+    with InProcessSubject("eager-cpu") as subject:
+        yield subject
+
+
+@pytest.fixture(scope="session")
+def examiner(local: Subject, machine: Machine) -> Examiner:
+    """A judge of this process's torch."""
+    return Examiner(local, machine)

@@ -1,0 +1,15 @@
+"""Tensor.add_ is wrong in the last bit."""
+
+from typing import Any
+
+import torch
+
+_add_ = torch.Tensor.add_
+
+
+def add_(self: Any, *args: Any, **kwargs: Any) -> Any:
+    _add_(self, *args, **kwargs)
+    return self.copy_(torch.nextafter(self, self * 2)) if self.is_floating_point() else self
+
+
+torch.Tensor.add_ = add_

@@ -1,0 +1,223 @@
+"""Drawn programs: where their choices come from, that they are legal, and what they contain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from conformance.model import QUIRKS, Kind, predict
+from strategies.build import DEFAULT, Recipe, build, with_rows
+from strategies.choices import Drawn, Replayed, Seeded, chance, shuffled, weighted
+from strategies.draft import check
+from strategies.drawing import layouts, programs, shapes
+from strategies.growth import MOST_CELLS
+from strategies.layout import Layout
+from strategies.printer import print_body
+from strategies.program import Apply, Backward, Generated, Program, recording
+from strategies.table import OPERATIONS
+
+DRAWN = [build(Seeded(2, index)) for index in range(1500)]
+
+
+def applied(program: Program) -> list[Apply]:
+    return [step for step in program.steps if isinstance(step, Apply)]
+
+
+def text(program: Program) -> list[str]:
+    return print_body(check(program)).text.splitlines()
+
+
+# -- sources of choices ---------------------------------------------------------------------------
+
+
+def test_a_seeded_program_depends_on_seed_and_index_alone() -> None:
+    assert [build(Seeded(2, index)) for index in (7, 3)] == [DRAWN[7], DRAWN[3]]
+    assert build(Seeded(3, 7)) != DRAWN[7] != build(Seeded(2, 8))
+
+
+def test_recorded_choices_make_the_same_program() -> None:
+    for index in range(50):
+        seeded = Seeded(2, index)
+        program = build(seeded)
+        assert build(Replayed(seeded.made)) == program
+
+
+@given(st.data())
+def test_hypothesis_and_a_replay_of_its_choices_make_the_same_program(data: st.DataObject) -> None:
+    made: list[int] = []
+
+    class Recording(Drawn):
+        def below(self, n: int) -> int:
+            made.append(super().below(n))
+            return made[-1]
+
+    @st.composite
+    def recorded(draw: st.DrawFn) -> Program:
+        return build(Recording(draw))
+
+    assert data.draw(recorded()) == build(Replayed(made))
+
+
+def test_a_replay_that_runs_out_makes_the_simplest_choices() -> None:
+    assert build(Replayed([])) == build(Replayed([0] * 100))
+
+
+def test_chances_are_as_often_as_they_say() -> None:
+    choose = Seeded(1, 1)
+    seen = Counter(chance(choose, 30) for _ in range(5000))
+    assert 0.27 < seen[True] / 5000 < 0.33
+    assert not any(chance(choose, 0) for _ in range(100))
+    assert all(chance(choose, 100) for _ in range(100))
+
+
+def test_weights_say_how_often() -> None:
+    choose = Seeded(1, 2)
+    seen = Counter(weighted(choose, (("a", 1), ("b", 3))) for _ in range(4000))
+    assert 0.22 < seen["a"] / 4000 < 0.28
+
+
+def test_shuffled_gives_every_order() -> None:
+    orders = {tuple(shuffled(Seeded(1, i), "abc")) for i in range(200)}
+    assert len(orders) == 6 and tuple(shuffled(Replayed([]), "abc")) == ("a", "b", "c")
+
+
+# -- what is drawn --------------------------------------------------------------------------------
+
+
+def test_drawn_programs_are_legal_and_small() -> None:
+    for program in DRAWN:
+        draft = check(program)
+        assert draft.program() == program
+        assert 1 <= len(program.leaves) <= DEFAULT.most_leaves
+        assert len(program.steps) <= DEFAULT.most_steps + 1
+        assert max(value.layout.numel for value in draft.values.values()) <= MOST_CELLS
+
+
+@given(programs())
+def test_programs_of_hypothesis_are_legal(program: Program) -> None:
+    assert check(program).program() == program
+
+
+def test_a_program_ends_with_a_backward_call() -> None:
+    assert all(isinstance(program.steps[-1], Backward) for program in DRAWN)
+
+
+def test_most_programs_run_to_their_end() -> None:
+    """Errors are of interest, and so is what happens without them."""
+    raising = sum(predict(check(program), quirks=QUIRKS).raises is not None for program in DRAWN)
+    assert 0.1 < raising / len(DRAWN) < 0.6
+
+
+CATEGORIES = {
+    "in place": lambda p: any(OPERATIONS[s.op][1] for s in applied(p)),
+    "view": lambda p: any(OPERATIONS[s.op][0].kind == "view" for s in applied(p)),
+    "several views": lambda p: any(len(s.to) > 1 for s in applied(p)),
+    "maybe self": lambda p: any(OPERATIONS[s.op][0].kind == "maybe-self" for s in applied(p)),
+    "detach": lambda p: any(s.op == "detach" for s in applied(p)),
+    "mask": lambda p: any(s.op in ("where", "masked_fill", "masked_fill_") for s in applied(p)),
+    "matrix product": lambda p: any(s.op in ("mm", "matmul", "mv", "bmm") for s in applied(p)),
+    "indexed write": lambda p: any(s.op == "setitem_" for s in applied(p)),
+    "region off": lambda p: any(not recording(s.modes) for s in applied(p)),
+    "region on": lambda p: any(s.modes and recording(s.modes) for s in applied(p)),
+    "decorator": lambda p: any("@" in mode for s in applied(p) for mode in s.modes),
+    "way of writing": lambda p: any(s.via for s in applied(p)),
+    "two backward calls": lambda p: sum(isinstance(s, Backward) for s in p.steps) > 1,
+    "retained graph": lambda p: any(isinstance(s, Backward) and s.retain_graph for s in p.steps),
+    "several leaves": lambda p: len(p.leaves) > 1,
+    "leaf without grad": lambda p: not all(leaf.requires_grad for leaf in p.leaves),
+    "0-d": lambda p: any(leaf.shape == () for leaf in p.leaves),
+    "empty": lambda p: any(0 in leaf.shape for leaf in p.leaves),
+    "generated data": lambda p: any(isinstance(leaf.data, Generated) for leaf in p.leaves),
+}
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_every_category_is_drawn(category: str) -> None:
+    assert sum(map(CATEGORIES[category], DRAWN)) >= 10
+
+
+def test_every_operation_is_drawn() -> None:
+    """But for `.data`, which the default recipe leaves out, and 5-d dropouts."""
+    seen = {step.op for program in DRAWN for step in applied(program)}
+    more = (build(Seeded(4, index)) for index in range(6000))
+    seen |= {step.op for program in more for step in applied(program)}
+    assert set(OPERATIONS) - seen <= {"data", "dropout3d", "dropout3d_", "dropout1d", "dropout1d_"}
+
+
+def test_a_recipe_decides_what_is_drawn() -> None:
+    recipe = replace(DEFAULT, in_place=0, region=0, most_leaves=1, most_steps=5)
+    for index in range(200):
+        program = build(Seeded(1, index), recipe)
+        assert len(program.leaves) == 1 and len(program.steps) <= 6
+        assert not any(OPERATIONS[s.op][1] or s.modes for s in applied(program))
+
+
+def test_a_recipe_can_be_restricted_to_rows() -> None:
+    recipe = with_rows(DEFAULT, "exp", "view", "mul")
+    seen = {s.op for i in range(200) for s in applied(build(Seeded(1, i), recipe))}
+    assert seen == {"exp", "exp_", "mul", "mul_", "view"}
+
+
+# -- what examples shrink towards -----------------------------------------------------------------
+
+
+SHRINKING = settings(
+    max_examples=5000,
+    database=None,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+)
+"""Derandomised, so that what an example shrinks to is the same in every run."""
+
+
+def test_shapes_shrink_towards_few_dimensions_of_the_least_size() -> None:
+    assert find(shapes(), lambda shape: True) == ()
+    assert find(shapes(least_ndim=2, least_size=1), lambda shape: True) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"least_ndim": 3, "most_ndim": 2}, "least_ndim is 3 and must lie between 0 and most_ndim"),
+        ({"least_size": -1}, "least_size is -1 and must lie between 0 and most_size, 3"),
+    ],
+)
+def test_shapes_that_cannot_be_are_refused(arguments: dict[str, int], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        shapes(**arguments)
+
+
+def test_layouts_shrink_towards_row_major_ones() -> None:
+    assert find(layouts(), lambda layout: True) == Layout((), ())
+    assert find(layouts(shape=(2, 3)), lambda layout: True) == Layout((2, 3), (3, 1))
+
+
+def test_programs_shrink_towards_one_leaf_one_operation_and_backward() -> None:
+    smallest = find(programs(), lambda program: True, settings=SHRINKING)
+    assert text(smallest) == [
+        "a = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)",
+        "x0 = a.exp()",
+        "x0.backward(torch.tensor([1.0, 1.0], dtype=torch.float64))",
+    ]
+
+
+def test_a_program_with_a_write_shrinks_to_one_leaf_and_three_steps() -> None:
+    smallest = find(programs(), CATEGORIES["in place"], settings=SHRINKING)
+    assert len(smallest.leaves) == 1
+    assert len(smallest.steps) <= 3
+
+
+def test_an_overwritten_saved_tensor_shrinks_to_three_steps() -> None:
+    smallest = find(programs(recipe=Recipe(most_steps=8)), raises_saved, settings=SHRINKING)
+    assert len(smallest.leaves) == 1
+    assert len(smallest.steps) == 3
+
+
+def raises_saved(program: Program) -> bool:
+    raises = predict(check(program), quirks=QUIRKS).raises
+    return raises is not None and raises.kind is Kind.SAVED_MODIFIED

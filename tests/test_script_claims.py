@@ -1,0 +1,242 @@
+"""The claims that are scripts: they hold for the torch that is here, and each can fail."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import find
+from hypothesis.strategies import SearchStrategy
+from torch import nn
+from torch.nn import functional as F
+
+from conformance.claims import (
+    _inplace,
+    _networks,
+    _operators,
+    _twins,
+    test_defaults,
+    test_dtypes,
+    test_errata,
+    test_golden,
+    test_guided,
+    test_memory,
+    test_modules,
+    test_overwriting,
+)
+from conformance.claims._activations import ACTIVATIONS
+from conformance.claims._layers import LAYERS, WITHOUT_TWIN
+from conformance.claims._methods import EXCLUDED, METHODS, MOVING
+from conformance.claims.catalogue import find_claim
+from conformance.examine import Examiner
+from conformance.oracle.machine import Machine
+from conformance.profiles import PROFILES
+from conformance.records import RecordWriter
+from conformance.subjects import InProcessSubject, Subject, open_subject
+from conformance.trial import Disagreement, Script, Trial
+
+_MODULES = (
+    test_defaults,
+    test_dtypes,
+    test_errata,
+    test_golden,
+    test_guided,
+    test_memory,
+    test_modules,
+    test_overwriting,
+)
+# Under other names, or pytest would collect them here too.
+CLAIMS: dict[str, Callable[[Trial], None]] = {
+    value.claim_id: value
+    for module in _MODULES
+    for value in vars(module).values()
+    if hasattr(value, "claim_id")
+}
+DEVIATING = "relu-input-changed"
+
+
+@cache
+def machine() -> Machine:
+    """One machine for all: no script needs it."""
+    return Machine()
+
+
+OnTrial = Callable[[str, Subject], Trial]
+
+
+@pytest.fixture
+def on_trial(tmp_path: Path) -> Iterator[OnTrial]:
+    """Put a claim on trial in the profile that repeats itself."""
+    with RecordWriter(tmp_path) as writer:
+
+        def begin(claim: str, subject: Subject) -> Trial:
+            examiner = Examiner(subject=subject, machine=machine())
+            trial = Trial(find_claim(claim), examiner, PROFILES["quick"], 0, writer, tmp_path)
+            trial.begin()
+            return trial
+
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def here() -> Subject:
+    """The torch of this interpreter."""
+    return InProcessSubject("eager-cpu")
+
+
+# -- the torch that is here
+
+
+@pytest.mark.parametrize("claim", sorted(set(CLAIMS) - {DEVIATING}))
+def test_claim_conforms(claim: str, here: Subject, on_trial: OnTrial) -> None:
+    """Every claim conforms, and leaves nothing out without a reason."""
+    trial = on_trial(claim, here)
+    CLAIMS[claim](trial)
+    assert trial.finish() == "conforms"
+    assert "unknown" not in trial.note
+
+
+def test_inplace_of_alpha_dropout_layers(here: Subject, on_trial: OnTrial, tmp_path: Path) -> None:
+    """nn.AlphaDropout(inplace=True) writes nothing, which is found after all else conformed."""
+    trial = on_trial(DEVIATING, here)
+    with pytest.raises(Disagreement, match="overwrites the tensor that it is given"):
+        CLAIMS[DEVIATING](trial)
+    assert trial.counts["conforms"] > 100
+    assert b"nn.AlphaDropout(0.5, inplace=True)" in (tmp_path / "verdicts.jsonl").read_bytes()
+
+
+def test_every_in_place_method_is_known() -> None:
+    """Each in-place method of a tensor is called, or left out with a reason."""
+    there = {n for n in dir(torch.Tensor) if n.endswith("_") and not n.startswith("_")}
+    assert there == {n for n in METHODS if hasattr(torch.Tensor, n)} | set(MOVING) | set(EXCLUDED)
+
+
+def test_every_in_place_method_with_a_plain_form_is_compared_with_it() -> None:
+    """Only methods without a plain form of the same name are not compared."""
+    alone = {m.name for m in METHODS.values() if not m.plain and hasattr(torch.Tensor, m.name[:-1])}
+    # The plain names mean something else: an attribute.
+    assert alone == {"requires_grad_"}
+
+
+def test_every_layer_is_known() -> None:
+    """Each layer is compared with its function, or has none for a reason."""
+    layers = {n for n, v in vars(nn).items() if isinstance(v, type)}
+    layers = {n for n in layers if issubclass(getattr(nn, n), nn.Module)}
+    assert layers <= set(LAYERS) | set(WITHOUT_TWIN)
+    assert not set(LAYERS) & set(WITHOUT_TWIN)
+
+
+def test_every_activation_with_inplace_is_known() -> None:
+    """The layers with an `inplace` attribute are those that are asked whether they write."""
+    found = {n for n, v in vars(nn).items() if "inplace" in _parameters(v)}
+    assert found == set(ACTIVATIONS)
+
+
+def _parameters(value: object) -> tuple[str, ...]:
+    init = getattr(value, "__init__", None)
+    return getattr(getattr(init, "__code__", None), "co_varnames", ())
+
+
+# -- what cases shrink to
+
+
+@pytest.mark.parametrize(
+    ("scripts", "fragments"),
+    [
+        (_operators.rebinding_scripts(), ["x = torch.tensor(1.0, ", "x = x + 2\n"]),
+        (_inplace.same_storage_scripts(among=[METHODS["abs_"]]), ["x = torch.tensor(1.0, "]),
+        (_inplace.equals_plain_scripts(among=[METHODS["add_"]]), ["torch.full_like(x, 2)"]),
+        (_twins.compared_scripts(among=[LAYERS["ReLU"]]), ["nn.ReLU()", "float64", "[2, 3, 4]"]),
+        (_twins.dropout_scripts(among=["dropout"]), ["manual_seed(0)", "F.dropout(x, 0.5,"]),
+        (_networks.networks(there={"relu", "selu"}), ["nn.ReLU(inplace=True)", "manual_seed(0)"]),
+    ],
+    ids=["rebinding", "same storage", "plain", "twins", "dropouts", "networks"],
+)
+def test_scripts_shrink_to_the_simplest(
+    scripts: SearchStrategy[Script], fragments: list[str]
+) -> None:
+    """The smallest case is one that anybody would write by hand."""
+    body = find(scripts, lambda script: True).body
+    assert all(fragment in body for fragment in fragments), body
+
+
+# -- planted faults
+
+FAULTS = (
+    ("relu-default", "relu_in_place_by_default", "wrong value"),
+    ("relu-input-changed", "relu_in_place_that_copies", "wrong value"),
+    ("relu-input-changed", "relu_out_of_place_that_writes", "wrong value"),
+    ("relu-golden", "relu_without_mask", "silent wrong gradient"),
+    ("relu-golden", "relu_in_place_that_copies", "wrong value"),
+    ("guided-golden", "another_generator", "silent wrong gradient"),
+    ("no-grad-golden", "no_grad_that_records", "silent wrong gradient"),
+    ("inplace-same-storage", "mul_in_place_that_copies", "wrong aliasing"),
+    ("inplace-same-storage", "mul_in_place_that_moves", "wrong aliasing"),
+    ("inplace-same-storage", "isub_that_rebinds", "wrong aliasing"),
+    ("inplace-equals-functional", "add_in_place_one_bit_off", "wrong value"),
+    ("rebinding-is-not-inplace", "isub_that_rebinds", "wrong aliasing"),
+    ("rebinding-is-not-inplace", "sub_that_writes", "wrong value"),
+    ("module-equals-functional", "gelu_layer_one_bit_off", "silent wrong gradient"),
+    ("module-equals-functional", "batch_norm_with_another_epsilon", "silent wrong gradient"),
+    ("module-equals-functional", "dropout_that_scales_twice", "silent wrong gradient"),
+    ("functional-is-stateless", "relu_that_remembers", "wrong aliasing"),
+    ("functional-is-stateless", "relu_that_saves_state", "wrong value"),
+    ("inplace-saves-memory", "relu_through_a_buffer", "wrong aliasing"),
+    ("guided-relu", "custom_backward_ignored", "silent wrong gradient"),
+    ("guided-golden", "custom_backward_ignored", "silent wrong gradient"),
+    ("float-only-grad", "integers_that_require_grad", "missing error"),
+    ("errata-complex-grad", "complex_grad_refused", "spurious error"),
+    ("errata-names", "relu_under_another_name", "wrong value"),
+    ("errata-guided-forwards", "clamp_without_infinity", "wrong value"),
+    ("errata-leaf-in-no-grad", "leaf_refused_in_no_grad", "spurious error"),
+)
+"""Claim, the faulty torch that it must catch, and as what."""
+
+
+_PATCHED = (torch, torch.Tensor, F, nn.ReLU, nn.GELU, torch.autograd.Function)
+
+
+@pytest.fixture
+def mended() -> Iterator[None]:
+    """Take back whatever a fault does to torch."""
+    before = [dict(vars(place)) for place in _PATCHED]
+    yield
+    for place, names in zip(_PATCHED, before, strict=True):
+        for name, value in list(vars(place).items()):
+            if name not in names:
+                delattr(place, name)
+            elif value is not names[name]:
+                setattr(place, name, names[name])
+
+
+@pytest.mark.usefixtures("mended")
+@pytest.mark.parametrize(("claim", "fault", "kind"), FAULTS)
+def test_claim_catches(claim: str, fault: str, kind: str, on_trial: OnTrial) -> None:
+    """The fault is caught, as the right kind of deviation, and the record says so."""
+    module = f"tests.faults.{fault}"
+    sys.modules.pop(module, None)
+    trial = on_trial(claim, InProcessSubject(f"device=cpu,import={module}", "cpu", (module,)))
+    with pytest.raises(Disagreement) as caught:
+        CLAIMS[claim](trial)
+    assert caught.value.finding.kind == kind
+    assert trial.finish() == "deviates"
+
+
+def test_fault_is_caught_in_a_worker(
+    on_trial: OnTrial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A faulty torch is a subject like any other: it is named, and runs in its own process."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    with open_subject("device=cpu,import=tests.faults.relu_in_place_that_copies") as subject:
+        trial = on_trial("relu-golden", subject)
+        with pytest.raises(Disagreement, match=r"mid\[0, 2\] is -4.01"):
+            CLAIMS["relu-golden"](trial)
+
+
+def test_every_claim_is_broken_by_a_fault() -> None:
+    """There is no claim that nothing can break."""
+    assert {claim for claim, _, _ in FAULTS} == set(CLAIMS)
