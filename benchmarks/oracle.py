@@ -1,56 +1,42 @@
-"""How fast the register machine is, against plain `jax.value_and_grad` on the same programs.
+"""How fast the oracle is on drawn programs, against plain `jax.value_and_grad` on the same ones.
 
-Programs are random straight-line elementwise chains on random shapes, drawn anew in each run;
-both sides are timed in the same run, the machine with its two perturbed runs and its bounds.
+Programs are drawn anew in each run by the default recipe; those that raise are left to the model
+and excluded from both sides. Times are of the process's CPU, so that a busy machine changes little.
 
-    python -m benchmarks.oracle --programs 300 --plain 20
+    python -m benchmarks.oracle --programs 1000 --plain 20
 """
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import click
 import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
-from conformance.oracle import Assembly
+from conformance.model import Prediction, predict
+from conformance.oracle.interpret import answer
 from conformance.oracle.machine import Machine
-
-Floats = NDArray[np.float64]
-
-UNARY: dict[str, Callable[..., jax.Array]] = {
-    "sin": jnp.sin,
-    "tanh": jnp.tanh,
-    "sigmoid": jax.nn.sigmoid,
-    "square": jnp.square,
-    "relu": jax.nn.relu,
-    "softplus": jax.nn.softplus,
-    "erf": jax.scipy.special.erf,
-}
-BINARY: dict[str, Callable[..., jax.Array]] = {
-    "add": jnp.add,
-    "sub": jnp.subtract,
-    "mul": jnp.multiply,
-    "maximum": jnp.maximum,
-}
+from strategies.build import build
+from strategies.choices import Seeded
+from strategies.draft import Draft, check
+from tests._reference import loss_of, moving
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One program, both ways: `assemble` ends in loss 0, `plain` gives the same by jax alone."""
+    """A program that raises nothing, and what the model says of it."""
 
-    assemble: Callable[[], Assembly]
-    plain: Callable[[], object]
+    draft: Draft
+    prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds a program: median and 95th percentile."""
+    """CPU milliseconds a program: median and 95th percentile."""
 
     median: float
     percentile: float
@@ -61,74 +47,97 @@ class Timing:
         return cls(*(float(each) for each in np.percentile(milliseconds, [50, 95])))
 
 
+def cases(seed: int) -> Iterator[Case]:
+    """Programs of the default recipe that raise nothing, without end."""
+    index = 0
+    while True:
+        draft = check(build(Seeded(seed, index)))
+        prediction = predict(draft)
+        if not prediction.raises and not prediction.unspecified:
+            yield Case(draft, prediction)
+        index += 1
+
+
 def milliseconds(runs: Sequence[Callable[[], object]]) -> list[float]:
-    """The time that each of `runs` takes, once, in milliseconds."""
+    """The CPU time that each of `runs` takes, once, in milliseconds."""
     times = []
     for run in runs:
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        times.append(1e3 * (time.perf_counter() - start))
+        times.append(1e3 * (time.process_time() - start))
     return times
 
 
-def compare(cases: Sequence[Case], machine: Machine, plain: int) -> tuple[Timing, Timing]:
-    """The machine on all cases, and plain jax on the first `plain` of them.
-
-    Call it with a machine that has compiled what the cases need.
-    """
-    ours = [lambda case=case: machine.run(case.assemble(), [(0,)]) for case in cases]
-    theirs = [case.plain for case in cases[:plain]]
-    return Timing.of(milliseconds(ours)), Timing.of(milliseconds(theirs))
+def ours(case: Case, machine: Machine) -> Callable[[], object]:
+    """Values, gradients and their bounds by the oracle."""
+    return lambda: answer(case.draft, case.prediction, machine)
 
 
-def random_chain(rng: np.random.Generator, steps: int) -> Case:
-    """A chain of `steps` elementwise operations on three leaves of a random shape."""
-    shape = tuple(int(size) for size in rng.integers(1, 5, rng.integers(0, 4)))
-    leaves = [rng.uniform(-1.5, 1.5, shape) for _ in range(3)]
-    names = [str(name) for name in rng.choice([*UNARY, *BINARY], steps)]
-    picks = [[int(pick) for pick in rng.integers(0, 3 + step, 2)] for step in range(steps)]
-    reads = [pick[: 2 if name in BINARY else 1] for name, pick in zip(names, picks, strict=True)]
-    chain = list(zip(names, reads, strict=True))
+def theirs(case: Case, *, jitted: bool) -> Callable[[], object]:
+    """Values and gradients by plain jax: a program is new to it, so nothing is compiled yet."""
+    leaves = moving(case.draft)
+    compute = jax.value_and_grad(loss_of(case.draft), has_aux=True)
+    if jitted:
+        compute = jax.jit(compute)
+    return lambda: jax.device_get(compute(leaves))
 
-    def assemble() -> Assembly:
-        assembly = Assembly()
-        made = [assembly.leaf(leaf) for leaf in leaves]
-        for name, read in chain:
-            made.append(assembly.apply(name, *(made[each] for each in read)))
-        assembly.loss(0, made[-1])
-        return assembly
 
-    def loss(arrays: list[jax.Array]) -> jax.Array:
-        made = list(arrays)
-        for name, read in chain:
-            made.append((UNARY | BINARY)[name](*(made[each] for each in read)))
-        return jnp.sum(made[-1])
-
-    def plain() -> object:
-        value, gradients = jax.value_and_grad(loss)([jnp.asarray(leaf) for leaf in leaves])
-        return np.asarray(value), [np.asarray(gradient) for gradient in gradients]
-
-    return Case(assemble, plain)
+def size(drawn: Sequence[Case]) -> str:
+    """Median and largest number of steps, tensors and elements of the programs."""
+    rows = []
+    for case in drawn:
+        numels = [layout.numel for layout in case.prediction.layouts.values()]
+        rows.append((len(case.draft.steps), len(numels), sum(numels), max(numels)))
+    parts = []
+    for name, column in zip(
+        ("steps", "tensors", "elements", "largest tensor"), np.array(rows).T, strict=True
+    ):
+        middle, high, most = (round(float(x)) for x in np.percentile(column, [50, 95, 100]))
+        parts.append(f"{name} {middle} / {high} / {most}")
+    return "; ".join(parts)
 
 
 @click.command()
-@click.option("--programs", default=300, show_default=True, help="Programs for the machine.")
+@click.option("--programs", default=1000, show_default=True, help="Programs for the oracle.")
 @click.option("--plain", default=20, show_default=True, help="How many of them plain jax runs too.")
-@click.option("--steps", default=10, show_default=True, help="Operations in each program.")
 @click.option("--seed", type=int, help="Draw the same programs again.")
-def main(programs: int, plain: int, steps: int, seed: int | None) -> None:
-    """Print time a program on both sides, and the ratio of the medians."""
-    drawn = np.random.SeedSequence(seed)
-    rng = np.random.default_rng(drawn)
-    machine = Machine(click.echo)
-    cases = [random_chain(rng, steps) for _ in range(programs)]
+def main(programs: int, plain: int, seed: int | None) -> None:
+    """Print time a program on both sides, the ratios, and what was drawn."""
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    stream = cases(seed)
+    drawn = [next(stream) for _ in range(programs)]
+    operations = sorted({step.op for c in drawn for step in c.draft.steps if hasattr(step, "op")})
+    click.echo(f"seed {seed}; {programs} programs; median / 95 % / most: {size(drawn)}")
+    click.echo(f"{len(operations)} operations occur in them")
+    machine = Machine()
     start = time.perf_counter()
-    machine.run(cases[0].assemble(), [(0,)])
-    click.echo(f"seed {drawn.entropy}; first program {time.perf_counter() - start:.1f} s")
-    ours, theirs = compare(cases, machine, plain)
-    for name, timing in (("register machine", ours), ("jax.value_and_grad", theirs)):
-        click.echo(f"{name:20} median {timing.median:8.2f} ms, 95 % {timing.percentile:8.2f} ms")
-    click.echo(f"ratio of the medians: {theirs.median / ours.median:.0f}")
+    ours(drawn[0], machine)()
+    click.echo(f"first program, with its machine: {time.perf_counter() - start:.1f} s")
+    for case in drawn[:20]:
+        ours(case, machine)()
+
+    fast = milliseconds([ours(case, machine) for case in drawn])
+    say("oracle", fast)
+    chosen = np.random.default_rng(seed).permutation(programs)[:plain]
+    same = [fast[number] for number in chosen]
+    say(f"oracle, {plain} of them", same)
+    for name, jitted in (("jax.value_and_grad", False), ("the same, jitted", True)):
+        slow = milliseconds([theirs(drawn[number], jitted=jitted) for number in chosen])
+        say(name, slow)
+        ratios = np.array(slow) / np.array(same)
+        click.echo(
+            f"    times the oracle: {sum(slow) / sum(same):.0f} in all, "
+            f"median of the programs' own ratios {np.median(ratios):.0f}"
+        )
+
+
+def say(name: str, times: Sequence[float]) -> None:
+    """Print one line of the table."""
+    timing = Timing.of(times)
+    click.echo(
+        f"{name:22} median {timing.median:8.2f} ms, 95 % {timing.percentile:8.2f} ms, "
+        f"{1e3 * len(times) / sum(times):7.1f} programs a second"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The register of known deviations: places where torch does not do what its documentation says.
 
-Each entry of `deviations.toml` names a *quirk*: a switch of the model or of the oracle that makes
-the prediction what torch does. A deviation is known exactly where the prediction with the quirk
-agrees with what was seen, so that it hides nothing beside it.
+Each entry of `deviations.toml` names a *quirk*. For programs that is a switch of the model or of
+the oracle that makes the prediction what torch does: a deviation is known exactly where the
+prediction with the quirk agrees with what was seen, so that it hides nothing beside it. For scripts
+it is a name that the claim's own check gives to a finding.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ else:
     import tomli as tomllib
 
 
+SCRIPT_QUIRKS = frozenset({"alpha-dropout-ignores-inplace"})
+"""The quirks that claims put by scripts can name in a finding."""
+
+
 class RegisterError(Exception):
     """The register cannot be used; the message is one sentence that names the entry."""
 
@@ -47,15 +52,17 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cause: str
     upstream: str
     date: str
-    program: str
+    program: str = ""
+    script: str = ""
+    """For a claim that is put by scripts: sets `facts["deviates"]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """An entry whose fields were checked, with its shrunk program."""
+    """An entry whose fields were checked, with its shrunk program if it has one."""
 
     entry: Entry
-    program: Program
+    program: Program | None
 
     def applies(self, mode_device: str, torch: str) -> bool:
         """Whether it is registered for a subject (`eager-cpu`) of this torch version."""
@@ -79,15 +86,19 @@ def read_register(path: Path) -> tuple[Deviation, ...]:
         where = f"{path.name}, entry {number} ({raw.get('id', 'without id')})"
         try:
             entry = msgspec.convert(raw, Entry)
-            program = decode(entry.program)
-            check(program)
+            program = decode(entry.program) if entry.program else None
+            if program is not None:
+                check(program)
             SpecifierSet(entry.torch)
         except (msgspec.ValidationError, ProgramError, InvalidSpecifier) as error:
             raise RegisterError(f"{where}: {error}") from None
         if entry.kind not in KINDS:
             raise RegisterError(f"{where}: {entry.kind!r} is no kind of deviation.")
-        if entry.quirk not in QUIRKS and entry.quirk not in REPLACED:
-            raise RegisterError(f"{where}: {entry.quirk!r} is no quirk of the model or the oracle.")
+        if (program is None) == (not entry.script):
+            raise RegisterError(f"{where} must have either a program or a script.")
+        known = QUIRKS | REPLACED.keys() if program is not None else SCRIPT_QUIRKS
+        if entry.quirk not in known:
+            raise RegisterError(f"{where}: {entry.quirk!r} is none of {', '.join(sorted(known))}.")
         entries.append(Deviation(entry, program))
     return tuple(entries)
 

@@ -14,7 +14,8 @@ from conformance.model import Prediction, fragments, predict
 from conformance.oracle.interpret import Answer, answer
 from conformance.oracle.machine import Machine
 from conformance.records import VerdictWord
-from conformance.subjects import Observation, Subject
+from conformance.scripts import Script
+from conformance.subjects import JsonSeen, Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check, spelling
 from strategies.printer import Body, print_body
@@ -96,6 +97,18 @@ class Examiner:
                 return self._lacking[key]
         return ""
 
+    def still_deviates(self, deviation: Deviation) -> tuple[bool, str]:
+        """Whether a registered deviation shows on this subject, and the script that shows it."""
+        entry = deviation.entry
+        if deviation.program is None:
+            script = Script(entry.script, ("facts",), lambda observation: [])
+            seen = self.subject.run(entry.script, ["facts"]).values.get("facts")
+            shows = isinstance(seen, JsonSeen) and bool(seen.json.get("deviates"))
+            return shows, script.text(self.subject.device)
+        judged = self.examine(deviation.program)
+        shows = entry.id in {known.entry.id for known in judged.deviations}
+        return shows, judged.script(header=(entry.title,))
+
     def examine(self, program: Program, *, watched: bool = False, oracle: bool = True) -> Judged:
         """The verdict on a program; raises ProgramError if it is none, SubjectError if there is
         nobody to run it. Without the oracle, errors, flags and memory alone are judged.
@@ -125,15 +138,14 @@ class Examiner:
 
     def _explained(self, judged: Judged) -> Judged:
         """A known deviation, if what was seen is exactly what registered quirks predict."""
-        every = frozenset(d.entry.quirk for d in self.known)
+        known = [deviation for deviation in self.known if deviation.program is not None]
+        every = frozenset(d.entry.quirk for d in known)
         if not every or not self._predicted(judged, every):
             return judged
-        for deviation in self.known:
+        for deviation in known:
             if self._predicted(judged, frozenset({deviation.entry.quirk})):
                 return replace(judged, verdict="known deviation", deviations=(deviation,))
-        needed = tuple(
-            d for d in self.known if not self._predicted(judged, every - {d.entry.quirk})
-        )
+        needed = tuple(d for d in known if not self._predicted(judged, every - {d.entry.quirk}))
         return replace(judged, verdict="known deviation", deviations=needed)
 
     def _predicted(self, judged: Judged, quirks: frozenset[str]) -> bool:

@@ -26,7 +26,16 @@ C = TypeVar("C", bound=Case)
 
 
 class Failing(AssertionError):
-    """A case shows what the hunt is for; any other exception is a fault of the suite."""
+    """A case shows what the hunt is for; any other exception is a fault of the suite.
+
+    `gravity` is 0 for the gravest kind: what is hunted never shrinks into something less grave.
+    """
+
+    gravity: int = 0
+
+
+class _OutOfTime(BaseException):
+    """Ends a property at once: Hypothesis takes an Exception for a failure of the case."""
 
 
 class GaveUp(Exception):
@@ -60,21 +69,25 @@ def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) 
     """
     failing: dict[str, tuple[C, Failing]] = {}
     last = ""
+    gravest = math.inf
     deadline = math.inf
+    minimal = True
 
     def attempt(case: C) -> None:
-        nonlocal deadline, last
+        nonlocal deadline, gravest, last
         if time.monotonic() > deadline:
             # Hypothesis replays its best case at the end: that one must fail again.
-            if case.id in failing:
-                last = case.id
-                raise failing[case.id][1]
-            return
+            if case.id == last:
+                raise failing[last][1]
+            raise _OutOfTime
         try:
             test(case)
         except Failing as error:
+            if error.gravity > gravest:
+                return
             if not failing:
                 deadline = time.monotonic() + effort.shrink_s
+            gravest = error.gravity
             failing[case.id] = (case, error)
             last = case.id
             raise
@@ -83,6 +96,8 @@ def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) 
         _property(cases, attempt, effort)()
     except Failing:
         pass
+    except _OutOfTime:
+        minimal = False
     except Flaky:
         if not failing:
             raise
@@ -91,7 +106,7 @@ def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) 
     if not failing:
         return None
     found, why = failing[last]
-    return Caught(found, why, time.monotonic() <= deadline)
+    return Caught(found, why, minimal)
 
 
 def _property(

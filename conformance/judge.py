@@ -32,6 +32,8 @@ class Finding:
     expected: str
     observed: str
     step: int | None = None
+    quirk: str = ""
+    """For a script: the registered way to deviate that was seen, exactly, if it was one."""
 
     @property
     def gravity(self) -> int:

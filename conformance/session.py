@@ -221,8 +221,7 @@ class Session:
             for deviation in examiner.known:
                 if deviation.entry.claim not in {claim.id for claim in self.claims}:
                     continue
-                judged = examiner.examine(deviation.program)
-                still = deviation.entry.id in {d.entry.id for d in judged.deviations}
+                still, script = examiner.still_deviates(deviation)
                 self.surprises += not still
                 entry = deviation.entry
                 if still:
@@ -239,7 +238,7 @@ class Session:
                         entry.upstream,
                         entry.date,
                         entry.torch,
-                        judged.script(header=(entry.title,)),
+                        script,
                     )
                 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class Disagreement(Failing):
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
+        self.gravity = finding.gravity
 
 
 class NotExercised(Exception):
@@ -244,7 +246,8 @@ class Trial:
 
     def _replay(self, program: Program) -> str:
         text = encode(program).decode()
-        return f"echo '{text}' | autograd-conformance check - --subject {self.subject_name}"
+        name = shlex.quote(self.subject_name)
+        return f"echo '{text}' | autograd-conformance check - --subject {name}"
 
     def _run_script(self, script: Script) -> None:
         self.records.write(InFlight(self.claim.id, self.subject_name, script.id))
@@ -255,11 +258,23 @@ class Trial:
             said = observation.crash or "no answer in time"
             raise Disagreement(Finding(kind, f"the script ended the worker: {said}", "", said))
         findings = sorted(script.findings(observation), key=lambda finding: finding.gravity)
-        if findings:
-            raise Disagreement(findings[0])
-        self.counts["conforms"] += 1
+        registered = {d.entry.quirk: d.entry.id for d in self.examiner.known}
+        for finding in findings:
+            if finding.quirk not in registered:
+                raise Disagreement(finding)
+        verdict: VerdictWord = "known deviation" if findings else "conforms"
+        self.counts[verdict] += 1
         self.records.program(script.id, script.text(self.device))
-        self.records.write(Verdict(self.claim.id, self.subject_name, script.id, "conforms"))
+        self.records.write(
+            Verdict(
+                self.claim.id,
+                self.subject_name,
+                script.id,
+                verdict,
+                kind=findings[0].kind if findings else None,  # type: ignore[arg-type]
+                deviation=", ".join(sorted({registered[f.quirk] for f in findings})),
+            )
+        )
 
     def _record_script(self, script: Script, error: Failing, *, minimal: bool) -> None:
         assert isinstance(error, Disagreement), "a script fails by a finding"
@@ -287,7 +302,8 @@ class Trial:
     ) -> Caught[C] | None:
         self._properties += 1
         repeats = self.profile.derandomised
-        key = f"{self.claim.id}:{self._properties}:{self.subject_name}"
+        # A property that repeats itself draws by its key: every subject is asked the same.
+        key = f"{self.claim.id}:{self._properties}" + ("" if repeats else f":{self.subject_name}")
         effort = Effort(
             examples,
             None if repeats else self.seed + self._properties,

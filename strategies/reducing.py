@@ -35,6 +35,7 @@ SIMPLE: tuple[tuple[str, tuple[Argument, ...]], ...] = (
     ("mul", (2.0,)),
     ("exp", ()),
     ("sigmoid", ()),
+    ("square", ()),
     ("sum", ()),
     ("view_as", ()),
     ("gt", (2.0,)),
@@ -303,12 +304,22 @@ def _mended(program: Program) -> Program | None:
             draft.add_leaf(leaf)
         for step in program.steps:
             if isinstance(step, Apply):
-                draft.add(step)
+                _add_operation(draft, step)
             else:
                 _add_backward(draft, step)
     except ProgramError:
         return None
     return draft.program()
+
+
+def _add_operation(draft: Draft, step: Apply) -> None:
+    """Add the step, with fewer names if it gives fewer results than it did."""
+    try:
+        draft.add(step)
+    except ProgramError:
+        if len(step.to) < 2:
+            raise
+        _add_operation(draft, replace(step, to=step.to[:-1]))
 
 
 def _add_backward(draft: Draft, step: Backward) -> None:

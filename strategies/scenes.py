@@ -295,7 +295,7 @@ def augmented(choose: Choose) -> Program:
 
 def computed_in_region(choose: Choose) -> Program:
     """Fresh results inside grad-mode regions of every kind, and outside."""
-    growth, leaf = _start(choose)
+    growth, _ = _start(choose)
     for _ in range(1 + choose.below(4)):
         growth.modes = among(choose, (*_OFF, *_ON))
         _apply(growth, recent(choose, growth.floats()), PLAIN)

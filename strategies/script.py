@@ -30,8 +30,8 @@ class Expectation:
 
     `raises` is the line of the body that raises and fragments of the message, and `made` the last
     tensor that exists by then; `exact` pairs an expression with the value it must equal;
-    `unreadable` pairs one that raises with a fragment. `guarded` is for a body that may raise though
-    it must not: it is then caught and told of.
+    `unreadable` pairs one that raises with a fragment. `guarded` is for a body that may raise
+    though it must not: it is then caught and told of.
     """
 
     raises: tuple[int, tuple[str, ...]] | None = None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from conformance.oracle import cache
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Backward, recording
+from strategies.program import Backward, Leaf, recording
 from strategies.table import TABLE
 from strategies.values import materialise
 
@@ -245,7 +245,7 @@ class _Walk:
         ]
         params = {name: value for name, value in step.params.items() if name != "index"}
         if step.row.name in VIEWS:
-            return given[0].reshape(step.results[0].layout.shape)
+            return jnp.reshape(given[0], step.results[0].layout.shape)
         array = jnp.asarray(ROWS[step.row.name](*given, **params))
         return array if records else stop_gradient(array)
 
@@ -303,22 +303,31 @@ def _final(draft: Draft, leaves: Mapping[str, Any]) -> tuple[Any, dict[str, Any]
     return walk.loss, {name: walk.read(name) for name in walk.tensors}
 
 
+def moving(draft: Draft) -> dict[str, jax.Array]:
+    """The leaves that require grad, by name."""
+    return {leaf.name: _array(leaf) for leaf in draft.leaves if leaf.requires_grad}
+
+
+def loss_of(draft: Draft) -> Callable[[dict[str, jax.Array]], tuple[Any, dict[str, Any]]]:
+    """The sum of a program's losses, and all values, as a function of `moving` leaves."""
+    fixed = {leaf.name: _array(leaf) for leaf in draft.leaves}
+    return lambda moved: _final(draft, fixed | moved)
+
+
+def _array(leaf: Leaf) -> jax.Array:
+    data = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
+    return jnp.asarray(data, jnp.float64)
+
+
 def reference(draft: Draft) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Every tensor's value at the end, and the gradient at each leaf that requires grad.
 
     Both by name, float64. The program must raise nothing; KeyError for a row not in `KNOWN`.
     """
-    arrays = {
-        leaf.name: jnp.asarray(
-            materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name), jnp.float64
-        )
-        for leaf in draft.leaves
-    }
-    moving = {leaf.name: arrays[leaf.name] for leaf in draft.leaves if leaf.requires_grad}
-    slope = jax.grad(lambda moved: _final(draft, arrays | moved), has_aux=True)
+    leaves = moving(draft)
+    slope = jax.jit(jax.grad(loss_of(draft), has_aux=True))
     # Compiling is all the time it takes.
-    compiled = jax.jit(slope).lower(moving).compile(_OPTIONS)
-    gradients, values = compiled(moving)
+    gradients, values = slope.lower(leaves).compile(_OPTIONS)(leaves)
     return (
         {name: np.asarray(value, np.float64) for name, value in values.items()},
         {name: np.asarray(value, np.float64) for name, value in gradients.items()},

@@ -13,11 +13,11 @@ from strategies.choices import Seeded
 from strategies.draft import check
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Generated, Leaf, Program, recording
-from strategies.reducing import neighbours, reduced, size, tidied
+from strategies.reducing import reduced, size, tidied
 from strategies.table import OPERATIONS
 
 LEAF = "a = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)"
-PAIR = "a = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)"
+ONE = "a = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)"
 
 
 def raising(kind: Kind) -> Callable[[Program], bool]:
@@ -67,23 +67,26 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
 @pytest.mark.parametrize(
     ("kind", "shown"),
     [
-        (Kind.LEAF_INPLACE, [LEAF, "a.mul_(2.0)"]),
-        (Kind.VIEW_OF_LEAF_INPLACE, [LEAF, "x0 = a.view_as(a)", "x0.mul_(2.0)"]),
-        (Kind.FREED, [LEAF, "x0 = a.mul(2.0)", "x0.backward()", "x0.backward()"]),
+        (Kind.LEAF_INPLACE, [[LEAF, "a.mul_(2.0)"]]),
+        (
+            Kind.VIEW_OF_LEAF_INPLACE,
+            [[ONE, "a[0] = 2.0"], [LEAF, "x0 = a.view_as(a)", "x0.mul_(2.0)"]],
+        ),
+        (Kind.FREED, [[LEAF, "x0 = a.mul(2.0)", "x0.backward()", "x0.backward()"]]),
     ],
 )
-def test_every_example_of_an_error_ends_as_the_same_program(kind: Kind, shown: list[str]) -> None:
+def test_examples_of_an_error_end_as_the_same_program(kind: Kind, shown: list[list[str]]) -> None:
     for program in examples(raising(kind), 4):
-        assert text(reduced(program, raising(kind)).program) == shown
+        assert text(reduced(program, raising(kind)).program) in shown
 
 
-def test_an_overwritten_saved_tensor_needs_three_steps() -> None:
-    """One operation that saves, one write, and backward; which ones, the example decides."""
+def test_an_overwritten_saved_tensor_needs_two_operations_a_write_and_backward() -> None:
+    """What saves its result needs one operation less than what saves its operand."""
     still = raising(Kind.SAVED_MODIFIED)
     for program in examples(still, 4):
         smallest = reduced(program, still).program
-        assert len(smallest.leaves) == 1 and len(smallest.steps) == 3
-        assert text(smallest)[0] == LEAF
+        assert len(smallest.leaves) == 1 and len(smallest.steps) <= 4
+        assert [leaf.shape for leaf in smallest.leaves] == [()]
 
 
 def test_a_multi_output_view_needs_two_steps() -> None:
@@ -138,12 +141,6 @@ def test_no_candidate_is_judged_twice_and_every_one_is_legal() -> None:
     reduced(examples(lambda program: len(program.steps) >= 8, 1)[0], still)
     tried = seen[:-1]
     assert len({program.id for program in tried}) == len(tried)
-
-
-def test_neighbours_change_something() -> None:
-    for index in range(20):
-        program = build(Seeded(1, index))
-        assert sum(other == program for other in neighbours(program)) <= 5
 
 
 def test_tidied_renames_in_order() -> None:

@@ -56,7 +56,6 @@ CLAIMS: dict[str, Callable[[Trial], None]] = {
     for value in vars(module).values()
     if hasattr(value, "claim_id")
 }
-DEVIATING = "relu-input-changed"
 
 
 @cache
@@ -91,22 +90,22 @@ def here() -> Subject:
 # -- the torch that is here
 
 
-@pytest.mark.parametrize("claim", sorted(set(CLAIMS) - {DEVIATING}))
+@pytest.mark.parametrize("claim", sorted(CLAIMS))
 def test_claim_conforms(claim: str, here: Subject, on_trial: OnTrial) -> None:
     """Every claim conforms, and leaves nothing out without a reason."""
     trial = on_trial(claim, here)
     CLAIMS[claim](trial)
     assert trial.finish() == "conforms"
-    assert "unknown" not in trial.note
+    assert "left out" not in trial.note
 
 
 def test_inplace_of_alpha_dropout_layers(here: Subject, on_trial: OnTrial, tmp_path: Path) -> None:
-    """nn.AlphaDropout(inplace=True) writes nothing, which is found after all else conformed."""
-    trial = on_trial(DEVIATING, here)
-    with pytest.raises(Disagreement, match="overwrites the tensor that it is given"):
-        CLAIMS[DEVIATING](trial)
+    """nn.AlphaDropout(inplace=True) writes nothing: registered, beside all that holds."""
+    trial = on_trial("relu-input-changed", here)
+    CLAIMS["relu-input-changed"](trial)
     assert trial.counts["conforms"] > 100
-    assert b"nn.AlphaDropout(0.5, inplace=True)" in (tmp_path / "verdicts.jsonl").read_bytes()
+    assert trial.counts["known deviation"] >= 2
+    assert b"alpha-dropout-ignores-inplace" in (tmp_path / "verdicts.jsonl").read_bytes()
 
 
 def test_every_in_place_method_is_known() -> None:
@@ -147,7 +146,10 @@ def _parameters(value: object) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("scripts", "fragments"),
     [
-        (_operators.rebinding_scripts(), ["x = torch.tensor(1.0, ", "x = x + 2\n"]),
+        (
+            _operators.rebinding_scripts(among=_operators.OPERATORS),
+            ["x = torch.tensor(1.0, ", "x = x + 2\n"],
+        ),
         (_inplace.same_storage_scripts(among=[METHODS["abs_"]]), ["x = torch.tensor(1.0, "]),
         (_inplace.equals_plain_scripts(among=[METHODS["add_"]]), ["torch.full_like(x, 2)"]),
         (_twins.compared_scripts(among=[LAYERS["ReLU"]]), ["nn.ReLU()", "float64", "[2, 3, 4]"]),

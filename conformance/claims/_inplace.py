@@ -155,11 +155,14 @@ def equals_plain(method: Method, target: Target, y: Target | None = None) -> Scr
 
 
 @st.composite
-def equals_plain_scripts(draw: st.DrawFn, *, among: Sequence[Method]) -> Script:
+def equals_plain_scripts(
+    draw: st.DrawFn, *, among: Sequence[Method], complexes: bool = True
+) -> Script:
     """Calls on drawn targets and operands; examples shrink towards float64 without broadcasting."""
     method = draw(st.sampled_from(among))
     whole = method.dtype == "int64"
     dtypes = [d for d in _DTYPES if not whole or d.startswith(("int", "uint", "bool"))]
+    dtypes = [d for d in dtypes if complexes or not d.startswith("complex")]
     dtype = draw(st.sampled_from(dtypes))
     target = _drawn(draw, method, dtype, draw(st.sampled_from(method.layouts)))
     if not (method.takes_y and draw(st.booleans())):

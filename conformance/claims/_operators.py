@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from conformance.claims._inplace import in_its_own_memory
+from conformance.claims._inplace import in_its_own_memory, left_out
 from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits
 from conformance.claims._targets import LAYOUTS, Shape, Target, elements, shapes
 from conformance.judge import Finding
-from conformance.trial import Script
+from conformance.trial import Script, Trial
 
 _WHOLE = (1.0, 2.0, 3.0)
 
@@ -45,6 +45,30 @@ OPERATORS = (
     Operator("<<", ("int64",)),
     Operator(">>", ("int64",)),
 )
+
+_PROBE = """\
+for symbol in {symbols}:
+    try:
+        exec("x = torch.ones(2, dtype=torch.int64, device=DEVICE); x " + symbol + "= 1")
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        facts[symbol] = type(error).__name__
+"""
+
+
+def operators_of(trial: Trial) -> tuple[list[Operator], str]:
+    """The operators whose in-place form the subject implements, and a note on the others."""
+    missing: list[str] = []
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        said = shown.facts().items()
+        missing.extend(symbol for symbol, error in said if error == "NotImplementedError")
+        yield from ()
+
+    body = _PROBE.format(symbols=[op.symbol for op in OPERATORS])
+    trial.once(Script(body, ("facts",), expecting(check)))
+    note = left_out([f"{symbol}=" for symbol in missing], "not implemented in this torch")
+    return [op for op in OPERATORS if op.symbol not in missing], note
+
 
 _WRITES = """\
 {target}
@@ -125,9 +149,9 @@ def rebinds(op: Operator) -> Script:
 
 
 @st.composite
-def rebinding_scripts(draw: st.DrawFn) -> Script:
+def rebinding_scripts(draw: st.DrawFn, *, among: Sequence[Operator]) -> Script:
     """Rebinding against writing; examples shrink towards `+`, a number, and no alias kept."""
-    op = draw(st.sampled_from(OPERATORS))
+    op = draw(st.sampled_from(among))
     # One choice for every operator, or the smallest case would be one with a single dtype.
     dtype, layout = draw(st.sampled_from(OPERATORS[0].dtypes)), draw(st.sampled_from(LAYOUTS))
     dtype = dtype if dtype in op.dtypes else op.dtypes[0]

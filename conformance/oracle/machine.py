@@ -17,7 +17,7 @@ from conformance.oracle.program import Capacity
 
 Floats = NDArray[np.float64]
 
-_FIRST = Capacity(rows=128, inputs=512, passes=4)
+_FIRST = Capacity(rows=64, inputs=256, passes=2)
 
 
 @dataclass(frozen=True, slots=True)
