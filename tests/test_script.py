@@ -92,8 +92,8 @@ def test_short_script_agrees(examiner: Examiner) -> None:
 
 def test_known_deviation_deviates(examiner: Examiner) -> None:
     """A script knows no register: what it sees is not what is documented."""
-    for deviation in examiner.known:
-        judged = examiner.examine(deviation.program)
+    for program in filter(None, (deviation.program for deviation in examiner.known)):
+        judged = examiner.examine(program)
         assert judged.verdict == "known deviation"
         says_the_same(judged)
 
@@ -164,7 +164,8 @@ def test_in_an_interpreter_of_its_own(
     examiner: Examiner, tmp_path: Path, chosen: Program | None, code: int
 ) -> None:
     """The script needs torch alone: it runs from an empty folder, isolated from the suite."""
-    judged = examiner.examine(chosen or examiner.known[0].program)
+    known = next(filter(None, (deviation.program for deviation in examiner.known)))
+    judged = examiner.examine(chosen or known)
     file = tmp_path / "program.py"
     file.write_text(judged.script(header=("a title",)), encoding="utf-8")
     done = subprocess.run(

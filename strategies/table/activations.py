@@ -24,7 +24,7 @@ def _activation(
     suffix: str = "",
     meaning: str | Callable[..., Any] = "",
     gives: Literal["any", "positive"] = "any",
-    negative: str = "",
+    negative: tuple[str, ...] = (),
     unchecked_overlap: bool = False,
     result: Callable[[Layouts, Params], tuple[Made, ...]] = pointwise,
     since: str = "1.2",
@@ -56,7 +56,7 @@ def _activation(
         derivative=derivative,
         gives=gives,
         unchecked_overlap=unchecked_overlap,
-        forbids=(lambda values: values[negative] < 0) if negative else (lambda values: False),
+        forbids=lambda values: sum(values[name] for name in negative) < 0,
         since=since,
     )
 
@@ -146,12 +146,12 @@ ROWS: tuple[Row, ...] = (
         saved_in_place="result",
         derivative="leaky_relu_backward(grad, self, negative_slope, is_result)",
         underscore=True,
-        negative="negative_slope",
+        negative=("negative_slope",),
     ),
     _activation(
         "rrelu",
         "RReLU",
-        Param("lower", "float", 0.125, (0.125, 0.25)),
+        Param("lower", "float", 0.125, (0.125, 0.25, -0.75)),
         Param("upper", "larger float", 1.0 / 3, (0.375, 0.5)),
         saved="self, private",
         saved_in_place="result, private",
@@ -161,6 +161,7 @@ ROWS: tuple[Row, ...] = (
         suffix=".eval()",
         meaning=_rrelu,
         result=packed,
+        negative=("lower", "upper"),
     ),
     _activation(
         "elu",
@@ -170,7 +171,7 @@ ROWS: tuple[Row, ...] = (
         saved_in_place="result",
         derivative="elu_backward(grad, alpha, 1, 1, is_result, self)",
         underscore=True,
-        negative="alpha",
+        negative=("alpha",),
     ),
     _activation(
         "celu",
@@ -181,7 +182,7 @@ ROWS: tuple[Row, ...] = (
         derivative="elu_backward(grad, alpha, 1, 1 / alpha, is_result, self)",
         torch=True,
         underscore=True,
-        negative="alpha",
+        negative=("alpha",),
     ),
     _activation(
         "selu",
