@@ -117,7 +117,10 @@ def _property(
     # pytest's plugin tells parametrised tests apart in the database by the same attribute.
     drawn.hypothesis.inner_test._hypothesis_internal_add_digest = effort.key.encode()  # type: ignore[attr-defined]
     repeats = effort.seed is None
-    configured = settings(
+    if effort.seed is not None:
+        # Before the settings: a seed takes the database out of those that are there.
+        drawn = seed(effort.seed)(drawn)
+    return settings(
         max_examples=effort.examples,
         deadline=None,
         database=None if repeats else DirectoryBasedExampleDatabase(effort.database),
@@ -127,4 +130,3 @@ def _property(
         phases=[Phase.reuse, Phase.generate, Phase.shrink],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
     )(drawn)
-    return configured if effort.seed is None else seed(effort.seed)(configured)

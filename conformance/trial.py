@@ -30,6 +30,7 @@ from conformance.records import (
 )
 from conformance.scripts import PRELUDE, Script
 from strategies.program import Program, encode
+from strategies.reducing import reduced
 
 C = TypeVar("C", bound=Case)
 
@@ -108,9 +109,32 @@ class Trial:
 
         failure = self._hunt(programs, case, examples or self.profile.examples)
         if failure is not None:
-            judged = self._known[failure.case.id]
-            self._record_failure(judged, failure.error, minimal=failure.minimal)
-            raise failure.error
+            smallest = self._smallest(failure, case)
+            judged = self._known[smallest.case.id]
+            self._record_failure(judged, smallest.error, minimal=smallest.minimal)
+            raise smallest.error
+
+    def _smallest(
+        self, caught: Caught[Program], test: Callable[[Program], Any]
+    ) -> Caught[Program]:
+        """The failure with whole steps left out: what Hypothesis cannot do to choices."""
+        errors = {caught.case.id: caught.error}
+
+        def still(program: Program) -> bool:
+            try:
+                test(program)
+            except Disagreement as error:
+                if error.gravity == caught.error.gravity:
+                    errors[program.id] = error
+                    return True
+            return False
+
+        deadline = time.monotonic() + self.profile.shrink_s
+        found = reduced(caught.case, still, deadline=deadline)
+        if found.program.id not in errors and not still(found.program):
+            return caught
+        minimal = found.minimal and caught.minimal
+        return Caught(found.program, errors[found.program.id], minimal)
 
     def searches(
         self,

@@ -24,8 +24,11 @@ def build(choose: Choose, recipe: Recipe = DEFAULT) -> Program:
 
 
 def finish(growth: Growth) -> None:
-    """End a program with a loss; one more step makes it possible where nothing requires grad."""
-    if growth.loss() is None:
+    """End a program with a loss or two; where nothing requires grad one more step makes it so."""
+    if growth.loss() is not None:
+        if chance(growth.choose, growth.recipe.second_loss):
+            growth.loss()
+    else:
         grown = growth.plain()
         if growth.loss() is None and grown is not None:
             last = growth.draft.values[grown.results[0].name]

@@ -81,8 +81,10 @@ def among(choose: Choose, options: Sequence[T]) -> T:
 
 
 def recent(choose: Choose, options: Sequence[T]) -> T:
-    """One of the options; examples shrink towards the last."""
-    return options[len(options) - 1 - choose.below(len(options))]
+    """One of the options, a later one rather than an earlier; examples shrink towards the last."""
+    last = len(options) - 1
+    first, second = choose.below(len(options)), choose.below(len(options))
+    return options[last - min(first, second)]
 
 
 def chance(choose: Choose, percent: int) -> bool:

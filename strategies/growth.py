@@ -59,6 +59,8 @@ class Growth:
     traits: dict[int, int] = field(default_factory=dict)
     """Memory -> 2 if all values are positive, 1 if none is zero, 0 if nothing is known."""
     modes: tuple[Mode, ...] = ()
+    views: set[str] = field(default_factory=set)
+    """Names of views, `detach()`ed aliases not among them."""
 
     # -- leaves -------------------------------------------------------------------------------
 
@@ -123,6 +125,8 @@ class Growth:
                 self.roots[value.name] = _Root(False, True)
             else:
                 self.roots[value.name] = self.roots[first.name]
+                if made.how == "view":
+                    self.views.add(value.name)
         return shaped
 
     def _trait(self, shaped: Shaped) -> int:
@@ -305,6 +309,9 @@ class Growth:
             if not safe:
                 return None
             values = safe
+        views = [v for v in values if v.name in self.views]
+        if views and chance(self.choose, self.recipe.on_views):
+            values = views
         target = recent(self.choose, values)
         has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
         return self.operation(

@@ -44,13 +44,15 @@ class Recipe:
     leaf: int = 20
     """Percent of steps before which another leaf comes to be, up to `most_leaves`."""
     plain: int = 40
-    in_place: int = 30
-    view: int = 22
+    in_place: int = 36
+    view: int = 24
     detach: int = 3
     data: int = 0
     backward: int = 4
     region: int = 14
     """Percent of steps that open or change a grad-mode region."""
+    on_views: int = 45
+    """Percent of in-place steps whose target is a view, where there is one."""
     unsafe: int = 4
     """Percent of in-place steps whose target is drawn from all tensors, leaves included."""
     stay: int = 55
@@ -58,6 +60,8 @@ class Recipe:
     wild: int = 4
     """Percent of operations drawn although an operand may lie outside their domain."""
     retain: int = 30
+    second_loss: int = 25
+    """Percent of programs that end with two backward calls."""
     rows: frozenset[str] | None = None
     """Names of the rows that may be drawn; None for all."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from strategies.values import materialise
 
 REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"}}
 """Quirk -> the primitives that compute what torch does instead of what is documented."""
+
+_SMALL = 256
 
 Place = tuple[int, int]
 """A memory and a history: what has cells of its own."""
@@ -45,6 +48,28 @@ class Answer:
     values: dict[str, Entries]
     gradients: dict[str, Entries]
     unspecified: str = ""
+
+
+def _index(layout: Layout) -> Handle:
+    """The memory cell of each element; not to be written."""
+    return _found_before(layout) if layout.numel <= _SMALL else layout.cells().astype(np.intp)
+
+
+# Programs are many and their layouts few.
+@lru_cache(maxsize=4096)
+def _found_before(layout: Layout) -> Handle:
+    cells = layout.cells().astype(np.intp)
+    cells.flags.writeable = False
+    return cells
+
+
+def _within(cells: Handle, layout: Layout) -> Handle:
+    """The cells of a memory that a tensor of this layout lies in."""
+    return np.asarray(cells[_index(layout)])
+
+
+def _spread(handle: Handle, shape: tuple[int, ...]) -> Handle:
+    return handle if handle.shape == shape else np.broadcast_to(handle, shape)
 
 
 class _Meaning:
@@ -100,7 +125,7 @@ class _Walk:
 
     def handle(self, name: str, layout: Layout | None = None) -> Handle:
         layout = layout or self.draft.values[name].layout
-        return np.asarray(self.cells[self.place(name)][layout.cells()])
+        return _within(self.cells[self.place(name)], layout)
 
     # -- steps ----------------------------------------------------------------------------------
 
@@ -154,7 +179,7 @@ class _Walk:
         if step.row.name == "reshape":
             handle = handle.reshape(result.layout.shape)
         cells = np.zeros(result.layout.numel, np.intp)
-        cells[result.layout.cells()] = np.broadcast_to(handle, result.layout.shape)
+        cells[_index(result.layout)] = _spread(handle, result.layout.shape)
         place = self.place(result.name)
         self.cells[place] = cells
         if acted.recorded:
@@ -172,9 +197,9 @@ class _Walk:
             return
         first = step.operands[0]
         assert isinstance(first, Value) and step.target is not None
-        index = step.target.cells()
+        index = _index(step.target)
         writer = self.place(first.name)
-        new = np.broadcast_to(self._mean(step, acted), step.target.shape)
+        new = _spread(self._mean(step, acted), step.target.shape)
         for place, cells in self.cells.items():
             if place[0] != writer[0]:
                 continue

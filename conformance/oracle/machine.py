@@ -17,7 +17,8 @@ from conformance.oracle.program import Capacity
 
 Floats = NDArray[np.float64]
 
-_FIRST = Capacity(rows=64, inputs=256, passes=2)
+# It holds all but the rarest drawn programs.
+_FIRST = Capacity(rows=32, inputs=128, passes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,16 @@ class Result:
 
 
 def capacity_for(assembly: Assembly, passes: int) -> Capacity:
-    """The smallest capacity that holds a program: a first one, then four times as much of each."""
-    capacity = _FIRST
-    while (
-        assembly.row_count > capacity.rows
-        or assembly.input_count > capacity.inputs
-        or passes > capacity.passes
-    ):
-        capacity = Capacity(4 * capacity.rows, 4 * capacity.inputs, 4 * capacity.passes)
-    return capacity
+    """The smallest capacity that holds a program: a first one, and four times as much each time.
+
+    Rows and inputs grow together, passes by themselves.
+    """
+    rows, inputs, most = _FIRST.rows, _FIRST.inputs, _FIRST.passes
+    while assembly.row_count > rows or assembly.input_count > inputs:
+        rows, inputs = 4 * rows, 4 * inputs
+    while passes > most:
+        most *= 4
+    return Capacity(rows, inputs, most)
 
 
 class Machine:
