@@ -57,10 +57,12 @@ class Judged:
         seen = seen_error(self.draft, self.body, self.observation)
         return seen.step if seen is not None else None
 
-    def demonstration(self, title: str) -> str:
-        """The program as a script that shows what happens: an error, or the gradients."""
+    def demonstration(self, title: str, shown: tuple[str, ...] = ()) -> str:
+        """The program as a script that shows what happens: an error, the expressions, or else the
+        gradients.
+        """
         leaves = [leaf.name for leaf in self.program.leaves if leaf.requires_grad]
-        return demonstrate(self.body, title, tuple(f"{name}.grad" for name in leaves))
+        return demonstrate(self.body, title, shown or tuple(f"{name}.grad" for name in leaves))
 
     def script(self, *, thorough: bool = True, header: tuple[str, ...] = ()) -> str:
         """The program as a script that prints this verdict."""

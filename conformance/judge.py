@@ -25,7 +25,7 @@ from strategies.program import Backward
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference between what was seen and what must be; `kind` is a word of DESIGN's list."""
+    """One difference between what was seen and what must be; `kind` is a word of `KINDS`."""
 
     kind: str
     message: str

@@ -60,7 +60,8 @@ class Progress:
         self._bars.update(self._task, total=total)
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Print a line above the bar, and show it until a claim begins."""
+        self._bars.update(self._task, description=f"{escape(text[:34]):34}")
         self.console.print(f"[dim]{escape(text)}[/dim]", highlight=False)
 
     def begin(self, title: str, subject: str) -> None:

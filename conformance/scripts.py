@@ -38,4 +38,9 @@ class Script:
     def text(self, device: str) -> str:
         """The script as it runs by itself, printing what was looked at."""
         shown = "\n".join(f"print({name!r}, {name})" for name in self.observe)
+        if "backward(" in self.body:
+            tensors = [name for name in self.observe if name != "facts"]
+            read = 'getattr({0}, "grad", None) if getattr({0}, "is_leaf", False) else None'
+            grads = [f'print("{name}.grad", {read.format(name)})' for name in tensors]
+            shown = "\n".join([shown, *grads])
         return f"{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"

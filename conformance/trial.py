@@ -114,9 +114,7 @@ class Trial:
             self._record_failure(judged, smallest.error, minimal=smallest.minimal)
             raise smallest.error
 
-    def _smallest(
-        self, caught: Caught[Program], test: Callable[[Program], Any]
-    ) -> Caught[Program]:
+    def _smallest(self, caught: Caught[Program], test: Callable[[Program], Any]) -> Caught[Program]:
         """The failure with whole steps left out: what Hypothesis cannot do to choices."""
         errors = {caught.case.id: caught.error}
 
@@ -143,6 +141,7 @@ class Trial:
         breaks: Callable[[Judged], str | None],
         title: str,
         oracle: bool = False,
+        shown: Callable[[Judged], tuple[str, ...]] = lambda judged: (),
     ) -> Judged | None:
         """Look outside the claim's scope for a program that breaks it in the claim's own way.
 
@@ -170,7 +169,7 @@ class Trial:
         program = failure.case
         judged = self._known[program.id]
         self.records.program(program.id, _as_json(program))
-        script = judged.demonstration(title)
+        script = judged.demonstration(title, shown(judged))
         self.records.write(
             Counterexample(
                 self.claim.id,

@@ -1,4 +1,4 @@
-"""What tests of the harness share: one oracle, one torch in this process, and what stands on them."""
+"""What tests of the harness share: one oracle, one torch in this process."""
 
 from __future__ import annotations
 

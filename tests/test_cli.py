@@ -59,7 +59,7 @@ def one_sentence(said: Said, *words: str) -> None:
     assert said.code == 2, said
     assert said.out == ""
     (line,) = said.err.splitlines()
-    assert line.startswith("Error: ") and line.endswith(".")
+    assert line.startswith("Error: ") and line.endswith((".", "?"))
     for word in words:
         assert word in line, line
 
@@ -264,9 +264,7 @@ def test_check_of_a_faulty_subject_exits_with_1(
 
 
 @pytest.mark.parametrize("options", [(), ("--short",)])
-def test_script_runs_and_conforms(
-    ac: Command, tmp_path: Path, options: tuple[str, ...]
-) -> None:
+def test_script_runs_and_conforms(ac: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
     """The printed script is a whole program that says its verdict."""
     (tmp_path / "one.json").write_bytes(encode(DOUBLE))
     said = ac("script", "one.json", *options)

@@ -46,9 +46,7 @@ def test_shipped_register() -> None:
         assert len(entry.title) <= 110 and entry.cause
 
 
-@pytest.mark.parametrize(
-    "deviation", register(), ids=lambda deviation: str(deviation.entry.id)
-)
+@pytest.mark.parametrize("deviation", register(), ids=lambda deviation: str(deviation.entry.id))
 def test_every_entry_reproduces(examiner: Examiner, deviation: Deviation) -> None:
     """It still deviates here; a program does so as the kind that it says, by its quirk alone."""
     if deviation not in examiner.known:

@@ -180,7 +180,8 @@ CASES: tuple[tuple[Callable[[Observation], Observation], str, str], ...] = (
 """What is seen instead, the kind of the gravest finding, and its message."""
 
 
-@pytest.mark.parametrize(("change", "kind", "message"), CASES, ids=[case[0].__name__ for case in CASES]
+@pytest.mark.parametrize(
+    ("change", "kind", "message"), CASES, ids=[case[0].__name__ for case in CASES]
 )
 def test_kind_and_message(
     square: Judged, change: Callable[[Observation], Observation], kind: str, message: str

@@ -23,7 +23,7 @@ from tests._reference import KNOWN, SMOOTH, VIEWS, reference
 
 Floats = NDArray[np.float64]
 
-RANDOM = replace(DEFAULT, most_steps=6, detach=8, wild=0, rows=KNOWN)
+RANDOM = replace(DEFAULT, most_steps=6, in_place=40, detach=15, wild=0, rows=KNOWN)
 STRAIGHT = replace(RANDOM, in_place=0, region=0, detach=0, backward=0)
 DIFFERENTIABLE = replace(
     RANDOM, most_steps=8, region=0, detach=0, backward=0, rows=frozenset({*SMOOTH, *VIEWS})

@@ -88,7 +88,10 @@ def on_trial(claim: str, subject: Subject, machine: Machine, records: RecordWrit
 
 
 @pytest.mark.usefixtures("mended")
-@pytest.mark.parametrize(("claim", "fault", "kinds", "steps"), FAULTS, ids=[f"{claim}-{fault}" for claim, fault, *_ in FAULTS]
+@pytest.mark.parametrize(
+    ("claim", "fault", "kinds", "steps"),
+    FAULTS,
+    ids=[f"{claim}-{fault}" for claim, fault, *_ in FAULTS],
 )
 def test_claim_catches(
     claim: str, fault: str, kinds: set[str], steps: int, machine: Machine, tmp_path: Path

@@ -66,9 +66,7 @@ def judged_of(examiner: Examiner, scene: Callable[[Choose], Program]) -> Iterato
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: str(scene.__name__))
-def test_verdict_of_drawn_programs(
-    examiner: Examiner, scene: Callable[[Choose], Program]
-) -> None:
+def test_verdict_of_drawn_programs(examiner: Examiner, scene: Callable[[Choose], Program]) -> None:
     """Programs that raise and that do not: the script says what the judge says."""
     seen = list(judged_of(examiner, scene))
     assert len(seen) > PROGRAMS // 2
@@ -92,8 +90,8 @@ def test_short_script_agrees(examiner: Examiner) -> None:
 
 def test_known_deviation_deviates(examiner: Examiner) -> None:
     """A script knows no register: what it sees is not what is documented."""
-    for program in filter(None, (deviation.program for deviation in examiner.known)):
-        judged = examiner.examine(program)
+    for known in filter(None, (deviation.program for deviation in examiner.known)):
+        judged = examiner.examine(known)
         assert judged.verdict == "known deviation"
         says_the_same(judged)
 

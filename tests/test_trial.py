@@ -192,9 +192,7 @@ def test_search_that_finds_nothing(put: Start) -> None:
     assert tried.searches(scene, breaks=lambda judged: None, title="beyond") is None
     finish = ended(tried).attempts[CLAIM, "eager-cpu"].finish
     assert finish is not None and finish.verdict == "not exercised"
-    assert finish.note == (
-        "nothing found outside the scope (beyond): the scope may have changed"
-    )
+    assert finish.note == ("nothing found outside the scope (beyond): the scope may have changed")
     assert finish.outside is not None
     assert (finish.outside.searched, finish.outside.found) == (15, False)
 

@@ -8,6 +8,7 @@ from conformance.model import Kind
 from conformance.subjects import TensorSeen
 from conformance.trial import Trial
 from strategies import scenes
+from strategies.program import Apply
 from strategies.scenes import drawn
 
 
@@ -19,7 +20,15 @@ def test_no_grad_result(trial: Trial) -> None:
         drawn(scenes.viewed_in_region),
         breaks=_view_requires_grad,
         title="a view made in no_grad says that it requires grad, and has no grad_fn",
+        shown=lambda judged: tuple(
+            f"{name}.{flag}" for name in _made(judged) for flag in ("requires_grad", "grad_fn")
+        ),
     )
+
+
+def _made(judged: Judged) -> list[str]:
+    """The names of what the program's steps made."""
+    return [name for step in judged.program.steps if isinstance(step, Apply) for name in step.to]
 
 
 def _view_requires_grad(judged: Judged) -> str | None:

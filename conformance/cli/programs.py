@@ -66,7 +66,7 @@ def check(
 def script(file: Path, device: str, short: bool) -> None:
     """Print the programs of FILE as torch scripts that run by themselves and print a verdict."""
     machine = Machine(lambda text: click.echo(text, err=True))
-    for program in read_programs(file):
+    for program in list(read_programs(file)):
         click.echo(as_script(program, machine, device=device, thorough=not short))
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 import pytest
 from rich.console import Console
-from rich.table import Table
 
 from conformance import plugin
 from conformance.claims.catalogue import find_claim
-from conformance.progress import STYLES, Progress
-from conformance.records import RunRecords, read_run, summarise
+from conformance.cli.summary import print_summary
+from conformance.progress import Progress
+from conformance.records import read_run
 from conformance.session import Plan, Session, UsageError, find_profile
 from conformance.subjects import parse_subject
 from reports.html import render_single, write_report
@@ -60,8 +60,7 @@ def run(
     records = read_run(out)
     page = out / "report.html"
     page.write_text(render_single([out]), encoding="utf-8")
-    _summarise(records, Console())
-    click.echo(f"\nThe report is {page}; the records are beside it.")
+    print_summary(records, page, Console())
     return code
 
 
@@ -113,32 +112,6 @@ class _Holder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.code = session.config.stash.get(plugin.EXIT, None)
-
-
-def _summarise(records: RunRecords, console: Console) -> None:
-    """Claims by title and verdicts, as a table of at most 80 columns."""
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    table.add_column("claim", overflow="fold", max_width=44)
-    subjects = records.run.subjects if records.run else ()
-    absent = {subject.name for subject in subjects if subject.status != "available"}
-    several = len(subjects) - len(absent) > 1
-    if several:
-        table.add_column("subject", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("judged", justify="right")
-    for row in summarise(records):
-        if row.subject in absent:
-            continue
-        verdict = f"[{STYLES[row.verdict]}]{row.verdict}[/]"
-        cells = [row.title, *([row.subject] if several else []), verdict, str(row.programs)]
-        table.add_row(*cells)
-    console.print(table)
-    for subject in subjects:
-        if subject.name in absent:
-            console.print(f"{subject.name}: not exercised, {subject.reason}", highlight=False)
-    shown = sorted({entry.title for entry in records.deviations.values()})
-    if shown:
-        console.print(f"\n{len(shown)} known deviations are registered and shown in the report.")
 
 
 @click.command()

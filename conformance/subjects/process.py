@@ -211,7 +211,8 @@ def _accepted(name: str, process: LineProcess, hello: Hello) -> Hello:
 def _refusal(name: str, failed: str) -> str:
     if "No module named 'torch'" in failed:
         return (
-            f"{name}: that interpreter has no torch; install it there or name another interpreter."
+            f"{name}: that interpreter has no torch; install it there, or name one that has it "
+            "with python=PATH."
         )
     return f"{name}: {' '.join(failed.split()).rstrip('.')}."
 
