@@ -103,8 +103,11 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "softplus": _softplus,
     "xlogy": lambda a, b: a * np.log(b),
     "elu": _elu,
+    "elu_by_result": _elu,
     "celu": lambda a, b: np.where(a > 0, a, b * (np.exp(a / b) - 1)),
+    "celu_by_result": lambda a, b: np.where(a > 0, a, b * (np.exp(a / b) - 1)),
     "selu": lambda a: _SCALE * _elu(a, _ALPHA),
+    "selu_by_result": lambda a: _SCALE * _elu(a, _ALPHA),
 }
 
 # First operands lie in (-2.5, 2.5), the others in (0.6, 2.4), but for these.

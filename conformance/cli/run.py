@@ -73,7 +73,7 @@ def _run_pytest(session: Session) -> int:
     arguments = [
         str(claims),
         "-c",
-        str(files("conformance") / "pytest.ini"),
+        str(files("conformance") / "claims.ini"),
         "--rootdir",
         str(claims),
         "-p",
