@@ -139,23 +139,31 @@ class Examiner:
         return judged
 
     def _explained(self, judged: Judged) -> Judged:
-        """A known deviation, if what was seen is exactly what registered quirks predict."""
+        """A known deviation, if what was seen is exactly what registered quirks predict.
+
+        Where something else deviates beside them, only that is left among the findings.
+        """
         known = [deviation for deviation in self.known if deviation.program is not None]
         every = frozenset(d.entry.quirk for d in known)
-        if not every or not self._predicted(judged, every):
-            return judged
+        left = self._beside(judged, every)
+        if left:
+            fewest = min(left, judged.findings, key=len)
+            return replace(judged, findings=fewest)
         for deviation in known:
-            if self._predicted(judged, frozenset({deviation.entry.quirk})):
+            if not self._beside(judged, frozenset({deviation.entry.quirk})):
                 return replace(judged, verdict="known deviation", deviations=(deviation,))
-        needed = tuple(d for d in known if not self._predicted(judged, every - {d.entry.quirk}))
+        needed = tuple(d for d in known if self._beside(judged, every - {d.entry.quirk}))
         return replace(judged, verdict="known deviation", deviations=needed)
 
-    def _predicted(self, judged: Judged, quirks: frozenset[str]) -> bool:
+    def _beside(self, judged: Judged, quirks: frozenset[str]) -> tuple[Finding, ...]:
+        """What was seen and is not what the quirks predict."""
+        if not quirks:
+            return judged.findings
         prediction = predict(judged.draft, quirks=quirks, watched=bool(judged.prediction.trace))
         found = judged.answer
         if found.values or not found.unspecified:
             found = answer(judged.draft, prediction, self.machine, quirks=quirks)
-        return not judge(judged.draft, judged.body, prediction, found, judged.observation)
+        return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
 
 
 _NAMES = re.compile(r"\b(torch|nn|F)\.(\w+)|\{\d\}\.(\w+)")

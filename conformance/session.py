@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hypothesis.configuration import set_hypothesis_home_dir
+
 from conformance import records as rec
 from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import Claim
@@ -109,6 +111,7 @@ class Session:
             run_id = self._resume()
         else:
             self._put_aside()
+        set_hypothesis_home_dir(self.plan.out / "examples")
         self._writer = rec.RecordWriter(self.plan.out)
         self._machine = Machine(self.progress.say)
         self.writer.write(self._header(run_id, claims))

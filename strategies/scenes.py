@@ -31,6 +31,7 @@ _ON: tuple[tuple[Mode, ...], ...] = (
     ("no_grad", "enable_grad"),
     ("set_grad_enabled(False)", "set_grad_enabled(True)"),
 )
+_NONE: tuple[tuple[Mode, ...], ...] = ((),) * 4
 ACTIVATIONS = tuple(
     TABLE[name]
     for name in (
@@ -297,7 +298,8 @@ def computed_in_region(choose: Choose) -> Program:
     """Fresh results inside grad-mode regions of every kind, and outside."""
     growth, _ = _start(choose)
     for _ in range(1 + choose.below(4)):
-        growth.modes = among(choose, (*_OFF, *_ON))
+        # Most often outside every region: a region that does not end shows there alone.
+        growth.modes = among(choose, (*_OFF, *_ON, *_NONE))
         _apply(growth, recent(choose, growth.floats()), PLAIN)
     growth.modes = ()
     root = recent(choose, growth.floats())
