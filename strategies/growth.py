@@ -36,6 +36,9 @@ MOST_CELLS = 24
 _NUMBERS = (2.0, -1.0, 0.5, 3.0, 1.0, 0.0, -0.25)
 
 
+_STYLES = (("few", 41), ("dyadic", 33), ("positive", 14), ("kinked", 12))
+
+
 @dataclass(slots=True)
 class _Root:
     """What is roughly known of a family of tensors that share a history."""
@@ -65,18 +68,21 @@ class Growth:
     # -- leaves -------------------------------------------------------------------------------
 
     def leaf(
-        self, *, requires_grad: bool | None = None, shape: tuple[int, ...] | None = None
+        self,
+        *,
+        requires_grad: bool | None = None,
+        shape: tuple[int, ...] | None = None,
+        style: str | None = None,
     ) -> Value:
-        """Draw a leaf: its shape, its values, and whether it requires grad unless that is given."""
+        """Draw a leaf: its shape, its style of values and its flag, unless they are given."""
         if shape is None:
             shape = weighted(self.choose, SHAPES)
         count = math.prod(shape)
         grad = not chance(self.choose, 25) if requires_grad is None else requires_grad
         trait = 1
         data: Data
-        style = weighted(
-            self.choose, (("few", 45), ("dyadic", 35), ("positive", 14), ("kinked", 6))
-        )
+        if style is None:
+            style = weighted(self.choose, _STYLES)
         if style == "few":
             data, trait = [float(i + 1) for i in range(count)], 2
             if chance(self.choose, 50):
@@ -98,8 +104,13 @@ class Growth:
     def floats(self) -> list[Value]:
         return [v for v in self.draft.values.values() if v.dtype == "float64"]
 
-    def _fresh_name(self) -> str:
+    def fresh_name(self) -> str:
+        """The name of the next result."""
         return f"x{len(self.draft.values) - len(self.draft.leaves)}"
+
+    def take(self, step: Apply) -> Shaped:
+        """Add a step that is not drawn; raises ProgramError if it cannot be."""
+        return self._learn(self.draft.add(step))
 
     def _learn(self, shaped: Shaped) -> Shaped:
         """Update the rough knowledge by a step that was added."""
@@ -180,8 +191,10 @@ class Growth:
         wild = chance(self.choose, self.recipe.wild)
         for turn in range(len(rows)):
             row = rows[(start + turn) % len(rows)]
-            if not allowed(row) or (
-                self.recipe.rows is not None and row.name not in self.recipe.rows
+            if (
+                not (row.in_place if in_place else row.plain)
+                or not allowed(row)
+                or (self.recipe.rows is not None and row.name not in self.recipe.rows)
             ):
                 continue
             step = self._compose(row, first, in_place=in_place, wild=wild)

@@ -18,7 +18,7 @@ from conformance.judge import judge
 from conformance.oracle.interpret import Answer, Entries
 from conformance.oracle.machine import Machine
 from conformance.subjects import Observation, Subject
-from strategies import scenes
+from strategies import activation_scenes, scenes
 from strategies.build import build
 from strategies.choices import Choose, Seeded
 from strategies.program import Program
@@ -28,7 +28,7 @@ SCENES: tuple[Callable[[Choose], Program], ...] = (
     build,
     scenes.leaf_written,
     scenes.saved_then_written,
-    scenes.activation_in_place,
+    activation_scenes.activation_in_place,
     scenes.written_in_no_grad,
     scenes.detached,
 )

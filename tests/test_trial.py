@@ -22,7 +22,7 @@ from conformance.trial import Disagreement, Script, Trial
 from strategies import scenes
 from strategies.drawing import programs
 from strategies.program import Program, decode
-from strategies.scenes import drawn
+from strategies.staging import drawn
 from tests.tampering import Change, Tampered, leaf, program, step, with_tensor
 from tests.test_script import output_of
 

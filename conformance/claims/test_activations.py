@@ -11,9 +11,9 @@ from conformance.model import Kind
 from conformance.subjects import TensorSeen
 from conformance.tolerances import RESULT_SAVING_RTOL
 from conformance.trial import Disagreement, Trial
-from strategies import scenes
+from strategies import activation_scenes as scenes
 from strategies.program import Apply, Program
-from strategies.scenes import drawn
+from strategies.staging import ACTIVATIONS, drawn
 from strategies.table import TABLE
 
 _RESULT_SAVERS = ("elu", "celu", "selu")
@@ -59,7 +59,7 @@ def out_of_place(program: Program) -> Program:
     renamed: dict[str, str] = {}
     for step in program.steps:
         if isinstance(step, Apply):
-            activation = step.op.endswith("_") and TABLE.get(step.op[:-1]) in scenes.ACTIVATIONS
+            activation = step.op.endswith("_") and TABLE.get(step.op[:-1]) in ACTIVATIONS
             args = tuple(renamed.get(a, a) if isinstance(a, str) else a for a in step.args)
             if activation and not renamed:
                 target = str(step.args[0])

@@ -9,16 +9,19 @@ from conformance.examine import Judged
 from conformance.subjects import TensorSeen
 from conformance.tolerances import close
 from conformance.trial import Trial
+from strategies import activation_scenes, scenes
 from strategies.drawing import programs
-from strategies.scenes import drawn, written_through_data
+from strategies.staging import drawn
 
 
 @proves("no-error-means-correct")
 def test_no_error_means_correct(trial: Trial) -> None:
     """A program raises where it must, or its values and gradients are right (article 003)."""
     trial.holds(programs(), examples=trial.profile.correctness)
+    trial.holds(drawn(scenes.views_written))
+    trial.holds(drawn(activation_scenes.at_kinks))
     trial.searches(
-        drawn(written_through_data),
+        drawn(scenes.written_through_data),
         breaks=silently_wrong,
         title="a write through .data hides from the version counter: a silent wrong gradient",
         oracle=True,

@@ -16,7 +16,7 @@ from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
 from strategies import scenes
-from strategies.scenes import drawn
+from strategies.staging import drawn
 
 # -- activations
 

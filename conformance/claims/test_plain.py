@@ -8,7 +8,7 @@ from conformance.subjects import TensorSeen
 from conformance.trial import Trial
 from strategies import scenes
 from strategies.program import Apply
-from strategies.scenes import drawn
+from strategies.staging import drawn
 from strategies.table import OPERATIONS
 
 

@@ -10,7 +10,7 @@ from conformance.model import Kind
 from conformance.subjects import TensorSeen
 from conformance.trial import Trial
 from strategies import scenes
-from strategies.scenes import drawn
+from strategies.staging import drawn
 from strategies.values import materialise
 
 _LEAF_KINDS = {
