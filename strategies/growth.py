@@ -322,9 +322,9 @@ class Growth:
             if not safe:
                 return None
             values = safe
-        views = [v for v in values if v.name in self.views]
-        if views and chance(self.choose, self.recipe.on_views):
-            values = views
+        # Drawn even where there is no view, so that choices keep their places when one goes.
+        on_view = chance(self.choose, self.recipe.on_views)
+        values = [v for v in values if on_view and v.name in self.views] or values
         target = recent(self.choose, values)
         has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
         return self.operation(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from conformance.subjects import (
     JsonSeen,
@@ -157,7 +158,8 @@ def test_in_process_sees_the_same(eager: Subject) -> None:
     body = "w = torch.ones(2, requires_grad=True)\nwatch(0)\nx = w * 2\nx.sum().backward()\nboom"
     with open_subject("eager-cpu", in_process=True) as here:
         near, far = here.run(body, ["w", "x"]), eager.run(body, ["w", "x"])
-        assert here.hello == eager.hello
+        # Other tests import more of torch into this process, and its modules show among the names.
+        assert replace(here.hello, names={}) == replace(eager.hello, names={})
     assert (near.error, near.values, near.trace) == (far.error, far.values, far.trace)
     assert near.error is not None and near.error.line == 5
 

@@ -63,9 +63,9 @@ def load(device: str, modules: Sequence[str] = (), memory_mb: Optional[int] = No
         for module in modules:
             importlib.import_module(module)
         torch.set_num_threads(1)
+        _try_device(device)
         if device.partition(":")[0] != "cpu":
             _make_deterministic()
-        _try_device(device)
         hello = _hello(device)
         if memory_mb is not None:
             _limit_memory(memory_mb)
