@@ -22,6 +22,14 @@ SLACK_FACTOR = 10.0
 """An entry may move by this many times its largest change; the signs of two runs are few."""
 
 
+NAN_BY_PLACE = frozenset(
+    "elu celu selu elu_by_result celu_by_result selu_by_result hardtanh relu6 hardswish hardshrink "
+    "softshrink".split()
+)
+"""Primitives whose gradient at NaN is documented nowhere; torch gives one number in the vectorised
+body of a kernel and another in its tail, so that it depends on the place in the tensor."""
+
+
 def slack(runs: Floats) -> tuple[Floats, bool]:
     """The bound for each entry of `runs` [..., 3], and whether finiteness agrees in all runs."""
     change = np.abs(runs[..., 1:] - runs[..., :1])
@@ -44,6 +52,9 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
         margins = PRIMITIVES[block.code].margins
         if margins is not None:
             operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
+            name = PRIMITIVES[block.code].name
+            if name in NAN_BY_PLACE and np.isnan(operands[0]).any():
+                return f"NaN reaches {name}, whose gradient there is documented nowhere"
             lane = _undecided_lane(margins, operands)
             if lane is not None:
                 row = block.start + lane // LANES

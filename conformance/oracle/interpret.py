@@ -253,7 +253,8 @@ def answer(
     passes = [walk.whole, walk.broken] if walk.broken else [walk.whole]
     result = machine.run(walk.assembly, passes)
     if result.ill_conditioned:
-        return Answer({}, {}, f"ill-conditioned: {result.ill_conditioned}")
+        why = result.ill_conditioned
+        return Answer({}, {}, why if why.startswith("NaN") else f"ill-conditioned: {why}")
     values = {
         name: Entries(result.values[cells], result.value_slack[cells])
         for name in prediction.layouts
