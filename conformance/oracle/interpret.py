@@ -255,6 +255,8 @@ def answer(
     if result.ill_conditioned:
         why = result.ill_conditioned
         return Answer({}, {}, why if why.startswith("NaN") else f"ill-conditioned: {why}")
+    if result.parted and any(not layout.numel for layout in prediction.layouts.values()):
+        return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {
         name: Entries(result.values[cells], result.value_slack[cells])
         for name in prediction.layouts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ class Result:
     `values` [cells] are the final values, `gradients` [passes, cells] the derivatives of the sum
     of a pass's losses at leaf and tap cells (zero elsewhere); the slacks, of the same shapes, say
     how far each may be off. `ill_conditioned` is the reason why nothing of it may be judged.
+    `parted` says that NaN was kept from gradients by leaving out what no loss depends on.
     """
 
     values: Floats
@@ -35,6 +36,7 @@ class Result:
     value_slack: Floats
     gradient_slack: Floats
     ill_conditioned: str | None
+    parted: bool = False
 
 
 def capacity_for(assembly: Assembly, passes: int) -> Capacity:
@@ -76,11 +78,13 @@ class Machine:
         slots, gradients = self._call(capacity, assembly, passes)
         origins = assembly.origins()
         suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
+        parted = False
         for number in np.flatnonzero(suspects).tolist():
             apart = packing.unreached(assembly, passes[number])
             if apart:
                 gradients[number] = self._call(capacity, assembly, [passes[number]], apart)[1][0]
-        return _result(assembly, slots, gradients, capacity.inputs)
+                parted = True
+        return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
 
     def _call(
         self,
