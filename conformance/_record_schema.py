@@ -157,7 +157,9 @@ class Counterexample(Struct, frozen=True, omit_defaults=True, tag="counterexampl
 
 
 class Outside(Struct, frozen=True):
-    """The search outside a claim's scope: how many programs, and whether one breaks the claim."""
+    """The searches outside a claim's scope: how many cases, and whether each found one that breaks
+    the claim.
+    """
 
     searched: int
     found: bool

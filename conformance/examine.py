@@ -134,6 +134,8 @@ class Examiner:
         findings = judge(draft, body, prediction, found, observation)
         if findings:
             return self._explained(replace(judged, verdict="deviates", findings=tuple(findings)))
+        if prediction.hidden:
+            return replace(judged, verdict="unspecified", reason=prediction.hidden)
         if found.unspecified and oracle:
             return replace(judged, verdict="unspecified", reason=found.unspecified)
         return judged
@@ -214,7 +216,9 @@ def expectation(
 def _gradients(
     prediction: Prediction, found: Answer, exact: list[tuple[str, object]]
 ) -> list[tuple[str, Numbers]]:
-    numbers = []
+    numbers: list[tuple[str, Numbers]] = []
+    if prediction.hidden:
+        return numbers
     for name, graded in prediction.graded.items():
         flags = prediction.flags.get(name)
         if flags is None or not flags.requires_grad or not flags.is_leaf:

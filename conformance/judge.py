@@ -77,7 +77,8 @@ def judge(
     ]
     if not answer.unspecified:
         findings += _compare_values(draft, answer, observation)
-        findings += _compare_gradients(draft, prediction, answer, observation)
+        if not prediction.hidden:
+            findings += _compare_gradients(draft, prediction, answer, observation)
     return sorted(findings, key=lambda finding: finding.gravity)
 
 

@@ -25,11 +25,16 @@ facts = {{}}
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A case that is a whole script: its body, the names to look at, and what must be seen."""
+    """A case that is a whole script: its body, the names to look at, and what must be seen.
+
+    `beyond` is the condition of the claim's scope that it breaks, in a word; where it is not empty,
+    what must be seen by the claim's sentence need not be.
+    """
 
     body: str
     observe: tuple[str, ...]
     findings: Callable[[Observation], list[Finding]] = field(compare=False, repr=False)
+    beyond: str = ""
 
     @property
     def id(self) -> str:

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-import msgspec
 from hypothesis import strategies as st
 
 from conformance.claims.claim import Claim
 from conformance.examine import Examiner, Judged
 from conformance.hunt import Case, Caught, Effort, Failing, GaveUp, hunt
 from conformance.judge import Finding
+from conformance.ledger import Ledger
 from conformance.profiles import Profile
-from conformance.records import (
-    Counterexample,
-    Finish,
-    InFlight,
-    Outside,
-    RecordWriter,
-    Start,
-    Verdict,
-    VerdictWord,
-)
+from conformance.records import Outside, RecordWriter, VerdictWord
 from conformance.scripts import PRELUDE, Script
-from strategies.program import Program, encode
+from strategies.program import Program
 from strategies.reducing import reduced
 
 C = TypeVar("C", bound=Case)
+Scope = Callable[[Program], str]
+"""Which condition of a claim's scope a program breaks, in a word; "" where the claim holds."""
+
+
+def everywhere(program: Program) -> str:
+    """The scope of a claim that always holds."""
+    return ""
+
 
 __all__ = ["PRELUDE", "Disagreement", "GaveUp", "NotExercised", "Script", "Trial"]
 
@@ -46,8 +44,28 @@ class Disagreement(Failing):
         self.gravity = finding.gravity
 
 
+class Outcome(Failing):
+    """What a search outside a claim's scope is for: the claim breaks there, in its own way.
+
+    A deviation that turns up on the way is graver than that.
+    """
+
+    gravity = 99
+
+
 class NotExercised(Exception):
     """A claim cannot be put to a subject; the message is the reason."""
+
+
+@dataclass(slots=True)
+class _Searched:
+    """How many cases it took until the first was found; shrinking it does not count."""
+
+    cases: int = 0
+    found: bool = False
+
+    def one_more(self) -> None:
+        self.cases += not self.found
 
 
 @dataclass(slots=True)
@@ -76,11 +94,15 @@ class Trial:
         return self.examiner.subject.name
 
     @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.records, self.claim.id, self.subject_name, self.device)
+
+    @property
     def device(self) -> str:
         return self.examiner.subject.device
 
     def begin(self) -> None:
-        self.records.write(Start(self.claim.id, self.subject_name, self.seed))
+        self._ledger.start(self.seed)
 
     # -- properties -----------------------------------------------------------------------------
 
@@ -88,15 +110,17 @@ class Trial:
         self,
         programs: st.SearchStrategy[Program],
         *,
+        scope: Scope = everywhere,
         law: Callable[[Judged], Finding | None] = lambda judged: None,
         examples: int | None = None,
         watched: bool = False,
         oracle: bool = True,
     ) -> None:
-        """Every drawn program must be judged to conform, and keep the claim's own law besides.
+        """Every program drawn within the scope must conform, and keep the claim's own law besides.
 
-        Raises Disagreement with the shrunk failure, NotExercised if nothing could be drawn.
+        Raises Disagreement with the shrunk failure, GaveUp if nothing could be drawn.
         """
+        inside = programs.filter(lambda program: not scope(program))
 
         def case(program: Program) -> Judged:
             judged = self._examine(program, watched=watched, oracle=oracle)
@@ -107,21 +131,27 @@ class Trial:
                 raise Disagreement(broken)
             return judged
 
-        failure = self._hunt(programs, case, examples or self.profile.examples)
+        failure = self._hunt(inside, case, examples or self.profile.examples)
         if failure is not None:
-            smallest = self._smallest(failure, case)
+            smallest = self._smallest(failure, case, lambda program: not scope(program))
             judged = self._known[smallest.case.id]
-            self._record_failure(judged, smallest.error, minimal=smallest.minimal)
-            raise smallest.error
+            self._deviates(judged, smallest.error, minimal=smallest.minimal)
 
-    def _smallest(self, caught: Caught[Program], test: Callable[[Program], Any]) -> Caught[Program]:
+    def _smallest(
+        self,
+        caught: Caught[Program],
+        test: Callable[[Program], Any],
+        drawn: Callable[[Program], bool],
+    ) -> Caught[Program]:
         """The failure with whole steps left out: what Hypothesis cannot do to choices."""
         errors = {caught.case.id: caught.error}
 
         def still(program: Program) -> bool:
+            if not drawn(program):
+                return False
             try:
                 test(program)
-            except Disagreement as error:
+            except Failing as error:
                 if error.gravity == caught.error.gravity:
                     errors[program.id] = error
                     return True
@@ -138,81 +168,108 @@ class Trial:
         self,
         programs: st.SearchStrategy[Program],
         *,
+        scope: Scope,
+        condition: str,
         breaks: Callable[[Judged], str | None],
         title: str,
         oracle: bool = False,
         shown: Callable[[Judged], tuple[str, ...]] = lambda judged: (),
-    ) -> Judged | None:
-        """Look outside the claim's scope for a program that breaks it in the claim's own way.
+    ) -> None:
+        """Look on the claim's own strategy, where its scope breaks off by this condition, for a
+        program that breaks the claim in its own way.
 
         The shrunk program is recorded as the counterexample that bounds the scope. If none is
-        found, the claim is not exercised there and its scope may have changed.
+        found, the claim is not exercised there and its scope may have changed. Raises Disagreement
+        if a program outside the scope does not do what it must there.
         """
-        searched = 0
+        searched = _Searched()
+
+        def beyond(program: Program) -> bool:
+            return scope(program) == condition
 
         def case(program: Program) -> None:
-            nonlocal searched
-            searched += 1
+            searched.one_more()
             judged = self._examine(program, oracle=oracle, count=False)
+            if judged.verdict == "deviates":
+                raise Disagreement(judged.gravest)
             message = breaks(judged) if judged.verdict != "not exercised" else None
             if message is not None:
-                raise Failing(message)
+                searched.found = True
+                raise Outcome(message)
 
-        failure = self._hunt(programs, case, self.profile.searched)
-        before = self.outside or Outside(0, False)
-        self.outside = Outside(before.searched + searched, before.found or failure is not None)
-        if failure is None:
-            self.note = f"nothing found outside the scope ({title}): the scope may have changed"
-            if self.verdict is None:
-                self.verdict = "not exercised"
-            return None
-        program = failure.case
-        judged = self._known[program.id]
-        self.records.program(program.id, _as_json(program))
-        script = judged.demonstration(title, shown(judged))
-        self.records.write(
-            Counterexample(
-                self.claim.id,
-                self.subject_name,
-                program.id,
-                script,
-                str(failure.error),
-                searched,
-                title,
-            )
-        )
-        return judged
+        failure = self._hunt(programs.filter(beyond), case, self.profile.searched)
+        if failure is not None:
+            failure = self._smallest(failure, case, beyond)
+        if failure is not None and isinstance(failure.error, Disagreement):
+            self._deviates(self._known[failure.case.id], failure.error, minimal=failure.minimal)
+        self._looked(searched, title)
+        if failure is not None:
+            judged = self._known[failure.case.id]
+            text = judged.demonstration(title, shown(judged))
+            message = str(failure.error)
+            self._ledger.bound(judged.program, text, message, searched=searched.cases, title=title)
+
+    def _looked(self, searched: _Searched, title: str) -> None:
+        """Note a search outside the scope; what finds nothing leaves the claim not exercised."""
+        before = self.outside or Outside(0, True)
+        self.outside = Outside(before.searched + searched.cases, before.found and searched.found)
+        if not searched.found:
+            missing = f"nothing found outside the scope ({title}): the scope may have changed"
+            self.note = "; ".join(filter(None, (self.note, missing)))
+            self.verdict = self.verdict or "not exercised"
+
+    # -- scripts --------------------------------------------------------------------------------
 
     def scripts(self, scripts: st.SearchStrategy[Script], *, examples: int | None = None) -> None:
-        """Every drawn script must show what it expects; raises Disagreement with the shrunk one."""
-        failure = self._hunt(scripts, self._run_script, examples or self.profile.scripts)
+        """Every script drawn within the scope must show what it expects.
+
+        Raises Disagreement with the shrunk one, GaveUp if nothing could be drawn.
+        """
+        inside = scripts.filter(lambda script: not script.beyond)
+        failure = self._hunt(inside, self._run_script, examples or self.profile.scripts)
         if failure is not None:
-            self._record_script(failure.case, failure.error, minimal=failure.minimal)
-            raise failure.error
+            self._script_deviates(failure.case, failure.error, minimal=failure.minimal)
 
     def once(self, script: Script) -> None:
         """One script that is not drawn must show what it expects; raises Disagreement."""
         try:
             self._run_script(script)
         except Disagreement as error:
-            self._record_script(script, error, minimal=True)
-            raise
+            self._script_deviates(script, error, minimal=True)
 
-    def shows(self, script: Script, title: str, message: str) -> None:
-        """A script that must show what it expects, kept in the report as a counterexample."""
-        self.once(script)
-        self.records.write(
-            Counterexample(
-                self.claim.id,
-                self.subject_name,
-                script.id,
-                script.text(self.device),
-                message,
-                1,
-                title,
-            )
-        )
-        self.outside = Outside((self.outside.searched if self.outside else 0) + 1, True)
+    def searches_scripts(
+        self,
+        scripts: st.SearchStrategy[Script],
+        *,
+        condition: str,
+        title: str,
+        kinds: tuple[str, ...],
+        fragment: str = "",
+    ) -> None:
+        """Look among the claim's own scripts, where its scope breaks off by this condition, for one
+        that breaks the claim in its own way: by a finding of one of these kinds, whose message
+        contains the fragment.
+
+        The shrunk script is recorded as the counterexample that bounds the scope; if none is found,
+        the claim is not exercised there. Raises Disagreement if a script ends the worker.
+        """
+        searched = _Searched()
+
+        def case(script: Script) -> None:
+            searched.one_more()
+            for finding in self._findings(script):
+                if finding.kind in kinds and fragment in finding.message:
+                    searched.found = True
+                    raise Outcome(finding.message)
+
+        beyond = scripts.filter(lambda script: script.beyond == condition)
+        failure = self._hunt(beyond, case, self.profile.searched)
+        if failure is not None and isinstance(failure.error, Disagreement):
+            self._script_deviates(failure.case, failure.error, minimal=failure.minimal)
+        self._looked(searched, title)
+        if failure is not None:
+            text, message = failure.case.text(self.device), str(failure.error)
+            self._ledger.bound(failure.case, text, message, searched=searched.cases, title=title)
 
     # -- one case -------------------------------------------------------------------------------
 
@@ -220,105 +277,51 @@ class Trial:
         self, program: Program, *, watched: bool = False, oracle: bool = True, count: bool = True
     ) -> Judged:
         identity = program.id
-        self.records.write(InFlight(self.claim.id, self.subject_name, identity))
+        self._ledger.in_flight(identity)
         judged = self.examiner.examine(program, watched=watched, oracle=oracle)
         first = identity not in self._known
         self._known[identity] = judged
         if first and count and judged.verdict != "deviates":
             self.counts[judged.verdict] += 1
-            self._record(judged)
+            self._ledger.judged(judged)
         self.tick(1)
         return judged
 
-    def _record(self, judged: Judged) -> None:
-        self.records.program(judged.program.id, _as_json(judged.program))
-        known = judged.deviations
-        self.records.write(
-            Verdict(
-                self.claim.id,
-                self.subject_name,
-                judged.program.id,
-                judged.verdict,
-                kind=judged.gravest.kind if known else None,  # type: ignore[arg-type]
-                deviation=", ".join(d.entry.id for d in known),
-                reason=judged.reason,
-            )
-        )
-
-    def _record_failure(self, judged: Judged, error: Failing, *, minimal: bool) -> None:
+    def _deviates(self, judged: Judged, error: Failing, *, minimal: bool) -> NoReturn:
         self.verdict = "deviates"
         self.counts["deviates"] += 1
         finding = error.finding if isinstance(error, Disagreement) else judged.gravest
-        self.records.program(judged.program.id, _as_json(judged.program))
-        self.records.write(
-            Verdict(
-                self.claim.id,
-                self.subject_name,
-                judged.program.id,
-                "deviates",
-                kind=finding.kind,  # type: ignore[arg-type]
-                message=finding.message,
-                script=judged.script(header=(f"{finding.kind}: {finding.message}",)),
-                step=finding.step,
-                expected=finding.expected,
-                observed=finding.observed,
-                command=self._replay(judged.program),
-                minimal=minimal,
-            )
-        )
+        self._ledger.failure(judged, finding, minimal=minimal)
+        raise error
 
-    def _replay(self, program: Program) -> str:
-        text = encode(program).decode()
-        name = shlex.quote(self.subject_name)
-        return f"echo '{text}' | autograd-conformance check - --subject {name}"
-
-    def _run_script(self, script: Script) -> None:
-        self.records.write(InFlight(self.claim.id, self.subject_name, script.id))
+    def _findings(self, script: Script) -> list[Finding]:
+        """What the subject shows that the script does not expect; raises Disagreement if it ends
+        the worker.
+        """
+        self._ledger.in_flight(script.id)
         observation = self.examiner.subject.run(script.body, script.observe, timeout_s=120.0)
         self.tick(1)
         if observation.crash or observation.hang:
             kind = "hang" if observation.hang else "crash"
             said = observation.crash or "no answer in time"
             raise Disagreement(Finding(kind, f"the script ended the worker: {said}", "", said))
-        findings = sorted(script.findings(observation), key=lambda finding: finding.gravity)
+        return sorted(script.findings(observation), key=lambda finding: finding.gravity)
+
+    def _run_script(self, script: Script) -> None:
+        findings = self._findings(script)
         registered = {d.entry.quirk: d.entry.id for d in self.examiner.known}
         for finding in findings:
             if finding.quirk not in registered:
                 raise Disagreement(finding)
-        verdict: VerdictWord = "known deviation" if findings else "conforms"
-        self.counts[verdict] += 1
-        self.records.program(script.id, script.text(self.device))
-        self.records.write(
-            Verdict(
-                self.claim.id,
-                self.subject_name,
-                script.id,
-                verdict,
-                kind=findings[0].kind if findings else None,  # type: ignore[arg-type]
-                deviation=", ".join(sorted({registered[f.quirk] for f in findings})),
-            )
-        )
+        self.counts["known deviation" if findings else "conforms"] += 1
+        self._ledger.script(script, {registered[f.quirk]: f for f in reversed(findings)})
 
-    def _record_script(self, script: Script, error: Failing, *, minimal: bool) -> None:
+    def _script_deviates(self, script: Script, error: Failing, *, minimal: bool) -> NoReturn:
         assert isinstance(error, Disagreement), "a script fails by a finding"
         self.verdict = "deviates"
         self.counts["deviates"] += 1
-        text = script.text(self.device)
-        self.records.program(script.id, text)
-        self.records.write(
-            Verdict(
-                self.claim.id,
-                self.subject_name,
-                script.id,
-                "deviates",
-                kind=error.finding.kind,  # type: ignore[arg-type]
-                message=error.finding.message,
-                script=text,
-                expected=error.finding.expected,
-                observed=error.finding.observed,
-                minimal=minimal,
-            )
-        )
+        self._ledger.script_failure(script, error.finding, minimal=minimal)
+        raise error
 
     def _hunt(
         self, cases: st.SearchStrategy[C], test: Callable[[C], Any], examples: int
@@ -341,17 +344,8 @@ class Trial:
     def finish(self, verdict: VerdictWord | None = None, note: str = "") -> VerdictWord:
         """Write the claim's verdict on this subject: the one given, or what the counts say."""
         final = verdict or self.verdict or self._from_counts()
-        self.records.write(
-            Finish(
-                self.claim.id,
-                self.subject_name,
-                final,
-                dict(self.counts),
-                time.monotonic() - self.started,
-                note or self.note,
-                self.outside,
-            )
-        )
+        seconds = time.monotonic() - self.started
+        self._ledger.finish(final, self.counts, seconds, note or self.note, self.outside)
         return final
 
     def _from_counts(self) -> VerdictWord:
@@ -361,7 +355,3 @@ class Trial:
         if self.counts["conforms"] or self.counts["known deviation"]:
             return "conforms"
         return "unspecified" if self.counts["unspecified"] else "not exercised"
-
-
-def _as_json(program: Program) -> msgspec.Raw:
-    return msgspec.Raw(encode(program))

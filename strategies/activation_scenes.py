@@ -1,16 +1,17 @@
-"""Scenes of activations: in place inside the scope of their claim, on each side of it, at kinks."""
+"""Scenes of activations: in place, inside the scope of their claim and outside it, and at kinks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from strategies.build import PLAIN, Growth, finish
-from strategies.choices import Choose, among, chance
+from strategies.build import PLAIN, Growth
+from strategies.choices import Choose, among, chance, weighted
 from strategies.draft import Value
 from strategies.program import Apply, Program
 from strategies.staging import (
     ACTIVATIONS,
     KINKED,
+    PURE_VIEWS,
     QUIET,
     SAVES_NOTHING,
     SAVES_RESULT,
@@ -21,74 +22,65 @@ from strategies.table import TABLE
 
 
 def activation_in_place(choose: Choose) -> Program:
-    """An activation overwrites what no executed node saved, and only its result is read."""
+    """An activation overwrites a tensor: a leaf, what its producer saved, or neither.
+
+    Its parameters may be negative, and an alias of the tensor may be read afterwards.
+    """
     growth, leaf = start(choose)
-    first = apply(growth, leaf, SAVES_NOTHING).results[0]
-    value = first if growth.grad(first) else apply(growth, leaf, (TABLE["clone"],)).results[0]
-    _activate(growth, value)
-    chain = value
+    value = _producer(growth, leaf)
+    kept = apply(growth, value, (TABLE["view_as"],)).results[0] if chance(choose, 35) else None
+    target = value
+    if chance(choose, 20):
+        target = apply(growth, value, PURE_VIEWS, fallback="view_as").results[0]
+    _activate(growth, target)
+    chain = target
     for _ in range(choose.below(3)):
         following = apply(growth, chain, PLAIN).results[0]
         chain = following if growth.grad(following) else chain
+    if kept is not None:
+        chain = _beside(growth, chain, kept)
     growth.backward(chain)
     return growth.draft.program()
 
 
-def activation_on_saved(choose: Choose) -> Program:
-    """An activation overwrites what its producer saved: outside the claim's scope (b)."""
-    growth, leaf = start(choose)
-    value = apply(growth, leaf, SAVES_RESULT).results[0]
-    shaped = growth.operation(value, ACTIVATIONS, in_place=True)
-    assert shaped is not None
-    growth.backward(value)
-    return growth.draft.program()
+def _producer(growth: Growth, leaf: Value) -> Value:
+    """What is overwritten: most often a tensor that nothing saved."""
+    kind = weighted(growth.choose, (("saves nothing", 60), ("saved", 25), ("leaf", 15)))
+    if kind == "leaf":
+        return leaf
+    rows = SAVES_RESULT if kind == "saved" else SAVES_NOTHING
+    result = apply(growth, leaf, rows).results[0]
+    return result if growth.grad(result) else apply(growth, leaf, (TABLE["clone"],)).results[0]
 
 
-def activation_read_again(choose: Choose) -> Program:
-    """The overwritten tensor is read again beside the result: outside the claim's scope (a)."""
-    growth, leaf = start(choose)
-    first = apply(growth, leaf, SAVES_NOTHING).results[0]
-    value = first if growth.grad(first) else apply(growth, leaf, (TABLE["clone"],)).results[0]
-    kept = apply(growth, value, (TABLE["view_as"],)).results[0]
-    _activate(growth, value)
-    total = growth.take(Apply("add", (value.name, kept.name), {}, (growth.fresh_name(),)))
-    growth.backward(total.results[0])
-    return growth.draft.program()
-
-
-def activation_on_leaf(choose: Choose) -> Program:
-    """An activation overwrites a leaf: outside the claim's scope (c)."""
-    growth, leaf = start(choose)
-    shaped = growth.operation(leaf, ACTIVATIONS, in_place=True)
-    assert shaped is not None
-    apply(growth, leaf, PLAIN)
-    finish(growth)
-    return growth.draft.program()
-
-
-def activation_negative(choose: Choose) -> Program:
-    """An activation with a negative slope or alpha in place: outside the claim's scope (d)."""
-    growth, leaf = start(choose)
-    value = apply(growth, leaf, (TABLE["clone"],)).results[0]
-    name, param = among(
-        choose, (("leaky_relu", "negative_slope"), ("elu", "alpha"), ("celu", "alpha"))
-    )
-    growth.take(Apply(name + "_", (value.name,), {param: -0.5}))
-    growth.backward(value)
-    return growth.draft.program()
+def _beside(growth: Growth, chain: Value, kept: Value) -> Value:
+    """The sum of what was computed and of an alias from before, in any shapes."""
+    if chain.layout.shape != kept.layout.shape:
+        chain, kept = (
+            growth.take(Apply("sum", (value.name,), {}, (growth.fresh_name(),))).results[0]
+            for value in (chain, kept)
+        )
+    shaped = growth.take(Apply("add", (chain.name, kept.name), {}, (growth.fresh_name(),)))
+    return shaped.results[0]
 
 
 def _activate(growth: Growth, value: Value) -> None:
-    """An activation in place with no negative parameter."""
-    row = among(growth.choose, ACTIVATIONS)
+    """An activation in place; at times with a negative slope or alpha."""
+    choose = growth.choose
+    row = among(choose, ACTIVATIONS)
+    negative = chance(choose, 20)
+    if negative:
+        row = among(choose, tuple(TABLE[name] for name in ("leaky_relu", "elu", "celu")))
     params = {
-        param.name: among(growth.choose, [c for c in param.choices if c >= 0] or param.choices)
+        param.name: -0.5
+        if negative and param.name in ("negative_slope", "alpha")
+        else among(choose, [c for c in param.choices if c >= 0] or param.choices)
         for param in row.params
         if param.name not in ("min_val", "max_val", "lower", "upper")
     }
-    ways = tuple(row.in_place)
-    step = Apply(row.name + "_", (value.name,), params, (), among(growth.choose, ways))
-    growth.take(step)
+    growth.take(
+        Apply(row.name + "_", (value.name,), params, (), among(choose, tuple(row.in_place)))
+    )
 
 
 def at_kinks(choose: Choose) -> Program:

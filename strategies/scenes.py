@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from strategies.build import PLAIN, VIEWS, WRITES, Growth, finish
-from strategies.choices import Choose, among, chance, recent
+from strategies.choices import Choose, among, chance, recent, weighted
 from strategies.program import Apply, Backward, Program
 from strategies.staging import (
+    INERT,
     NO_REGION,
+    PURE_VIEWS,
     QUIET,
     RECORDED,
     SAVES_NOTHING,
@@ -29,7 +31,7 @@ from strategies.table import TABLE
 
 
 def leaf_written(choose: Choose) -> Program:
-    """A leaf that requires grad, or a view of it, is written in grad mode or outside it."""
+    """A leaf that requires grad, or a view of it, is written: in grad mode and in no_grad."""
     growth, leaf = start(choose)
     some(growth, 2)
     target = leaf
@@ -38,62 +40,37 @@ def leaf_written(choose: Choose) -> Program:
         views = tuple(row for row in VIEWS if row.kind == "view")
         shaped = growth.operation(target, views, in_place=False)
         target = recent(choose, shaped.results) if shaped is not None else target
-    growth.modes = among(choose, RECORDED)
-    apply(growth, target, WRITES, in_place=True)
+    growth.modes = among(choose, (*RECORDED, *UNRECORDED[:3]))
+    apply(growth, target, INERT if chance(choose, 20) else WRITES, in_place=True)
     growth.modes = ()
-    finish(growth)
-    return growth.draft.program()
-
-
-def leaf_written_in_no_grad(choose: Choose) -> Program:
-    """The same, inside no_grad: outside the claim's scope."""
-    growth, leaf = start(choose)
-    growth.modes = among(choose, UNRECORDED)
-    apply(growth, alias(growth, leaf), WRITES, in_place=True)
-    growth.modes = ()
-    apply(growth, leaf, PLAIN)
     finish(growth)
     return growth.draft.program()
 
 
 def saved_then_written(choose: Choose) -> Program:
-    """A node saves a tensor (or does not), the tensor or an alias is written, backward runs."""
+    """A node saves a tensor (or does not), the tensor or an alias is written, backward runs.
+
+    The alias may be one of `.data`, and backward may run from where the node is not executed.
+    """
     growth, leaf = start(choose)
     value = live(growth, leaf)
-    rows = among(choose, (SAVES_RESULT, SAVES_OPERAND, SAVES_NOTHING))
+    rows = weighted(choose, ((SAVES_RESULT, 40), (SAVES_OPERAND, 45), (SAVES_NOTHING, 15)))
     saver = apply(growth, value, rows)
     result = saver.results[0] if growth.grad(saver.results[0]) else value
-    held = among(choose, (result, value))
-    victim = alias(growth, held)
+    root = result
+    if chance(choose, 35):
+        root = apply(growth, value, (TABLE["clone"],)).results[0]
+    held = result if rows is SAVES_RESULT else value
+    victim = among(choose, (held, held, result, value))
+    if chance(choose, 35):
+        victim = apply(growth, victim, (TABLE["data"],)).results[0]
+    else:
+        victim = alias(growth, victim)
     growth.modes = among(choose, ((), ("no_grad",)))
     apply(growth, victim, WRITES, in_place=True)
     growth.modes = ()
     some(growth, 1)
-    growth.backward(result)
-    return growth.draft.program()
-
-
-def written_through_data(choose: Choose) -> Program:
-    """The same, but the write goes through `.data`, which hides it from the version counter."""
-    growth, leaf = start(choose)
-    value = live(growth, leaf)
-    saver = apply(growth, value, among(choose, (SAVES_RESULT, SAVES_OPERAND)))
-    held = among(choose, (saver.results[0], value))
-    data = apply(growth, held, (TABLE["data"],)).results[0]
-    apply(growth, data, WRITES, in_place=True)
-    root = saver.results[0] if growth.grad(saver.results[0]) else value
     growth.backward(root)
-    return growth.draft.program()
-
-
-def saved_by_unexecuted(choose: Choose) -> Program:
-    """What is overwritten was saved, but by a node that this backward does not execute."""
-    growth, leaf = start(choose)
-    value = live(growth, leaf)
-    apply(growth, value, SAVES_OPERAND)
-    other = apply(growth, value, (TABLE["clone"],)).results[0]
-    apply(growth, value, WRITES, in_place=True)
-    growth.backward(other)
     return growth.draft.program()
 
 
@@ -101,10 +78,9 @@ def views_written(choose: Choose) -> Program:
     """Any in-place operation on a view of any layout: its base and its other views must see it."""
     growth, leaf = start(choose)
     base = live(growth, leaf)
-    views = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
-    target = apply(growth, base, views, fallback="view_as").results[0]
+    target = apply(growth, base, PURE_VIEWS, fallback="view_as").results[0]
     if chance(choose, 40):
-        target = apply(growth, target, views, fallback="view_as").results[0]
+        target = apply(growth, target, PURE_VIEWS, fallback="view_as").results[0]
     if chance(choose, 30):
         alias(growth, base)
     apply(growth, target, WRITES, in_place=True)
@@ -113,8 +89,8 @@ def views_written(choose: Choose) -> Program:
 
 
 def plain_operations(choose: Choose) -> Program:
-    """Operations that write no operand, on tensors with and without grad."""
-    growth = Growth(choose, replace(QUIET, in_place=0, view=15))
+    """Operations that write no operand, views among them, on tensors with and without grad."""
+    growth = Growth(choose, replace(QUIET, in_place=0, view=12))
     growth.leaf(requires_grad=not chance(choose, 50))
     growth.leaf()
     for _ in range(1 + choose.below(6)):
@@ -147,26 +123,23 @@ def augmented(choose: Choose) -> Program:
     return growth.draft.program()
 
 
-def computed_in_region(choose: Choose) -> Program:
-    """Fresh results inside grad-mode regions of every kind, and outside."""
-    growth, _ = start(choose)
+def done_in_region(choose: Choose) -> Program:
+    """Operations inside grad-mode regions of every kind, and outside: fresh results most often."""
+    growth, leaf = start(choose)
     for _ in range(1 + choose.below(4)):
         # Most often outside every region: a region that does not end shows there alone.
         growth.modes = among(choose, (*UNRECORDED, *RECORDED, *NO_REGION))
-        apply(growth, recent(choose, growth.floats()), PLAIN)
+        value = recent(choose, growth.floats())
+        kind = weighted(choose, (("fresh", 60), ("view", 15), ("itself", 8), ("in place", 17)))
+        if kind == "in place" and value is not leaf:
+            apply(growth, value, WRITES, in_place=True)
+        elif kind == "view":
+            apply(growth, value, PURE_VIEWS, fallback="view_as")
+        else:
+            apply(growth, value, (TABLE["contiguous"],) if kind == "itself" else PLAIN)
     growth.modes = ()
     root = recent(choose, growth.floats())
     growth.backward(root)
-    return growth.draft.program()
-
-
-def viewed_in_region(choose: Choose) -> Program:
-    """Views made inside no_grad: outside the claim's scope."""
-    growth, leaf = start(choose)
-    growth.modes = among(choose, UNRECORDED)
-    views = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
-    apply(growth, leaf, views, fallback="view_as")
-    growth.modes = ()
     return growth.draft.program()
 
 
@@ -226,10 +199,11 @@ def written_in_no_grad(choose: Choose) -> Program:
 
 
 def detached(choose: Choose) -> Program:
-    """A tensor and a detached alias of it, written through either side."""
+    """A tensor and a detached alias of it, or one of `.data`, written through either side."""
     growth, leaf = start(choose)
     value = live(growth, leaf)
-    other = apply(growth, value, (TABLE["detach"],)).results[0]
+    how = TABLE["data"] if chance(choose, 25) else TABLE["detach"]
+    other = apply(growth, value, (how,)).results[0]
     for _ in range(1 + choose.below(3)):
         target = among(choose, (other, value))
         growth.modes = among(choose, ((), ("no_grad",)))

@@ -57,6 +57,8 @@ SAVES_OPERAND = tuple(
     and row.dtype == "float64"
 )
 SAVES_NOTHING = tuple(TABLE[n] for n in ("add", "sub", "neg", "clone", "mm", "matmul", "sum"))
+PURE_VIEWS = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
+INERT = tuple(row for row in TABLE.values() if row.inert)
 QUIET = replace(DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0)
 
 
@@ -112,7 +114,6 @@ def alias(growth: Growth, value: Value) -> Value:
     if kind == 0:
         return value
     if kind == 1:
-        views = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
-        shaped = growth.operation(value, views, in_place=False)
+        shaped = growth.operation(value, PURE_VIEWS, in_place=False)
         return shaped.results[0] if shaped is not None else value
     return apply(growth, value, (TABLE["detach"],)).results[0]

@@ -69,10 +69,19 @@ def leaf(name: str, data: list[float], *, grad: bool = False) -> str:
     return f'{{"name":"{name}","shape":[{len(data)}],"data":{data}{flag}}}'
 
 
-def step(op: str, *args: str | float, to: str = "") -> str:
-    """The JSON of an operation without parameters."""
-    names = f',"to":["{to}"]' if to else ""
-    return f'{{"do":"apply","op":"{op}","args":{msgspec.json.encode(args).decode()}{names}}}'
+def step(
+    op: str,
+    *args: str | float,
+    to: str = "",
+    params: dict[str, Any] | None = None,
+    modes: Sequence[str] = (),
+) -> str:
+    """The JSON of an operation."""
+    fields: dict[str, Any] = {"do": "apply", "op": op, "args": args}
+    fields |= {"to": [to]} if to else {}
+    fields |= {"params": params} if params else {}
+    fields |= {"modes": modes} if modes else {}
+    return msgspec.json.encode(fields).decode()
 
 
 def backward(of: str, cotangent: list[float] | None = None) -> str:

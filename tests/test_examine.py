@@ -124,3 +124,35 @@ def test_no_program(examiner: Examiner) -> None:
     """What is no program is refused before anybody runs it."""
     with pytest.raises(ProgramError, match="uses 'b', which no leaf or earlier step makes"):
         examiner.examine(program(leaf("a", [1.0]), step("neg", "b", to="x0")))
+
+
+def test_hidden_write_is_unspecified(examiner: Examiner) -> None:
+    """A write through .data to what backward needs is outside the law, whatever torch does."""
+    judged = examiner.examine(
+        program(
+            leaf("a", [1.0, 2.0], grad=True),
+            step("exp", "a", to="x0"),
+            step("data", "x0", to="x1"),
+            step("mul_", "x1", 2.0),
+            backward("x0", [1.0, 1.0]),
+        )
+    )
+    assert judged.verdict == "unspecified"
+    assert judged.reason == (
+        "x0, which exp saved, was overwritten through .data, where its version counter does not "
+        "see it"
+    )
+
+
+def test_harmless_write_through_data_is_judged(examiner: Examiner) -> None:
+    """Where backward needs nothing of what .data overwrites, gradients are judged as ever."""
+    judged = examiner.examine(
+        program(
+            leaf("a", [1.0, 2.0], grad=True),
+            step("add", "a", "a", to="x0"),
+            step("data", "x0", to="x1"),
+            step("mul_", "x1", 2.0),
+            backward("x0", [1.0, 1.0]),
+        )
+    )
+    assert (judged.verdict, judged.reason) == ("conforms", "")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from conformance.claims.catalogue import find_claim
-from conformance.examine import Examiner
+from conformance.claims.scopes import fresh_in_no_grad
+from conformance.examine import Examiner, Judged
 from conformance.hunt import Effort, Failing, GaveUp, hunt
 from conformance.judge import Finding
 from conformance.oracle.machine import Machine
@@ -21,7 +22,7 @@ from conformance.subjects import JsonSeen, Observation, Subject
 from conformance.trial import Disagreement, Script, Trial
 from strategies import scenes
 from strategies.drawing import programs
-from strategies.program import Program, decode
+from strategies.program import Apply, Program, decode
 from strategies.staging import drawn
 from tests.tampering import Change, Tampered, leaf, program, step, with_tensor
 from tests.test_script import output_of
@@ -83,6 +84,11 @@ def failed(tried: Trial) -> tuple[Verdict, Program]:
 # -- properties
 
 
+def a_view_in_no_grad(program: Program) -> str:
+    """A scope that holds where the first unrecorded operation is a view."""
+    return "" if fresh_in_no_grad(program) == "view" else "no view"
+
+
 def test_what_holds_is_counted(put: Start) -> None:
     """Every program that was judged is counted once, and recorded with its verdict."""
     tried = put()
@@ -127,11 +133,12 @@ def test_law_of_the_claim_is_held(put: Start) -> None:
 def test_known_deviations_do_not_fail(put: Start) -> None:
     """They are counted, named by their entry, and are no verdict on another claim."""
     tried = put()
-    tried.holds(drawn(scenes.viewed_in_region))
+    tried.holds(drawn(scenes.done_in_region), scope=a_view_in_no_grad)
     assert tried.counts["known deviation"] > 0 and not tried.counts["deviates"]
     records = ended(tried)
     known = [v for v in records.verdicts if v.verdict == "known deviation"]
-    assert {(v.deviation, v.kind) for v in known} == {("no-grad-view-requires-grad", "wrong flag")}
+    assert {v.deviation for v in known} == {"no-grad-view-requires-grad"}
+    assert "wrong flag" in {v.kind for v in known}
     assert len(known) == tried.counts["known deviation"]
 
 
@@ -164,32 +171,53 @@ def test_run_goes_on_after_the_budget(put: Start) -> None:
 # -- searches
 
 
+def written_twice(program: Program) -> str:
+    """A scope that ends where more than one step writes."""
+    writes = [s for s in program.steps if isinstance(s, Apply) and s.op.endswith("_")]
+    return "written twice" if len(writes) > 1 else ""
+
+
 def test_search_finds_what_bounds_the_scope(put: Start) -> None:
-    """The shrunk program is kept as a counterexample; the claim still conforms."""
+    """On the same strategy, outside the scope: the shrunk program is kept as a counterexample."""
     tried = put()
-    tried.holds(drawn(scenes.detached))
-    judged = tried.searches(
-        drawn(scenes.leaf_written_in_no_grad),
-        breaks=lambda judged: "broken" if len(judged.program.steps) > 1 else None,
+    tried.holds(drawn(scenes.detached), scope=written_twice)
+    tried.searches(
+        drawn(scenes.detached),
+        scope=written_twice,
+        condition="written twice",
+        breaks=lambda judged: None if judged.raised else "broken",
         title="outside",
     )
-    assert judged is not None
     records = ended(tried)
     attempt = records.attempts[CLAIM, "eager-cpu"]
     (found,) = attempt.counterexamples
-    assert (found.title, found.message, found.program) == ("outside", "broken", judged.program.id)
+    assert (found.title, found.message) == ("outside", "broken")
+    shrunk = decode(bytes(records.programs[found.program].program))
+    assert written_twice(shrunk) and len(shrunk.steps) <= 4
+    inside = [records.programs[v.program].program for v in attempt.verdicts]
+    assert not any(written_twice(decode(bytes(held))) for held in inside)
     assert found.script.startswith("# outside\nimport torch\n")
     output_of(found.script)
     assert attempt.finish is not None and attempt.finish.verdict == "conforms"
     assert attempt.finish.outside is not None and attempt.finish.outside.found
 
 
+def search(tried: Trial, breaks: Callable[[Judged], str | None]) -> None:
+    """A search on one side of a scope."""
+    tried.searches(
+        drawn(scenes.detached),
+        scope=written_twice,
+        condition="written twice",
+        breaks=breaks,
+        title="beyond",
+    )
+
+
 def test_search_that_finds_nothing(put: Start) -> None:
     """The claim is not exercised, and the note says that its scope may have changed."""
     tried = put(profile=replace(QUICK, searched=15))
     tried.holds(drawn(scenes.detached))
-    scene = drawn(scenes.leaf_written_in_no_grad)
-    assert tried.searches(scene, breaks=lambda judged: None, title="beyond") is None
+    search(tried, lambda judged: None)
     finish = ended(tried).attempts[CLAIM, "eager-cpu"].finish
     assert finish is not None and finish.verdict == "not exercised"
     assert finish.note == ("nothing found outside the scope (beyond): the scope may have changed")
@@ -197,11 +225,29 @@ def test_search_that_finds_nothing(put: Start) -> None:
     assert (finish.outside.searched, finish.outside.found) == (15, False)
 
 
+def test_one_search_of_several_finds_nothing(put: Start) -> None:
+    """What another search found does not make up for it."""
+    tried = put(profile=replace(QUICK, searched=15))
+    search(tried, lambda judged: None)
+    search(tried, lambda judged: "broken")
+    finish = ended(tried).attempts[CLAIM, "eager-cpu"].finish
+    assert finish is not None and finish.verdict == "not exercised"
+    assert finish.outside is not None and not finish.outside.found
+
+
 def test_search_is_no_verdict_on_programs(put: Start) -> None:
     """What lies outside the scope is not counted among the judged."""
     tried = put(profile=replace(QUICK, searched=10))
-    tried.searches(drawn(scenes.detached), breaks=lambda judged: None, title="beyond")
+    search(tried, lambda judged: None)
     assert not tried.counts
+
+
+def test_search_does_not_pass_over_a_deviation(put: Start) -> None:
+    """A program outside the scope that does not do what it must there fails the claim."""
+    tried = put(grows)
+    with pytest.raises(Disagreement, match="_version is 77 and should be 0"):
+        search(tried, lambda judged: None)
+    assert tried.finish() == "deviates"
 
 
 # -- scripts
@@ -258,6 +304,53 @@ def test_script_that_ends_the_worker(put: Start, seen: Observation, kind: str) -
         tried.once(script(10, 3))
     (verdict,) = ended(tried).verdicts
     assert (verdict.verdict, verdict.kind) == ("deviates", kind)
+
+
+def test_scripts_are_drawn_within_their_scope(put: Start) -> None:
+    """A script that says which condition of the scope it breaks is left to the searches."""
+    tried = put()
+    tried.scripts(beyond(10), examples=30)
+    assert tried.finish() == "conforms" and tried.counts["conforms"] > 5
+    assert set(asked(tried)) <= {f"x = {number}\n" for number in range(10)}
+
+
+def beyond(threshold: int) -> st.SearchStrategy[Script]:
+    """Scripts of numbers below 20; those that reach the threshold say that they do."""
+
+    def made(number: int) -> Script:
+        return replace(script(10, number), beyond="large" if number >= threshold else "")
+
+    return st.integers(0, 19).map(made)
+
+
+def search_scripts(tried: Trial, threshold: int, kind: str) -> None:
+    """A search among those scripts for a finding of a kind."""
+    tried.searches_scripts(
+        beyond(threshold), condition="large", title="large numbers", kinds=(kind,)
+    )
+
+
+def test_search_of_scripts_finds_the_claims_own_failure(put: Start) -> None:
+    """The shrunk script is kept as a counterexample, with what it shows."""
+    tried = put()
+    search_scripts(tried, 5, "wrong value")
+    attempt = ended(tried).attempts[CLAIM, "eager-cpu"]
+    (found,) = attempt.counterexamples
+    assert (found.title, found.message) == ("large numbers", "x is 10")
+    assert output_of(found.script) == ("x 10", 0)
+    assert attempt.finish is not None and attempt.finish.outside is not None
+    assert attempt.finish.outside.found and not attempt.verdicts
+
+
+def test_search_of_scripts_for_another_failure(put: Start) -> None:
+    """Failures of another kind are not what is looked for: the claim is not exercised."""
+    tried = put(profile=replace(QUICK, searched=15))
+    search_scripts(tried, 5, "silent wrong gradient")
+    finish = ended(tried).attempts[CLAIM, "eager-cpu"].finish
+    assert finish is not None and finish.verdict == "not exercised"
+    assert (
+        finish.note == "nothing found outside the scope (large numbers): the scope may have changed"
+    )
 
 
 # -- drawing

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from conformance.claims.claim import proves
+from conformance.claims.scopes import activation_only_through_its_result, activation_step
 from conformance.examine import Judged
 from conformance.judge import Finding
 from conformance.model import Kind
 from conformance.subjects import TensorSeen
 from conformance.tolerances import RESULT_SAVING_RTOL
 from conformance.trial import Disagreement, Trial
-from strategies import activation_scenes as scenes
-from strategies.program import Apply, Program
-from strategies.staging import ACTIVATIONS, drawn
-from strategies.table import TABLE
+from strategies.activation_scenes import activation_in_place
+from strategies.program import Apply, Backward, Program, Step
+from strategies.staging import drawn
 
 _RESULT_SAVERS = ("elu", "celu", "selu")
 
@@ -22,28 +24,40 @@ _RESULT_SAVERS = ("elu", "celu", "selu")
 @proves("relu-gradient-same")
 def test_relu_gradient_same(trial: Trial) -> None:
     """With and without inplace the gradients are equal, bit for bit (article 000)."""
-    trial.holds(drawn(scenes.activation_in_place), law=lambda judged: _same_as_plain(trial, judged))
-    raises_in_backward = {Kind.SAVED_MODIFIED.value}
+    activations = drawn(activation_in_place)
+    trial.holds(activations, scope=_SCOPE, law=lambda judged: _same_as_plain(trial, judged))
+    raises = {Kind.SAVED_MODIFIED.value}
     trial.searches(
-        drawn(scenes.activation_on_saved),
-        breaks=lambda judged: _raises(judged, raises_in_backward),
+        activations,
+        scope=_SCOPE,
+        condition="saved",
+        breaks=lambda judged: _raises(judged, raises),
         title="the producer saved the tensor that the activation overwrites: backward raises",
     )
     trial.searches(
-        drawn(scenes.activation_read_again),
+        activations,
+        scope=_SCOPE,
+        condition="read again",
         breaks=lambda judged: _differs_from_plain(trial, judged),
         title="the overwritten tensor is read again: another program, with another gradient",
     )
     trial.searches(
-        drawn(scenes.activation_on_leaf),
+        activations,
+        scope=_SCOPE,
+        condition="not to be written",
         breaks=lambda judged: _raises(judged, {Kind.LEAF_INPLACE.value}),
         title="the tensor may not be written at all: a leaf that requires grad",
     )
     trial.searches(
-        drawn(scenes.activation_negative),
+        activations,
+        scope=_SCOPE,
+        condition="negative parameter",
         breaks=lambda judged: _raises(judged, {Kind.FORBIDDEN_IN_PLACE.value}),
         title="a negative slope or alpha cannot be undone in place: backward raises",
     )
+
+
+_SCOPE = activation_only_through_its_result
 
 
 def _raises(judged: Judged, kinds: set[str]) -> str | None:
@@ -54,31 +68,27 @@ def _raises(judged: Judged, kinds: set[str]) -> str | None:
 
 
 def out_of_place(program: Program) -> Program:
-    """The program with its activation written out of place, and its result read afterwards."""
-    steps: list[object] = []
-    renamed: dict[str, str] = {}
-    for step in program.steps:
-        if isinstance(step, Apply):
-            activation = step.op.endswith("_") and TABLE.get(step.op[:-1]) in ACTIVATIONS
-            args = tuple(renamed.get(a, a) if isinstance(a, str) else a for a in step.args)
-            if activation and not renamed:
-                target = str(step.args[0])
-                renamed[target] = "plain"
-                steps.append(Apply(step.op[:-1], step.args, step.params, ("plain",)))
-            elif step.op == "add" and len(args) == 2 and step.to and args[1] in _views_of(program):
-                steps.append(
-                    Apply(step.op, (args[0], step.args[1]), step.params, step.to, step.via)
-                )
-            else:
-                steps.append(Apply(step.op, args, step.params, step.to, step.via, step.modes))
-        else:
-            of = tuple(renamed.get(name, name) for name in step.of)
-            steps.append(type(step)(of, step.cotangents, step.retain_graph, step.modes))
-    return Program(program.leaves, tuple(steps))  # type: ignore[arg-type]
+    """The program with its activation written out of place, and its result read afterwards.
+
+    Older aliases of what the activation overwrote keep their names, and their values.
+    """
+    at = activation_step(program)
+    assert at is not None, "a program of this claim has an activation in place"
+    activation = program.steps[at]
+    assert isinstance(activation, Apply)
+    renamed = {str(activation.args[0]): "plain"}
+    plain = Apply(activation.op[:-1], activation.args, activation.params, ("plain",))
+    later = tuple(_reading(step, renamed) for step in program.steps[at + 1 :])
+    return Program(program.leaves, (*program.steps[:at], plain, *later))
 
 
-def _views_of(program: Program) -> set[str]:
-    return {s.to[0] for s in program.steps if isinstance(s, Apply) and s.op == "view_as"}
+def _reading(step: Step, renamed: Mapping[str, str]) -> Step:
+    """The step, reading the renamed tensors."""
+    if isinstance(step, Apply):
+        args = tuple(renamed.get(a, a) if isinstance(a, str) else a for a in step.args)
+        return Apply(step.op, args, step.params, step.to, step.via, step.modes)
+    of = tuple(renamed.get(name, name) for name in step.of)
+    return Backward(of, step.cotangents, step.retain_graph, step.modes)
 
 
 def _gradients(judged: Judged) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conformance.claims.claim import proves
+from conformance.claims.scopes import leaf_written_in_grad_mode, needed_and_modified
 from conformance.claims.test_correctness import silently_wrong
 from conformance.examine import Judged
 from conformance.judge import Finding
@@ -24,11 +25,22 @@ _LEAF_KINDS = {
 @proves("leaf-inplace-raises")
 def test_leaf_inplace_raises(trial: Trial) -> None:
     """Writing a leaf that requires grad raises and changes nothing (article 001)."""
-    trial.holds(drawn(scenes.leaf_written), law=_leaf_untouched)
+    writes = drawn(scenes.leaf_written)
+    scope = leaf_written_in_grad_mode
+    trial.holds(writes, scope=scope, law=_leaf_untouched)
     trial.searches(
-        drawn(scenes.leaf_written_in_no_grad),
+        writes,
+        scope=scope,
+        condition="no_grad",
         breaks=_leaf_written_without_error,
         title="inside no_grad a leaf that requires grad may be written",
+    )
+    trial.searches(
+        writes,
+        scope=scope,
+        condition="dropout that does nothing",
+        breaks=_nothing_raised,
+        title="a dropout that does nothing writes nothing and does not raise",
     )
 
 
@@ -56,24 +68,53 @@ def _leaf_written_without_error(judged: Judged) -> str | None:
     return f"{leaf.name} requires grad, is a leaf still, and was overwritten without an error"
 
 
+def _nothing_raised(judged: Judged) -> str | None:
+    if judged.raised_step() in (None, len(judged.program.steps) - 1):
+        return "an in-place operation on a leaf that requires grad does not raise"
+    return None
+
+
 @proves("saved-inplace-raises")
 def test_saved_inplace_raises(trial: Trial) -> None:
     """Backward raises exactly if an executed node's saved tensor was modified (article 001)."""
-    trial.holds(drawn(scenes.saved_then_written))
+    overwritings = drawn(scenes.saved_then_written)
+    trial.holds(overwritings, scope=needed_and_modified, law=_backward_raises)
+    trial.holds(overwritings)
     trial.searches(
-        drawn(scenes.saved_by_unexecuted),
+        overwritings,
+        scope=needed_and_modified,
+        condition="node not executed",
         breaks=_overwritten_and_fine,
         title="the node that saved the tensor is not executed: backward does not raise",
     )
     trial.searches(
-        drawn(scenes.written_through_data),
+        overwritings,
+        scope=needed_and_modified,
+        condition=".data",
         breaks=silently_wrong,
         title=".data is the documented hole: the saved tensor is overwritten and nothing raises",
         oracle=True,
     )
 
 
+def _backward_raises(judged: Judged) -> Finding | None:
+    kind = judged.raised_kind()
+    if kind == Kind.SAVED_MODIFIED.value:
+        return None
+    message = "a tensor that backward needs was overwritten, and backward does not say so"
+    return Finding("missing error", message, Kind.SAVED_MODIFIED.value, str(kind))
+
+
 def _overwritten_and_fine(judged: Judged) -> str | None:
+    """Nothing raises, although what is written had been saved and is seen at a newer version."""
     if judged.raised:
         return None
-    return "a saved tensor was overwritten and this backward does not raise"
+    for kept in judged.prediction.saved:
+        seen = judged.observation.values.get(kept.tensor)
+        newer = isinstance(seen, TensorSeen) and (seen.version or 0) > kept.version
+        if kept.modified and not kept.needed and newer:
+            return (
+                f"{kept.tensor} was saved by {kept.operation} and overwritten, and backward, which "
+                f"does not execute {kept.operation}, does not raise"
+            )
+    return None

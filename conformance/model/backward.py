@@ -16,6 +16,8 @@ class Flow:
     accumulated: list[Tensor] = field(default_factory=list)
     """Leaves whose `.grad` it added to; each received its whole gradient."""
     raised: Raised | None = None
+    hidden: str = ""
+    """That a saved tensor was overwritten where its version counter could not see it."""
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
 
@@ -76,6 +78,7 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
     if node.leaf is not None:
         _accumulate(graph, node.leaf, flow)
         return
+    (node.inner or node).ran = True
     if node.keeps and node.freed:
         raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
     work = node.inner or node
@@ -83,23 +86,28 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
         raise Raised(
             Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
         )
-    _unpack(graph, work)
+    _unpack(graph, work, flow)
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     if not retain_graph:
         node.freed = True
 
 
-def _unpack(graph: Graph, node: Node) -> None:
+def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
     """Look at every saved tensor: inputs in the order of their names, then results."""
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
         if not saved.is_result:
             graph.grad_fn(saved.tensor)
-        if saved.tensor.counter.value != saved.version:
+        if saved.stale:
             raise Raised(
                 Kind.SAVED_MODIFIED,
                 f"{node.operation} saved {saved.tensor.name} at version {saved.version}, and it is "
                 f"at version {saved.tensor.counter.value}",
+            )
+        if graph.writes[saved.tensor.memory] != saved.writes:
+            flow.hidden = (
+                f"{saved.tensor.name}, which {node.operation} saved, was overwritten through .data, "
+                f"where its version counter does not see it"
             )
 
 

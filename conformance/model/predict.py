@@ -6,11 +6,9 @@ says; `predict` follows the documentation unless a quirk is named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from conformance.model.backward import Flow, run_backward
-from conformance.model.errors import Kind
+from conformance.model.backward import run_backward
 from conformance.model.overlap import check_overlap
+from conformance.model.prediction import Acted, Flags, Kept, Prediction, Raises
 from conformance.model.state import (
     Counter,
     Creation,
@@ -22,7 +20,6 @@ from conformance.model.state import (
     Unspecified,
 )
 from strategies.draft import Draft, Shaped, Value
-from strategies.layout import Layout
 from strategies.program import Backward, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
@@ -30,53 +27,6 @@ from strategies.table.row import Row
 NO_GRAD_VIEW = "no-grad-view-requires-grad"
 STALE_LEAF = "stale-view-counts-as-leaf"
 QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF})
-
-
-@dataclass(frozen=True, slots=True)
-class Raises:
-    """That a step (by its index) raises, with which kind of error, and why."""
-
-    step: int
-    kind: Kind
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What a tensor says of itself; `unreadable` is the error that reading its node raises."""
-
-    requires_grad: bool
-    version: int
-    is_leaf: bool | None
-    grad_fn: bool | None
-    unreadable: Kind | None = None
-
-
-@dataclass(slots=True)
-class Acted:
-    """What the oracle needs to know of a step that ran."""
-
-    recorded: bool = False
-    connected: tuple[bool, ...] = ()
-    """For each tensor operand, whether a gradient flows back through it."""
-    flow: Flow | None = None
-
-
-@dataclass(slots=True)
-class Prediction:
-    """What a program does, before any torch has run it."""
-
-    raises: Raises | None = None
-    unspecified: str = ""
-    flags: dict[str, Flags] = field(default_factory=dict)
-    memory: dict[str, int] = field(default_factory=dict)
-    layouts: dict[str, Layout] = field(default_factory=dict)
-    histories: dict[str, int] = field(default_factory=dict)
-    graded: dict[str, bool] = field(default_factory=dict)
-    """For each leaf of the program that is one still: whether its `.grad` is there."""
-    acted: list[Acted] = field(default_factory=list)
-    trace: list[dict[str, Flags]] = field(default_factory=list)
-    """The flags after each step, when the program is watched."""
 
 
 class Interpreter:
@@ -158,6 +108,7 @@ class Interpreter:
     def _record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
+        self.graph.recorded.append(node)
         return node, Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
 
     def _save(
@@ -188,7 +139,8 @@ class Interpreter:
             elif tensor is not None:
                 node.keeps = True
                 is_result = save.what == "result"
-                node.saved.append(Saved(save.what, tensor, tensor.counter.value, is_result))
+                writes = self.graph.writes[tensor.memory]
+                node.saved.append(Saved(save.what, tensor, tensor.counter.value, is_result, writes))
 
     # -- views and aliases ----------------------------------------------------------------------
 
@@ -248,6 +200,7 @@ class Interpreter:
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
         check_overlap(step, target, operands[1:])
         target.counter.value += 1
+        self.graph.writes[target.memory] += 1
         if node is not None:
             self.graph.rebase(target, node)
             self._save(node, step.row, step, operands, target, written=target)
@@ -366,16 +319,30 @@ def predict(
             prediction.unspecified = str(reason)
             return prediction
         prediction.acted.append(acted)
-        failed = acted.flow and acted.flow.raised
-        if failed:
-            prediction.raises = Raises(index, failed.kind, failed.why)
-            break
+        if acted.flow is not None:
+            prediction.hidden = prediction.hidden or acted.flow.hidden
+            failed = acted.flow.raised
+            if failed is not None:
+                prediction.raises = Raises(index, failed.kind, failed.why)
+                break
         if watched:
             prediction.trace.append(interpreter.look())
     for name, tensor in interpreter.tensors.items():
         prediction.memory[name] = tensor.memory
         prediction.layouts[name] = tensor.layout
         prediction.histories[name] = tensor.history
+    prediction.saved = [
+        Kept(
+            node.operation,
+            saved.tensor.name,
+            saved.tensor.memory,
+            saved.version,
+            saved.stale,
+            node.ran,
+        )
+        for node in interpreter.graph.recorded
+        for saved in node.saved
+    ]
     prediction.flags = interpreter.look()
     prediction.graded = {
         leaf.name: interpreter.tensors[leaf.name] in interpreter.graded for leaf in draft.leaves

@@ -7,6 +7,7 @@ tensors"; where torch was observed rather than read, the rule says so.
 
 from __future__ import annotations
 
+from collections import Counter as Counting
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -67,6 +68,13 @@ class Saved:
     tensor: Tensor
     version: int
     is_result: bool
+    writes: int
+    """How often its memory had been written then, by whatever alias."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the tensor was modified since."""
+        return self.tensor.counter.value != self.version
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +94,8 @@ class Node:
     """The operation that wrote through a view, for a node that writes a slice."""
     overlaps: bool = False
     forbidden: str = ""
+    ran: bool = False
+    """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None
 
     @property
@@ -111,6 +121,10 @@ class Graph:
 
     def __init__(self) -> None:
         self._order = 0
+        self.recorded: list[Node] = []
+        """The nodes of the operations that were recorded, oldest first."""
+        self.writes: Counting[int] = Counting()
+        """Memory -> how often it was written, by whatever alias."""
 
     def number(self) -> int:
         """The creation number of a new node: backward runs the newest ready node first."""

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.model.predict import Acted, Prediction
+from conformance.model.prediction import Acted, Prediction
 from conformance.oracle.assembly import Assembly, Handle
 from conformance.oracle.machine import Machine, Result
 from conformance.oracle.primitives import CODES
@@ -96,8 +96,11 @@ class _Meaning:
         return self._assembly.matmul(one, two, stop=self._stop)
 
 
-class _Walk:
-    """The cells of a program while it is assembled step by step."""
+class Walk:
+    """The cells of a program while it is assembled step by step.
+
+    `conformance.oracle.variants` overrides `place`, `step`, `operands` and `mean`.
+    """
 
     def __init__(self, draft: Draft, prediction: Prediction, replaced: Mapping[str, str]) -> None:
         self.draft = draft
@@ -139,7 +142,7 @@ class _Walk:
         elif all(made.how == "fresh" for made in step.made):
             self._compute(step, acted)
 
-    def _operands(self, step: Shaped, acted: Acted) -> list[Handle | float]:
+    def operands(self, step: Shaped, acted: Acted) -> list[Handle | float]:
         """The operands' cells as they are read: cut where no gradient flows back."""
         connected = iter(acted.connected)
         operands: list[Handle | float] = []
@@ -155,10 +158,10 @@ class _Walk:
             operands.append(handle)
         return operands
 
-    def _mean(self, step: Shaped, acted: Acted) -> Handle:
+    def mean(self, step: Shaped, acted: Acted) -> Handle:
         """What the step computes, by its row's meaning."""
         meaning = _Meaning(self.assembly, not acted.recorded, self.replaced)
-        operands = self._operands(step, acted)
+        operands = self.operands(step, acted)
         row = step.row
         if isinstance(row.meaning, str):
             numbers = [] if row.meaning == "copy" else list(step.params.values())
@@ -175,7 +178,7 @@ class _Walk:
 
     def _compute(self, step: Shaped, acted: Acted) -> None:
         result = step.results[0]
-        handle = self._mean(step, acted)
+        handle = self.mean(step, acted)
         if step.row.name == "reshape":
             handle = handle.reshape(result.layout.shape)
         cells = np.zeros(result.layout.numel, np.intp)
@@ -199,7 +202,7 @@ class _Walk:
         assert isinstance(first, Value) and step.target is not None
         index = _index(step.target)
         writer = self.place(first.name)
-        new = _spread(self._mean(step, acted), step.target.shape)
+        new = _spread(self.mean(step, acted), step.target.shape)
         for place, cells in self.cells.items():
             if place[0] != writer[0]:
                 continue
@@ -247,8 +250,14 @@ def answer(
     if prediction.unspecified:
         return Answer({}, {}, prediction.unspecified)
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
-    walk = _Walk(draft, prediction, replaced)
-    for step, acted in zip(draft.shaped, prediction.acted, strict=False):
+    walk = Walk(draft, prediction, replaced)
+    return found_by(walk, machine)
+
+
+def found_by(walk: Walk, machine: Machine) -> Answer:
+    """Assemble every step that ran, run the machine, and read off values and gradients."""
+    prediction = walk.prediction
+    for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
         walk.step(step, acted)
     passes = [walk.whole, walk.broken] if walk.broken else [walk.whole]
     result = machine.run(walk.assembly, passes)
@@ -265,7 +274,7 @@ def answer(
     return Answer(values, _gradients(walk, result))
 
 
-def _gradients(walk: _Walk, result: Result) -> dict[str, Entries]:
+def _gradients(walk: Walk, result: Result) -> dict[str, Entries]:
     """A backward that raised counts for the leaves that it had reached by then."""
     found = {}
     for name, cells in walk.leaves.items():

@@ -1,0 +1,73 @@
+"""What the model says of a program, before any torch has run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from conformance.model.backward import Flow
+from conformance.model.errors import Kind
+from strategies.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Raises:
+    """That a step (by its index) raises, with which kind of error, and why."""
+
+    step: int
+    kind: Kind
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a tensor says of itself; `unreadable` is the error that reading its node raises."""
+
+    requires_grad: bool
+    version: int
+    is_leaf: bool | None
+    grad_fn: bool | None
+    unreadable: Kind | None = None
+
+
+@dataclass(slots=True)
+class Acted:
+    """What the oracle needs to know of a step that ran."""
+
+    recorded: bool = False
+    connected: tuple[bool, ...] = ()
+    """For each tensor operand, whether a gradient flows back through it."""
+    flow: Flow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A tensor that a node saved, as it stands when the program ends."""
+
+    operation: str
+    tensor: str
+    memory: int
+    version: int
+    modified: bool
+    """Whether its version has risen since."""
+    needed: bool
+    """Whether a backward call executed the node, or raised there."""
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What a program does, before any torch has run it."""
+
+    raises: Raises | None = None
+    unspecified: str = ""
+    hidden: str = ""
+    """Why its gradients are unspecified though nothing raises: a write that nobody counted."""
+    flags: dict[str, Flags] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    histories: dict[str, int] = field(default_factory=dict)
+    graded: dict[str, bool] = field(default_factory=dict)
+    """For each leaf of the program that is one still: whether its `.grad` is there."""
+    saved: list[Kept] = field(default_factory=list)
+    acted: list[Acted] = field(default_factory=list)
+    trace: list[dict[str, Flags]] = field(default_factory=list)
+    """The flags after each step, when the program is watched."""
