@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from conformance.claims._inplace import left_out
 from conformance.claims._layer import RUNNING, Layer
 from conformance.claims._layers import LAYERS, WITHOUT_TWIN
-from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits
+from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits, same_contents
 from conformance.claims._targets import Shape, literal
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
@@ -19,7 +21,7 @@ _SETTING = """\
 import copy
 
 torch.manual_seed({seed})
-m = nn.{name}({arguments}).to(DEVICE, torch.{dtype}).train({training})
+m = {layer}
 x = torch.randn({shape}, dtype=torch.{dtype}, device=DEVICE)
 
 
@@ -29,10 +31,24 @@ def by_layer(m, x):
 
 
 def by_function(m, x):
-{setup}    torch.manual_seed({seed})
+{setup}    torch.manual_seed({other_seed})
     return {twin}
 
 
+"""
+_ALONE = """\
+torch.manual_seed({seed})
+m = {layer}
+x = torch.randn({shape}, dtype=torch.{dtype}, device=DEVICE)
+layer_leaf = x.clone().requires_grad_()
+torch.manual_seed({seed})
+layer_out = m(layer_leaf)
+function_leaf = x.clone().requires_grad_()
+torch.manual_seed({other_seed})
+function_out = {twin}
+incoming = torch.linspace(-1.0, 1.0, layer_out.numel(), dtype=torch.{dtype}, device=DEVICE)
+layer_out.backward(incoming.reshape(layer_out.shape))
+function_out.backward(incoming.reshape(function_out.shape))
 """
 _COMPARED = """\
 def run(call, m):
@@ -53,6 +69,7 @@ layer_out, layer_grad, layer_rest = run(by_layer, m)
 function_out, function_grad, function_rest = run(by_function, twin)
 """
 _SEEN = ("out", "grad", "rest")
+_GRAD = "silent wrong gradient"
 _WHAT = {
     "out": "the same output",
     "grad": "the same gradient of the input",
@@ -81,60 +98,157 @@ modules = [n for n in modules if issubclass(getattr(nn, n), nn.Module)]
 """Every layer that there is, as a subject's text finds it."""
 
 
-def compared(
-    layer: Layer, arguments: str, shape: Shape, *, dtype: str, training: bool, seed: int
-) -> Script:
-    """A script that runs the layer and its function on the same input, weights and seed."""
-    setting = _setting(layer, arguments, shape, dtype=dtype, training=training, seed=seed)
-    body = setting + _COMPARED.format(differentiable=layer.differentiable)
+DEFAULT, TRAINING, SEED, ARGUMENTS = "default mode", "training mode", "seed", "arguments"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A layer and its function, what both are given, and what sets the function apart, if so.
+
+    Where the mode is left to the defaults, neither says whether it trains. `others` are the
+    function's arguments where these are apart.
+    """
+
+    layer: Layer
+    arguments: str
+    shape: Shape
+    dtype: str = "float64"
+    training: bool = True
+    seed: int = 0
+    apart: str = ""
+    others: str = ""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the layer needs neither parameters nor anything besides its input."""
+        layer = self.layer
+        bare = layer.call == "x" and not layer.setup and layer.differentiable
+        return bare and not layer.state(self.arguments)
+
+    @property
+    def other_seed(self) -> int:
+        """The function's seed."""
+        return self.seed + (self.apart == SEED)
+
+    @property
+    def made(self) -> str:
+        """The call that makes the layer."""
+        # A layer is made in training mode.
+        mode = "" if self.training or self.apart == DEFAULT else ".eval()"
+        return f"nn.{self.layer.name}({self.arguments}).to(DEVICE, torch.{self.dtype}){mode}"
+
+    @property
+    def called(self) -> str:
+        """The function's call, of the layer `m` and the input `x`."""
+        given = self.others if self.apart == ARGUMENTS else self.arguments
+        twin = self.layer.twin.replace("{arguments}", given)
+        if self.apart == DEFAULT:
+            twin = twin.replace(_MODE, "")
+        twin = twin.replace("m.training", str(self.training != (self.apart == TRAINING)))
+        return twin.replace(", )", ")").replace(", ,", ",")
+
+
+_MODE = ", training=m.training"
+"""How a twin says whether it trains, where it may leave that out."""
+
+
+def compared(pair: Pair) -> Script:
+    """A script that runs the layer and its function on the same input and weights."""
+    return _compared_alone(pair) if pair.is_alone else _compared_whole(pair)
+
+
+def _compared_alone(pair: Pair) -> Script:
+    body = _ALONE.format(
+        seed=pair.seed,
+        other_seed=pair.other_seed,
+        layer=pair.made,
+        shape=list(pair.shape),
+        dtype=pair.dtype,
+        twin=re.sub(r"\bx\b", "function_leaf", pair.called),
+    )
+    name = pair.layer.name
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        why = f"nn.{name} and its function give {_WHAT['out']}"
+        yield from same_bits(shown, "layer_out", "function_out", why)
+        one, other = shown.tensor("layer_leaf").grad, shown.tensor("function_leaf").grad
+        if one is None or other is None:
+            why = "both give a gradient, or neither does"
+            yield from flag("no gradient", one is None, other is None, why, _GRAD)
+            return
+        why = f"nn.{name} and its function give {_WHAT['grad']}"
+        yield from same_contents(one, other, "layer_leaf.grad", "function_leaf.grad", why, _GRAD)
+
+    seen = ("layer_out", "function_out", "layer_leaf", "function_leaf")
+    return Script(body, seen, expecting(check), pair.apart)
+
+
+def _compared_whole(pair: Pair) -> Script:
+    layer = pair.layer
+    body = _setting(pair) + _COMPARED.format(differentiable=layer.differentiable)
 
     def check(shown: Shown) -> Iterator[Finding]:
         for what in _SEEN:
             why = f"nn.{layer.name} and its function give {_WHAT[what]}"
             for finding in same_bits(shown, f"layer_{what}", f"function_{what}", why):
-                kind = finding.kind if what == "out" else "silent wrong gradient"
+                kind = finding.kind if what == "out" else _GRAD
                 yield Finding(kind, finding.message, finding.expected, finding.observed)
         without = shown.facts()
         why = "both give a gradient, or neither does"
         yield from flag("no gradient", without["by_layer"], without["by_function"], why, _GRAD)
 
     names = [f"{side}_{what}" for what in _SEEN for side in ("layer", "function")]
-    return Script(body, (*names, "facts"), expecting(check))
+    return Script(body, (*names, "facts"), expecting(check), pair.apart)
 
 
-_GRAD = "silent wrong gradient"
-
-
-def _setting(
-    layer: Layer, arguments: str, shape: Shape, *, dtype: str, training: bool, seed: int
-) -> str:
-    setup = "".join(f"    {line}\n" for line in layer.setup.splitlines())
+def _setting(pair: Pair) -> str:
     return _SETTING.format(
-        seed=seed,
-        name=layer.name,
-        arguments=arguments,
-        dtype=dtype,
-        training=training,
-        shape=list(shape),
-        setup=setup,
-        call=layer.call,
-        twin=layer.twin.replace("{arguments}", arguments).replace(", )", ")").replace(", ,", ","),
+        seed=pair.seed,
+        other_seed=pair.other_seed,
+        layer=pair.made,
+        shape=list(pair.shape),
+        dtype=pair.dtype,
+        setup="".join(f"    {line}\n" for line in pair.layer.setup.splitlines()),
+        call=pair.layer.call,
+        twin=pair.called,
     )
 
 
 @st.composite
 def compared_scripts(draw: st.DrawFn, *, among: Sequence[Layer]) -> Script:
-    """Layers beside their functions; examples shrink towards the first one's first arguments."""
-    layer = draw(st.sampled_from(among))
-    dtype = draw(st.sampled_from(("float64", "float32")))
-    return compared(
+    """Layers beside their functions, given the same or set apart; examples shrink towards the first
+    one's first arguments, given to both.
+    """
+    usable = {apart: [layer for layer in among if _can(layer, apart)] for apart in _APART}
+    apart = draw(st.sampled_from([apart for apart, layers in usable.items() if layers]))
+    layer = draw(st.sampled_from(usable[apart]))
+    arguments = draw(st.sampled_from(layer.variants))
+    others = [variant for variant in layer.variants if variant != arguments]
+    pair = Pair(
         layer,
-        draw(st.sampled_from(layer.variants)),
-        draw(_grown(layer)),
-        dtype=dtype,
-        training=draw(st.booleans()),
+        arguments,
+        dtype=draw(st.sampled_from(("float64", "float32"))),
+        shape=draw(_grown(layer)),
+        training=not draw(st.booleans()),
         seed=draw(st.integers(0, 99)),
+        apart=apart,
+        others=draw(st.sampled_from(others)) if apart == ARGUMENTS else "",
     )
+    return compared(pair)
+
+
+_APART = ("", DEFAULT, TRAINING, SEED, ARGUMENTS)
+
+
+def _can(layer: Layer, apart: str) -> bool:
+    """Whether a layer and its function can be set apart in this way: those draw random numbers
+    that train otherwise than by statistics, and fractional pooling.
+    """
+    if apart == ARGUMENTS:
+        return "{arguments}" in layer.twin and len(layer.variants) > 1
+    if apart == SEED:
+        return _MODE in layer.twin or "F.fractional" in layer.twin
+    return {DEFAULT: _MODE, TRAINING: "m.training"}.get(apart, "") in layer.twin
 
 
 def _grown(layer: Layer) -> st.SearchStrategy[Shape]:
@@ -248,8 +362,7 @@ def stateless(layer: Layer, arguments: str, *, training: bool, seed: int) -> Scr
     """A script that calls the function three times: nothing may stay of the first two calls."""
     # Batch norm's running statistics are written by contract, in training mode.
     tracked = set(RUNNING) <= set(layer.state(arguments))
-    training = training and not tracked
-    setting = _setting(layer, arguments, layer.shape, dtype="float64", training=training, seed=seed)
+    pair = Pair(layer, arguments, layer.shape, training=training and not tracked, seed=seed)
     keys = sorted(layer.state(arguments))
 
     def check(shown: Shown) -> Iterator[Finding]:
@@ -260,4 +373,4 @@ def stateless(layer: Layer, arguments: str, *, training: bool, seed: int) -> Scr
         why = f"what nn.{layer.name} saves"
         yield from flag("state_dict", facts["keys"], keys, why, "wrong value")
 
-    return Script(setting + _SAME + _KEPT, ("again", "copied", "facts"), expecting(check))
+    return Script(_setting(pair) + _SAME + _KEPT, ("again", "copied", "facts"), expecting(check))

@@ -68,8 +68,8 @@ _CLAIMS = (
         "the one or call the other.",
         ("001", "002"),
         _NN,
-        "With the same arguments, the same training mode and a forked seed; ELU, SELU and CELU in "
-        "place against plain within a tolerance.",
+        "With the same arguments, the same training mode (said to both: their defaults differ) and "
+        "a forked seed; ELU, SELU and CELU in place against plain within a tolerance.",
     ),
     Claim(
         "functional-is-stateless",
@@ -78,8 +78,9 @@ _CLAIMS = (
         "parameters do appear there.",
         ("001",),
         _NN,
-        "Always; F.batch_norm (running statistics) and F.embedding(max_norm=) write operands by "
-        "contract.",
+        "Always, but for what functions write by contract: running statistics (F.batch_norm, "
+        "F.instance_norm), rows longer than max_norm (F.embedding, F.embedding_bag), and the input "
+        "with inplace=True.",
     ),
     Claim(
         "inplace-same-storage",
@@ -255,7 +256,7 @@ _CLAIMS = (
         "they can.",
         ("001",),
         _NOTES,
-        "Inside no_grad.",
+        "Where grad mode is off (no_grad, set_grad_enabled(False), inference_mode).",
     ),
 )
 

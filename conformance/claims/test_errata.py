@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -43,12 +44,6 @@ _ABSENT = ("F.ReLU", "nn.ReLu", "nn.relu", "F.LSTM", "F.lstm", "F.flatten", "F.s
 @proves("errata-names")
 def test_errata_names(trial: Trial) -> None:
     """F.ReLU, nn.ReLu, inpalce and an in-place .scatter() do not exist (articles 001, 003)."""
-    trial.shows(
-        _names_script(Target("x", (1.0, -2.0), (2, 2))),
-        "The articles' F.ReLU, nn.ReLu, inpalce and in-place .scatter() do not exist",
-        "F.relu, nn.ReLU, inplace and .scatter_() are meant; .scatter() leaves its tensor as it "
-        "was, nn.ReLU works outside a container, LSTM, Flatten and Softmax2d have no function",
-    )
     targets = st.builds(lambda values, shape: Target("x", values, shape), elements(), _MATRICES)
     trial.scripts(targets.map(_names_script))
 
@@ -88,24 +83,35 @@ masked = x * (x > 0).type_as(x)
 @proves("errata-guided-forwards")
 def test_errata_guided_forwards(trial: Trial) -> None:
     """Clamping and masking agree at finite inputs and differ at minus infinity (article 002)."""
-    trial.scripts(_forwards())
     body = GUIDED["clamp"].replace("GuidedBackpropReLU", "Clamped")
     body += GUIDED["mask"].replace("GuidedBackpropReLU", "Masked")
     body += (
         "x = torch.tensor([-math.inf], device=DEVICE)\n"
         "clamped = Clamped.apply(x)\nmasked = Masked.apply(x)\n"
     )
-    trial.shows(
-        Script(body, ("clamped", "masked"), expecting(_differ)),
-        "At minus infinity the two forwards differ",
-        "torch.clamp(input, min=0.0) gives 0 and input * (input > 0) gives NaN",
+    trial.once(Script(body, ("clamped", "masked"), expecting(_differ)))
+    trial.scripts(forwards())
+    trial.searches_scripts(
+        forwards(),
+        condition=_NOT_FINITE,
+        title="At minus infinity the two forwards differ",
+        kinds=("wrong value",),
+        fragment="masked",
     )
 
 
+_NOT_FINITE = "not finite"
+_SPECIAL = (-math.inf, math.inf, math.nan, -1.0, 0.0, 2.0)
+
+
 @st.composite
-def _forwards(draw: st.DrawFn) -> Script:
+def forwards(draw: st.DrawFn) -> Script:
+    """The two forwards at finite inputs, and beyond them; examples shrink towards one number."""
     dtype = draw(st.sampled_from(("float64", "float32")))
-    target = Target("x", draw(elements()), draw(shapes()), dtype, draw(st.sampled_from(LAYOUTS)))
+    special = draw(st.booleans())
+    values = draw(elements(pool=_SPECIAL) if special else elements())
+    shape = draw(shapes(empty=not special))
+    target = Target("x", values, shape, dtype, draw(st.sampled_from(LAYOUTS)))
     body = _FORWARDS.format(target=target.text)
 
     def check(shown: Shown) -> Iterator[Finding]:
@@ -113,7 +119,8 @@ def _forwards(draw: st.DrawFn) -> Script:
         for name in ("clamped", "masked"):
             yield from exactly(name, shown.array(name), wanted, "ReLU by numpy")
 
-    return Script(body, ("clamped", "masked"), expecting(check))
+    beyond = "" if np.isfinite(target.array).all() else _NOT_FINITE
+    return Script(body, ("clamped", "masked"), expecting(check), beyond)
 
 
 def _differ(shown: Shown) -> Iterator[Finding]:
@@ -134,12 +141,25 @@ _WRITES: dict[str, float | None] = {
 }
 """A write -> by what it multiplies the leaf; None where it adds one."""
 
+_OFF = (
+    ("with torch.no_grad():",),
+    ("with torch.set_grad_enabled(False):",),
+    ("with torch.enable_grad():", "with torch.no_grad():"),
+)
+_ON: tuple[tuple[str, ...], ...] = (
+    (),
+    ("with torch.enable_grad():",),
+    ("with torch.set_grad_enabled(True):",),
+    ("with torch.no_grad():", "with torch.enable_grad():"),
+)
+_INFERENCE = ("with torch.inference_mode():",)
+"""Regions by what they leave of grad mode, as the lines that open them."""
+
 _LEAF = """\
 {target}
 w = x.clone().requires_grad_()
 same = w
-with torch.no_grad():
-    {write}
+{write}
 facts["is_self"] = w is same
 (w * w).sum().backward()
 """
@@ -159,13 +179,20 @@ _ALLOWED = "a leaf may be written inside no_grad (torch.no_grad)"
 @proves("errata-leaf-in-no-grad")
 def test_errata_leaf_in_no_grad(trial: Trial) -> None:
     """A leaf that requires grad can be written in place, inside no_grad (article 001)."""
-    trial.shows(
-        Script(_REFUSED, ("w", "facts"), expecting(_only_inside)),
-        "A leaf that requires grad is written in place",
-        "inside no_grad w.mul_(2) doubles w and leaves it a leaf that requires grad; outside, the "
-        "same call raises",
+    trial.once(Script(_REFUSED, ("w", "facts"), expecting(_only_inside)))
+    inference = "inference_mode" in trial.examiner.subject.names["torch"]
+    scripts = leaf_scripts(off=(*_OFF, _INFERENCE) if inference else _OFF)
+    trial.scripts(scripts)
+    trial.searches_scripts(
+        scripts,
+        condition=_GRAD_MODE,
+        title="With grad mode on, a leaf that requires grad is not written in place",
+        kinds=("spurious error",),
+        fragment=_FRAGMENT,
     )
-    trial.scripts(_leaves())
+
+
+_GRAD_MODE = "grad mode on"
 
 
 def _still_a_leaf(shown: Shown) -> Iterator[Finding]:
@@ -189,21 +216,27 @@ def _only_inside(shown: Shown) -> Iterator[Finding]:
 
 
 @st.composite
-def _leaves(draw: st.DrawFn) -> Script:
-    write = draw(st.sampled_from(sorted(_WRITES)))
+def leaf_scripts(draw: st.DrawFn, *, off: tuple[tuple[str, ...], ...] = _OFF) -> Script:
+    """Writes into leaves in regions that turn grad mode off, and where it is on; examples shrink
+    towards `mul_` inside no_grad.
+    """
+    is_on = draw(st.booleans())
+    region = draw(st.sampled_from(_ON if is_on else off))
+    write = draw(st.sampled_from(tuple(_WRITES)))
     target = Target("x", draw(elements()), draw(shapes()), draw(st.sampled_from(_FLOATS)))
-    body = _LEAF.format(target=target.text, write=write)
+    lines = [" " * 4 * depth + line for depth, line in enumerate((*region, write))]
+    body = _LEAF.format(target=target.text, write="\n".join(lines))
     factor = _WRITES[write]
     value = target.array + 1.0 if factor is None else target.array * factor
 
     def check(shown: Shown) -> Iterator[Finding]:
         yield from exactly("w", shown.array("w"), value, _ALLOWED)
-        yield from flag("w is w", shown.facts()["is_self"], True, _ALLOWED, "wrong aliasing")
+        yield from flag("w is w", shown.facts().get("is_self"), True, _ALLOWED, "wrong aliasing")
         yield from _still_a_leaf(shown)
         why = "the later loss sees the new value"
         yield from exactly("w.grad", shown.grad("w"), 2 * value, why, "silent wrong gradient")
 
-    return Script(body, ("w", "facts"), expecting(check))
+    return Script(body, ("w", "facts"), expecting(check), _GRAD_MODE if is_on else "")
 
 
 _FLOATS = ("float64", "float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from hypothesis import strategies as st
@@ -16,6 +17,13 @@ SAVES_RESULT = ("ReLU", "LeakyReLU", "ELU", "CELU", "SELU")
 """Their backward needs the result alone, so that in place they need no copy of the input."""
 COPIES_INPUT = ("ReLU6", "Hardtanh", "Threshold", "Hardsigmoid", "Hardswish", "SiLU", "Mish")
 """Their backward needs the input, which an in-place call that is recorded has to copy."""
+DRAWS_NOISE = (
+    *("RReLU", "Dropout", "AlphaDropout", "FeatureAlphaDropout"),
+    *("Dropout1d", "Dropout2d", "Dropout3d"),
+)
+"""They draw noise: RReLU in every mode, dropouts in the training mode that they are made in. Those
+that draw one number a channel need little memory for it.
+"""
 
 _MEASURES: dict[str, str] = {
     "cpu": """\
@@ -64,19 +72,28 @@ def test_inplace_saves_memory(trial: Trial) -> None:
     there = trial.examiner.subject.names["nn"]
     saving = tuple(name for name in SAVES_RESULT if name in there)
     copying = tuple(name for name in COPIES_INPUT if name in there)
-    square = (512, 512)
     for name in (*saving, *copying):
-        trial.once(_script(device, name, square, recorded=False, saves=True))
-        trial.once(_script(device, name, square, recorded=False, inplace=False, saves=False))
+        trial.once(_script(device, name, _SQUARE, recorded=False))
+        trial.once(_plain(device, name))
     for name in saving:
-        trial.once(_script(device, name, square, recorded=True, saves=True))
-    trial.scripts(_scripts(device, saving, copying), examples=min(trial.profile.scripts, 40))
-    for name in copying:
-        trial.shows(
-            _script(device, name, square, recorded=True, saves=False),
-            f"nn.{name}(inplace=True) copies its input where a gradient is wanted",
-            "its backward needs the input, so the in-place call allocates as much as the plain one",
+        trial.once(_script(device, name, _SQUARE, recorded=True))
+    every = (*saving, *copying, *(name for name in DRAWS_NOISE if name in there))
+    scripts = memory_scripts(device, among=every)
+    trial.scripts(scripts, examples=min(trial.profile.scripts, 40))
+    for condition, title in _OUTSIDE.items():
+        trial.searches_scripts(
+            scripts, condition=condition, title=title, kinds=("wrong aliasing",), fragment=_COPY
         )
+
+
+_COPIES, _NOISE = "copies its input", "noise"
+_OUTSIDE = {
+    _COPIES: "Where a gradient is wanted, an activation whose backward needs its input copies it",
+    _NOISE: "RReLU, and a dropout in training mode, allocate their noise",
+}
+"""Condition of the scope -> what the report says beyond it."""
+_COPY = "bytes for an input of"
+_SQUARE = (512, 512)
 
 
 def _too_old(trial: Trial) -> bool:
@@ -85,49 +102,73 @@ def _too_old(trial: Trial) -> bool:
 
 
 @st.composite
-def _scripts(
-    draw: st.DrawFn, device: str, saving: tuple[str, ...], copying: tuple[str, ...]
-) -> Script:
-    """Shapes of 1 MB and more; examples shrink towards ReLU on the smallest, unrecorded."""
-    recorded = draw(st.booleans())
-    name = draw(st.sampled_from(saving if recorded else saving + copying))
-    rows = draw(st.integers(1, 4))
-    side = draw(st.sampled_from((512, 600, 1024)))
-    shape = draw(st.sampled_from(((rows * side, side), (rows, side, 512), (rows * side * 512,))))
-    return _script(device, name, shape, recorded=recorded, saves=True)
+def memory_scripts(draw: st.DrawFn, device: str, *, among: tuple[str, ...]) -> Script:
+    """Activations in place on 1 MB and more, in every mode of recording: within the claim's scope
+    and beyond it. Examples shrink towards the first on the smallest vector, unrecorded.
+    """
+    name, recorded = draw(st.sampled_from(among)), draw(st.booleans())
+    rows, side = draw(st.integers(1, 4)), draw(st.sampled_from((512, 600, 1024)))
+    shape = draw(st.sampled_from([_shape(rank, rows, side) for rank in _ranks(name)]))
+    return _script(device, name, shape, recorded=recorded)
 
 
-def _script(
-    device: str,
-    name: str,
-    shape: tuple[int, ...],
-    *,
-    recorded: bool,
-    saves: bool,
-    inplace: bool = True,
-) -> Script:
+def _condition(name: str, *, recorded: bool) -> str:
+    """The condition of the scope that a call breaks, or none."""
+    if name in DRAWS_NOISE:
+        return _NOISE
+    return _COPIES if recorded and name in COPIES_INPUT else ""
+
+
+def _ranks(name: str) -> tuple[int, ...]:
+    return tuple(rank for rank in ACTIVATIONS[name].ranks if rank)
+
+
+def _shape(rank: int, rows: int, side: int) -> tuple[int, ...]:
+    """A shape of `rows * side * 512` elements."""
+    return {
+        1: (rows * side * 512,),
+        2: (rows * side, 512),
+        3: (rows, side, 512),
+        4: (rows, side, 16, 32),
+        5: (rows, side, 8, 8, 8),
+    }[rank]
+
+
+def _script(device: str, name: str, shape: tuple[int, ...], *, recorded: bool) -> Script:
+    """A script in which the layer in place must allocate less than its input's size."""
+    call = f"nn.{name}(inplace=True) {'with' if recorded else 'without'} grad"
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        size, allocated = shown.facts()["size"], shown.facts()["allocated"]
+        if allocated >= size:
+            message = f"{call} allocates {allocated} {_COPY} {size}"
+            yield Finding("wrong aliasing", message, f"less than {size} bytes", str(allocated))
+
+    body = _body(device, name, shape, recorded=recorded, inplace=True)
+    return Script(body, ("facts",), expecting(check), _condition(name, recorded=recorded))
+
+
+def _plain(device: str, name: str) -> Script:
+    """A script in which the layer out of place must be seen to allocate."""
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        size, allocated = shown.facts()["size"], shown.facts()["allocated"]
+        if allocated < size:
+            message = f"nn.{name}(inplace=False) allocates {allocated} {_COPY} {size}: no result"
+            yield Finding("wrong aliasing", message, f"at least {size} bytes", str(allocated))
+
+    body = _body(device, name, _SQUARE, recorded=False, inplace=False)
+    return Script(body, ("facts",), expecting(check))
+
+
+def _body(device: str, name: str, shape: tuple[int, ...], *, recorded: bool, inplace: bool) -> str:
     arguments = ACTIVATIONS[name].arguments[0]
-    count = 1
-    for side in shape:
-        count *= side
-    body = _BODY.format(
+    return _BODY.format(
         measure=_MEASURES[device],
         module=name,
         arguments=f"{arguments}, " if arguments else "",
         inplace=inplace,
-        count=count,
+        count=math.prod(shape),
         shape=list(shape),
         recorded=recorded,
     )
-    call = f"nn.{name}(inplace={inplace}) {'with' if recorded else 'without'} grad"
-
-    def check(shown: Shown) -> Iterator[Finding]:
-        size, allocated = shown.facts()["size"], shown.facts()["allocated"]
-        if saves and allocated >= size:
-            message = f"{call} allocates {allocated} bytes for an input of {size}"
-            yield Finding("wrong aliasing", message, f"less than {size} bytes", str(allocated))
-        elif not saves and allocated < size:
-            message = f"{call} allocates {allocated} bytes for an input of {size}: no copy is made"
-            yield Finding("wrong aliasing", message, f"at least {size} bytes", str(allocated))
-
-    return Script(body, ("facts",), expecting(check))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from conformance.claims import _networks, _twins
 from conformance.claims._layer import Layer
+from conformance.claims._operands import IN_PLACE, LEAVES, MAX_NORM, STATISTICS, operand_scripts
 from conformance.claims._seeing import Shown, exactly, expecting, flag
 from conformance.claims.claim import proves
 from conformance.judge import Finding
@@ -23,27 +24,31 @@ def test_module_equals_functional(trial: Trial) -> None:
         for training in (False, True):
             trial.once(
                 _twins.compared(
-                    layer,
-                    layer.variants[0],
-                    layer.shape,
-                    dtype="float64",
-                    training=training,
-                    seed=0,
+                    _twins.Pair(layer, layer.variants[0], layer.shape, training=training)
                 )
             )
     there = trial.examiner.subject.names["F"]
-    trial.scripts(_twins.compared_scripts(among=layers))
+    compared = _twins.compared_scripts(among=layers)
+    trial.scripts(compared)
     dropouts = [name for name in _twins.DROPOUTS if name in there]
     trial.scripts(_twins.dropout_scripts(among=dropouts), examples=trial.profile.networks)
     trial.scripts(_networks.networks(there=there))
     few = min(trial.profile.networks, 30)
     trial.scripts(_networks.networks_by_jax(there=there), examples=few)
-    trial.shows(
-        _twins.DEFAULTS,
-        "nn.RReLU, nn.AlphaDropout and nn.FeatureAlphaDropout train by default",
-        "F.rrelu, F.alpha_dropout and F.feature_alpha_dropout do not: with default arguments the "
-        "layer and the function differ",
-    )
+    trial.once(_twins.DEFAULTS)
+    kinds = ("wrong value", "silent wrong gradient")
+    for condition, title in _APART.items():
+        trial.searches_scripts(compared, condition=condition, title=title, kinds=kinds)
+
+
+_APART = {
+    _twins.DEFAULT: "nn.RReLU, nn.AlphaDropout and nn.FeatureAlphaDropout train by default, and "
+    "their functions do not",
+    _twins.TRAINING: "In different training modes a layer and its function differ",
+    _twins.SEED: "With different seeds a layer that draws random numbers differs from its function",
+    _twins.ARGUMENTS: "With different arguments a layer and its function differ",
+}
+"""Condition of the scope -> what the report says beyond it."""
 
 
 def _known(trial: Trial) -> list[Layer]:
@@ -70,11 +75,21 @@ def test_functional_is_stateless(trial: Trial) -> None:
         for arguments in layer.variants:
             trial.once(_twins.stateless(layer, arguments, training=True, seed=0))
     trial.scripts(_nested(layers))
-    trial.shows(
-        _STATISTICS,
-        "F.batch_norm and F.embedding(max_norm=) write into their operands",
-        "the running statistics, and the rows of the weight that are looked up, change by contract",
-    )
+    trial.once(_STATISTICS)
+    calls = operand_scripts(there=trial.examiner.subject.names["F"])
+    trial.scripts(calls)
+    for condition, title in _WRITTEN.items():
+        trial.searches_scripts(
+            calls, condition=condition, title=title, kinds=("wrong value",), fragment=LEAVES
+        )
+
+
+_WRITTEN = {
+    STATISTICS: "F.batch_norm and F.instance_norm write their running statistics",
+    MAX_NORM: "F.embedding and F.embedding_bag shorten rows that are longer than max_norm",
+    IN_PLACE: "A function with inplace=True writes its input",
+}
+"""What is written by contract -> what the report says of it."""
 
 
 _NESTED = """\

@@ -1,0 +1,301 @@
+"""Programs without mutation: every storage is a value, and a write makes a new one.
+
+The same programs in functional torch, on the tape of torch itself, to hold the model and the
+oracle together against something that shares nothing with them: no layout is computed here, no
+rule of autograd's bookkeeping is known, and all that is taken from the table is how an operation
+is spelled. A tensor is a view of a flat row of index numbers, made by the very view operations of
+the program, so torch itself decides where each element lies.
+
+What a write means comes from the claims. A recorded one replaces value and derivative. One inside
+`no_grad` replaces the value, "and the gradient passes through as if it had not happened"; and so
+does any write for tensors that share the memory and were parted from the writer by `detach()`.
+A view made inside `no_grad` is a result like any other there: no gradient flows back through it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from strategies.program import Apply, Argument, Backward, Data, Leaf, Program, recording
+from strategies.table import OPERATIONS, Row
+from strategies.values import materialise
+
+Floats = NDArray[np.float64]
+
+
+class Unsupported(Exception):
+    """The program asks for something that has no meaning without mutation; says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a program leaves behind, by name; a gradient is None where no path leads to the leaf."""
+
+    values: dict[str, Floats]
+    gradients: dict[str, Floats | None]
+
+
+class Unrecorded(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
+    """The value of `new` with the derivative of `old`."""
+
+    @staticmethod
+    def forward(ctx: Any, old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+        return new.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return grad, None
+
+
+@dataclass(slots=True, eq=False)
+class _History:
+    """A storage as one history sees it: its value now, flat, bound anew by every write."""
+
+    value: torch.Tensor
+    family: list[_History]
+    """All histories of the storage, this one among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """Which elements of which storage; `places` has the strides of the tensor that it stands for.
+
+    A `mute` tensor is a view made where nothing is recorded.
+    """
+
+    history: _History
+    places: torch.Tensor
+    mute: bool = False
+
+
+def _numbered(count: int) -> torch.Tensor:
+    """The numbers from 0 to `count`, one more than there are elements.
+
+    So even the places of an empty storage have memory of their own, to tell views by.
+    """
+    return torch.arange(count + 1)
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage().data_ptr())
+
+
+# -- operations -----------------------------------------------------------------------------------
+
+
+def _hardsigmoid(x: torch.Tensor) -> torch.Tensor:
+    """As it is documented: torch's own slope on the CPU is a float32 quotient."""
+    return F.hardtanh(x, -3.0, 3.0) / 6 + 0.5
+
+
+def _without_leading_ones(value: torch.Tensor) -> torch.Tensor:
+    while value.ndim and value.shape[0] == 1:
+        value = value[0]
+    return value
+
+
+def _filled(x: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
+    given = value if isinstance(value, torch.Tensor) else torch.full((), value, dtype=x.dtype)
+    return _without_leading_ones(given).expand(x.shape)
+
+
+OWN: dict[str, Callable[..., torch.Tensor]] = {
+    "hardsigmoid": _hardsigmoid,
+    "copy": lambda x, src: src.expand(x.shape),
+    "fill": _filled,
+    "zero": torch.zeros_like,
+    "setitem": _filled,
+}
+"""Row -> what it computes, for rows that have no plain form, or a wrong one."""
+
+
+@cache
+def _compiled(text: str) -> CodeType:
+    return compile(text, "<operation>", "eval")
+
+
+def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
+    """The operation in its plain form, by the table's spelling."""
+    ways = [way for way in row.plain.values() if "{p}" in way or not params]
+    template = row.plain[via] if via in row.plain else ways[0]
+    space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
+    texts = []
+    for param in row.params:
+        if param.required or params.get(param.name) is not None:
+            given = params[param.name]
+            space[f"p_{param.name}"] = _subscript(given) if param.kind == "index" else given
+            prefix = "" if param.required else f"{param.name}="
+            texts.append(f", {prefix}p_{param.name}")
+    space |= {f"x{position}": operand for position, operand in enumerate(operands)}
+    names = [f"x{position}" for position in range(len(operands))]
+    text = template.format(*names, p="".join(texts)).replace("(, ", "(").replace("[, ", "[")
+    return eval(_compiled(text), space)
+
+
+def _subscript(index: list[Any]) -> tuple[Any, ...]:
+    return tuple(
+        ... if item == "..." else slice(*item) if isinstance(item, list) else item for item in index
+    )
+
+
+# -- the walk -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Walk:
+    tensors: dict[str, _Tensor] = field(default_factory=dict)
+    leaves: dict[str, torch.Tensor] = field(default_factory=dict)
+    gradients: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def leaf(self, leaf: Leaf) -> None:
+        flat = torch.tensor(materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)).reshape(-1)
+        if leaf.requires_grad:
+            self.leaves[leaf.name] = flat.requires_grad_()
+        places = _numbered(flat.numel())[:-1].reshape(leaf.shape)
+        self.tensors[leaf.name] = self.stored(flat, places)
+
+    def stored(self, flat: torch.Tensor, places: torch.Tensor) -> _Tensor:
+        history = _History(flat, [])
+        history.family.append(history)
+        return _Tensor(history, places)
+
+    def read(self, tensor: _Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+        """The elements now; at some of the tensor's places only, if these are given."""
+        value = tensor.history.value.detach() if tensor.mute else tensor.history.value
+        return torch.take(value, tensor.places if places is None else places)
+
+    def step(self, step: Apply | Backward) -> None:
+        if isinstance(step, Backward):
+            self._backward(step)
+            return
+        row, in_place = OPERATIONS[step.op]
+        if row.name == "data":
+            raise Unsupported("`.data` hides a write from everything")
+        records = recording(step.modes)
+        if in_place:
+            if not row.inert:
+                self._write(step, row, records=records)
+        elif row.name == "detach":
+            self.part(step)
+        elif row.kind == "fresh" or not self.viewed(step, row, records=records):
+            self._compute(step, row, records=records)
+
+    def _others(self, given: tuple[Argument, ...]) -> list[Any]:
+        return [self.read(self.tensors[g]) if isinstance(g, str) else float(g) for g in given]
+
+    def _compute(self, step: Apply, row: Row, *, records: bool) -> None:
+        """A result with a storage of its own, laid out as torch lays it out."""
+        (name,) = step.to
+        with torch.no_grad():
+            shown = [self._shown(g) if isinstance(g, str) else float(g) for g in step.args]
+            model = _spelled(row, step.via, shown, step.params)
+        with torch.set_grad_enabled(records):
+            operands = self._others(step.args)
+            own = OWN.get(row.name)
+            result = own(*operands) if own else _spelled(row, step.via, operands, step.params)
+            count = model.untyped_storage().nbytes() // model.element_size()
+            where = (model.shape, model.stride(), model.storage_offset())
+            places = _numbered(count).as_strided(*where)
+            flat = torch.zeros(count, dtype=result.dtype).put(places, result)
+        self.tensors[name] = self.stored(flat, places)
+
+    def _shown(self, name: str) -> torch.Tensor:
+        """The tensor as it would really lie in memory, for torch to see its strides."""
+        tensor = self.tensors[name]
+        where = (tensor.places.shape, tensor.places.stride(), tensor.places.storage_offset())
+        return tensor.history.value.detach().as_strided(*where)
+
+    def viewed(self, step: Apply, row: Row, *, records: bool) -> bool:
+        """Bind the views that the step makes; False if it makes none but copies."""
+        source = self.tensors[str(step.args[0])]
+        made = _spelled(row, step.via, [source.places], step.params)
+        parts = made if isinstance(made, (tuple, list)) else (made,)
+        if any(_memory(part) != _memory(source.places) for part in parts):
+            return False
+        for name, part in zip(step.to, parts, strict=True):
+            itself = part is source.places
+            mute = source.mute or not (records or itself)
+            self.tensors[name] = _Tensor(source.history, part, mute)
+        return True
+
+    def part(self, step: Apply) -> None:
+        """`detach()`: the same memory, and a history that begins here."""
+        source = self.tensors[str(step.args[0])]
+        family = source.history.family
+        family.append(_History(source.history.value.detach(), family))
+        self.tensors[step.to[0]] = _Tensor(family[-1], source.places)
+
+    def _write(self, step: Apply, row: Row, *, records: bool) -> None:
+        """New values for all who share the storage; the writer's derivative too, if recorded."""
+        target = self.tensors[str(step.args[0])]
+        writer = target.history
+        if records and target.mute and writer.value.requires_grad:
+            raise Unsupported("a recorded write through a view made in no_grad")
+        index = step.params.get("index")
+        places = target.places if index is None else target.places[_subscript(index)]
+        with torch.set_grad_enabled(records):
+            operands = [self.read(target, places), *self._others(step.args[1:])]
+            own = OWN.get(row.name)
+            new = own(*operands) if own else _spelled(row, "", operands, step.params)
+        for history in writer.family:
+            if records and history is writer:
+                history.value = history.value.put(places, new)
+            else:
+                written = history.value.detach().put(places, new.detach())
+                history.value = Unrecorded.apply(history.value, written)
+
+    def _backward(self, step: Backward) -> None:
+        """Add to the gradients of the leaves, by the graph as it is now."""
+        roots, weights = [], []
+        cotangents = step.cotangents or (None,) * len(step.of)
+        for name, given in zip(step.of, cotangents, strict=True):
+            root = self.read(self.tensors[name])
+            if root.requires_grad:
+                shape = tuple(root.shape)
+                data: Data = [1.0] if given is None else given
+                roots.append(root)
+                weights.append(torch.tensor(materialise(data, shape, "float64", name)))
+        if not roots:
+            return
+        found = torch.autograd.grad(
+            roots, list(self.leaves.values()), weights, retain_graph=True, allow_unused=True
+        )
+        for name, gradient in zip(self.leaves, found, strict=True):
+            if gradient is not None:
+                before = self.gradients.get(name)
+                self.gradients[name] = gradient if before is None else before + gradient
+
+
+def run(program: Program) -> Outcome:
+    """Every tensor's value at the end, and the gradient at each leaf that requires grad.
+
+    The program must be legal and raise nothing. Raises Unsupported for what has no meaning without
+    mutation.
+    """
+    walk = Walk()
+    for leaf in program.leaves:
+        walk.leaf(leaf)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in program.steps:
+            walk.step(step)
+    shapes = {leaf.name: leaf.shape for leaf in program.leaves}
+    gradients = {
+        name: _array(walk.gradients[name]).reshape(shapes[name]) if name in walk.gradients else None
+        for name in walk.leaves
+    }
+    return Outcome({name: _array(walk.read(t)) for name, t in walk.tensors.items()}, gradients)
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return np.asarray(tensor.detach().numpy(), np.float64)
