@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from conformance.claims.claim import Claim
@@ -33,6 +34,20 @@ def everywhere(program: Program) -> str:
 
 
 __all__ = ["PRELUDE", "Disagreement", "GaveUp", "NotExercised", "Script", "Trial"]
+
+
+_TRIES = 12
+"""How often a case is drawn anew until it lies where it is wanted."""
+
+
+@st.composite
+def kept(draw: st.DrawFn, cases: st.SearchStrategy[C], wanted: Callable[[C], bool]) -> C:
+    """The cases that are wanted, where they may be one in ten; examples shrink as the cases do."""
+    for _ in range(_TRIES):
+        case = draw(cases)
+        if wanted(case):
+            return case
+    reject()
 
 
 class Disagreement(Failing):
@@ -120,7 +135,7 @@ class Trial:
 
         Raises Disagreement with the shrunk failure, GaveUp if nothing could be drawn.
         """
-        inside = programs.filter(lambda program: not scope(program))
+        inside = kept(programs, lambda program: not scope(program))
 
         def case(program: Program) -> Judged:
             judged = self._examine(program, watched=watched, oracle=oracle)
@@ -197,7 +212,7 @@ class Trial:
                 searched.found = True
                 raise Outcome(message)
 
-        failure = self._hunt(programs.filter(beyond), case, self.profile.searched)
+        failure = self._hunt(kept(programs, beyond), case, self.profile.searched)
         if failure is not None:
             failure = self._smallest(failure, case, beyond)
         if failure is not None and isinstance(failure.error, Disagreement):
@@ -225,7 +240,7 @@ class Trial:
 
         Raises Disagreement with the shrunk one, GaveUp if nothing could be drawn.
         """
-        inside = scripts.filter(lambda script: not script.beyond)
+        inside = kept(scripts, lambda script: not script.beyond)
         failure = self._hunt(inside, self._run_script, examples or self.profile.scripts)
         if failure is not None:
             self._script_deviates(failure.case, failure.error, minimal=failure.minimal)
@@ -262,7 +277,7 @@ class Trial:
                     searched.found = True
                     raise Outcome(finding.message)
 
-        beyond = scripts.filter(lambda script: script.beyond == condition)
+        beyond = kept(scripts, lambda script: script.beyond == condition)
         failure = self._hunt(beyond, case, self.profile.searched)
         if failure is not None and isinstance(failure.error, Disagreement):
             self._script_deviates(failure.case, failure.error, minimal=failure.minimal)

@@ -82,9 +82,13 @@ facts["same_address"] = x.data_ptr() == address
 """
 
 
-def writes(op: Operator, layout: str) -> Script:
+def example(op: Operator, layout: str) -> Target:
+    """A target of the ordinary kind."""
+    return Target("x", _WHOLE, (2, 3), op.dtypes[0], layout)
+
+
+def writes(op: Operator, target: Target) -> Script:
     """A script that applies the in-place operator and looks at where the result lies."""
-    target = Target("x", _WHOLE, (2, 3), op.dtypes[0], layout)
     body = _WRITES.format(target=target.text, symbol=op.symbol)
 
     def check(shown: Shown) -> Iterator[Finding]:

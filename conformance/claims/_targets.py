@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 LAYOUTS = ("contiguous", "transposed", "sliced")
 FLOATS = ("float64", "float32", "bfloat16", "float16")
 DYADIC = (1.0, 2.0, 0.5, -1.0, 0.25, -0.5, -2.0, 3.0, 0.0, -3.0, 6.0, 1.5)
+COMPLEX = (1.0, 0.1 + 0.3j, 2.0, 0.7 + 0.3j, 0.3 - 0.7j, 0.5, 2.0j)
+"""Values whose products must be rounded, and none of whose sums cancel."""
 SPECIAL = (-0.0, math.inf, -math.inf, math.nan)
 FILLER = 9.0
 """What lies between the elements of a sliced target."""
@@ -29,15 +31,22 @@ class Target:
     """
 
     name: str
-    values: tuple[float, ...]
+    values: tuple[complex, ...]
     shape: Shape
     dtype: str = "float64"
     layout: str = "contiguous"
 
     @property
     def array(self) -> NDArray[Any]:
-        """The elements as float64, in the target's shape."""
-        return np.resize(np.array(self.values, np.float64), self.shape)
+        """The elements in the target's shape: float64, or complex128 if one has two parts."""
+        turned = any(isinstance(value, complex) for value in self.values)
+        return np.resize(np.array(self.values, np.complex128 if turned else np.float64), self.shape)
+
+    @property
+    def stored(self) -> int:
+        """How many elements its storage holds."""
+        size = math.prod(self.shape)
+        return 2 * size if self.lies == "sliced" else size
 
     @property
     def lies(self) -> str:
@@ -53,8 +62,9 @@ class Target:
             base = literal(self.array.swapaxes(0, 1), self.dtype)
             return f"base = {base}\n{self.name} = base.transpose(0, 1)"
         if self.lies == "sliced":
-            spaced = np.full((*self.shape[:-1], 2 * self.shape[-1]), FILLER)
-            spaced[..., ::2] = self.array
+            array = self.array
+            spaced = np.full((*self.shape[:-1], 2 * self.shape[-1]), FILLER, array.dtype)
+            spaced[..., ::2] = array
             return f"base = {literal(spaced, self.dtype)}\n{self.name} = base[..., ::2]"
         return f"{self.name} = {literal(self.array, self.dtype)}"
 
@@ -73,6 +83,8 @@ def _nested(values: Any, dtype: str) -> str:
         return str(bool(values))
     if dtype.startswith(("int", "uint")):
         return str(abs(int(values)) if dtype.startswith("uint") else int(values))
+    if isinstance(values, complex):
+        return repr(values)
     if math.isfinite(values):
         return repr(float(values))
     return "math.nan" if math.isnan(values) else ("math.inf" if values > 0 else "-math.inf")
@@ -87,6 +99,11 @@ def elements(
     """
     values = st.sampled_from((*pool, *SPECIAL) if special else tuple(pool))
     return st.lists(values, min_size=1, max_size=6).map(tuple)
+
+
+def complex_elements() -> st.SearchStrategy[tuple[complex, ...]]:
+    """One to six values, some with two parts; examples shrink towards `(1.0,)`."""
+    return st.lists(st.sampled_from(COMPLEX), min_size=1, max_size=6).map(tuple)
 
 
 def shapes(*, ranks: Sequence[int] = (0, 1, 2, 3), empty: bool = True) -> st.SearchStrategy[Shape]:

@@ -37,10 +37,11 @@ _CLAIMS = (
         "relu-input-changed",
         "inplace=True overwrites the input, and nothing else does",
         "inplace=True overwrites the tensor it is given; inplace=False and the default leave it "
-        "untouched.",
+        "untouched and give a new tensor.",
         ("000",),
         _NN,
-        "Always, but for a dropout that does nothing: it returns its input.",
+        "Always, but for a dropout that does nothing (in evaluation, p=0, or nothing to drop): it "
+        "writes nothing and returns its input.",
     ),
     Claim(
         "relu-gradient-same",
@@ -85,11 +86,13 @@ _CLAIMS = (
     Claim(
         "inplace-same-storage",
         "An in-place operation writes into the same memory",
-        "An in-place operation returns its own self, in the same storage; so do += -= *= /= **= "
-        "//= and %=.",
+        "An in-place operation returns its own self, in the same storage at the same address; so "
+        "do += -= *= /= **= //= and %=.",
         ("001", "003"),
         _TENSORS,
-        "Always but for resize_*, set_ and share_memory_; x @= y rebinds.",
+        "Always, but for set_ (takes another storage); resize_ and resize_as_ to more than the "
+        "storage holds, share_memory_, and as_strided_ with another offset (move in the storage); "
+        "x @= y rebinds.",
     ),
     Claim(
         "functional-leaves-operands",
@@ -106,8 +109,9 @@ _CLAIMS = (
         "After x.op_(y), x holds what x.op(y) would have returned.",
         ("001", "003"),
         _TENSORS,
-        "Bitwise where the plain result has the target's dtype and shape and no operand aliases "
-        "the target.",
+        "Bitwise where the plain result has the target's dtype and shape and no operand is a part "
+        "of the target; complex products, and addmm_/addbmm_ into non-contiguous targets, agree to "
+        "a few ulp. Else after a cast, or the predicted raise.",
     ),
     Claim(
         "leaf-inplace-raises",
@@ -220,7 +224,7 @@ _CLAIMS = (
         "Only floating-point and complex tensors can require grad; asking others raises.",
         ("004",),
         "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html",
-        "Always; asking an integer tensor for requires_grad=False is allowed.",
+        "Always. Asking for requires_grad=False is no exception.",
     ),
     Claim(
         "errata-names",
@@ -238,7 +242,7 @@ _CLAIMS = (
         "can require grad too.",
         ("004",),
         "https://docs.pytorch.org/docs/stable/notes/autograd.html#autograd-for-complex-numbers",
-        "From torch 1.6 on.",
+        "Floating-point and complex tensors, from torch 1.6 on; others refuse.",
     ),
     Claim(
         "errata-guided-forwards",

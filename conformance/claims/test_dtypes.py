@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from packaging.version import Version
 
 from conformance.claims._seeing import Shown, exactly, expecting, flag
@@ -163,6 +164,12 @@ z = x.clone().requires_grad_()
 loss = (z * z.conj()).real.sum()
 loss.backward()
 """
+_REAL = """\
+{target}
+z = x.clone().requires_grad_()
+loss = (z * z).sum()
+loss.backward()
+"""
 _WHOLE = """\
 z = torch.tensor([1.0 + 2.0j, -3.0j], dtype=torch.complex64, device=DEVICE, requires_grad=True)
 try:
@@ -177,12 +184,19 @@ def test_errata_complex_grad(trial: Trial) -> None:
     """Complex tensors can require grad too, integer ones cannot (article 004)."""
     if not _has_complex(trial):
         raise NotExercised("before torch 1.6 complex tensors have no gradients")
-    trial.shows(
-        Script(_WHOLE, ("z", "facts"), expecting(_whole)),
-        "A tensor that requires grad need not be floating-point",
-        "a complex tensor can require grad; an integer one cannot",
+    trial.once(Script(_WHOLE, ("z", "facts"), expecting(_whole)))
+    trial.scripts(asked())
+    trial.searches_scripts(
+        asked(),
+        condition=WHOLE,
+        title="An integer tensor refuses",
+        kinds=("spurious error",),
+        fragment=_FRAGMENTS[1],
     )
-    trial.scripts(_complexes())
+
+
+WHOLE = "not floating-point or complex"
+_ASKED = ("complex128", "complex64", "float64", "float32", "int64", "int32", "uint8", "bool")
 
 
 def _whole(shown: Shown) -> Iterator[Finding]:
@@ -191,15 +205,25 @@ def _whole(shown: Shown) -> Iterator[Finding]:
 
 
 @st.composite
-def _complexes(draw: st.DrawFn) -> Script:
-    dtype = draw(st.sampled_from(("complex128", "complex64")))
+def asked(draw: st.DrawFn) -> Script:
+    """Tensors of any dtype that are to require grad; examples shrink towards a complex number."""
+    dtype = draw(st.sampled_from(_ASKED))
     shape = draw(shapes())
+    if not dtype.startswith("complex"):
+        return _real(Target("x", draw(elements()), shape, dtype))
     real = Target("real", draw(elements()), shape)
     imaginary = Target("imaginary", draw(elements()), shape)
     x = f"x = torch.complex(real, imaginary).to(torch.{dtype})"
     body = _COMPLEX.format(target=f"{real.text}\n{imaginary.text}\n{x}")
-    wanted = 2 * (real.array + 1j * imaginary.array)
+    return _squared(body, 2 * (real.array + 1j * imaginary.array), "")
 
+
+def _real(target: Target) -> Script:
+    beyond = "" if can_require_grad(target.dtype) else WHOLE
+    return _squared(_REAL.format(target=target.text), 2 * target.array, beyond)
+
+
+def _squared(body: str, wanted: NDArray[Any], beyond: str) -> Script:
     def check(shown: Shown) -> Iterator[Finding]:
         yield from flag(
             "z.requires_grad", shown.tensor("z").requires_grad, True, _WHY, "wrong flag"
@@ -207,4 +231,4 @@ def _complexes(draw: st.DrawFn) -> Script:
         why = "the gradient of |z|^2 is 2z"
         yield from exactly("z.grad", shown.grad("z"), wanted, why, "silent wrong gradient")
 
-    return Script(body, ("z", "loss"), expecting(check))
+    return Script(body, ("z", "loss"), expecting(check), beyond)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from conformance.claims._guided import GUIDED
 from conformance.claims._seeing import Shown, exactly, expecting, flag
-from conformance.claims._targets import Target, elements, literal, shapes
+from conformance.claims._targets import DYADIC, Target, elements, literal, shapes
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
@@ -43,18 +44,30 @@ def test_guided_relu(trial: Trial) -> None:
     for forward in GUIDED:
         for sign in (1.0, -1.0):
             trial.once(_script(target, (sign,), ("guided",), forward))
-    trial.scripts(_scripts())
+    trial.scripts(scripts())
+    trial.searches_scripts(
+        scripts(),
+        condition=NOT_FINITE,
+        title="A mask multiplies, and zero times infinity is NaN",
+        kinds=("silent wrong gradient", "wrong value"),
+        fragment="is nan and should be 0.0",
+    )
+
+
+NOT_FINITE = "not finite"
+_INFINITE = (-math.inf, math.inf, math.nan)
 
 
 @st.composite
-def _scripts(draw: st.DrawFn) -> Script:
+def scripts(draw: st.DrawFn) -> Script:
     """Chains with a guided ReLU in them; examples shrink towards it alone, on a number 1."""
+    values = elements(pool=(*DYADIC[:4], *_INFINITE) if draw(st.booleans()) else DYADIC)
     before = draw(st.lists(st.sampled_from(sorted(_STAGES)), max_size=3))
     after = draw(st.lists(st.sampled_from(sorted(_STAGES)), max_size=3))
     dtype = draw(st.sampled_from(("float64", "float32")))
-    target = Target("x", draw(elements()), draw(shapes()), dtype)
+    target = Target("x", draw(values), draw(shapes()), dtype)
     forward = draw(st.sampled_from(sorted(GUIDED)))
-    return _script(target, draw(elements()), (*before, "guided", *after), forward)
+    return _script(target, draw(values), (*before, "guided", *after), forward)
 
 
 def _script(
@@ -77,7 +90,8 @@ def _script(
         why = "ReLU's gradient where the incoming one is positive, by numpy"
         yield from exactly("x.grad", shown.grad("x"), wanted, why, "silent wrong gradient")
 
-    return Script(body, ("x", "output"), expecting(check))
+    finite = np.isfinite(target.array).all() and np.isfinite(gradient).all()
+    return Script(body, ("x", "output"), expecting(check), "" if finite else NOT_FINITE)
 
 
 def _expected(
