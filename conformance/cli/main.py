@@ -7,6 +7,7 @@ import sys
 import click
 
 from conformance.claims.claim import UnknownClaim
+from conformance.cli.explain import explain
 from conformance.cli.lists import claims, ops, subjects
 from conformance.cli.programs import check, draw, script
 from conformance.cli.run import report, run
@@ -33,7 +34,7 @@ def commands() -> None:
     """
 
 
-for command in (run, report, claims, subjects, ops, draw, check, script):
+for command in (run, report, claims, subjects, ops, draw, check, script, explain):
     commands.add_command(command)
 
 
