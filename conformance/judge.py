@@ -78,7 +78,7 @@ def judge(
     if not answer.unspecified:
         findings += _compare_values(draft, answer, observation)
         if not prediction.hidden:
-            findings += _compare_gradients(draft, prediction, answer, observation)
+            findings += _compare_gradients(prediction, answer, observation)
     return sorted(findings, key=lambda finding: finding.gravity)
 
 
@@ -191,7 +191,7 @@ def _compare_memory(
         if prediction.memory[name] != prediction.memory[other]:
             message = f"{name} and {other} share memory and should not (model)"
             yield Finding("wrong aliasing", message, "two storages", "one storage")
-        layout = draft.values[name].layout
+        layout = prediction.layouts[name]
         if layout.numel and seen[name].offset not in (None, layout.offset):
             message = (
                 f"{name} starts at element {seen[name].offset} of its memory and should start at "
@@ -249,27 +249,27 @@ def _compare_values(draft: Draft, answer: Answer, observation: Observation) -> I
 
 
 def _compare_gradients(
-    draft: Draft, prediction: Prediction, answer: Answer, observation: Observation
+    prediction: Prediction, answer: Answer, observation: Observation
 ) -> Iterator[Finding]:
     seen = _tensors(observation)
-    for leaf in draft.leaves:
-        if leaf.name not in seen:
+    for name, graded in prediction.graded.items():
+        if name not in seen:
             continue
-        grad = seen[leaf.name].grad
-        if grad is None and prediction.graded[leaf.name]:
-            message = f"{leaf.name}.grad is None and should be there (model)"
-            expected = _shown(answer.gradients[leaf.name].values)
+        grad = seen[name].grad
+        if grad is None and graded:
+            message = f"{name}.grad is None and should be there (model)"
+            expected = _shown(answer.gradients[name].values)
             yield Finding("silent wrong gradient", message, expected, "None")
-        elif grad is not None and not prediction.graded[leaf.name]:
-            message = f"{leaf.name}.grad is there and should be None (model): nothing reaches it"
+        elif grad is not None and not graded:
+            message = f"{name}.grad is there and should be None (model): nothing reaches it"
             kind = "silent wrong gradient" if np.any(grad.array()) else "wrong flag"
             yield Finding(kind, message, "None", _shown(grad.array().astype(np.float64)))
         elif grad is not None:
             finding = _difference(
-                f"{leaf.name}.grad",
+                f"{name}.grad",
                 "silent wrong gradient",
                 grad.array(),
-                answer.gradients[leaf.name],
+                answer.gradients[name],
                 _eps_of(grad.dtype),
             )
             if finding is not None:

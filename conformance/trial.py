@@ -47,7 +47,7 @@ def kept(draw: st.DrawFn, cases: st.SearchStrategy[C], wanted: Callable[[C], boo
         case = draw(cases)
         if wanted(case):
             return case
-    reject()
+    return reject()
 
 
 class Disagreement(Failing):

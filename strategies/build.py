@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategies.choices import Choose, chance
+from strategies.endings import LONGEST, end_with_a_rarity, end_with_a_write, finish
 from strategies.growth import Growth
 from strategies.pools import PLAIN, VIEWS, WRITES
 from strategies.program import Program
@@ -19,20 +20,19 @@ def build(choose: Choose, recipe: Recipe = DEFAULT) -> Program:
     while len(growth.draft.steps) < recipe.most_steps - 1 and chance(choose, recipe.go_on):
         choose.apart(growth.step)
     growth.modes = ()
-    choose.apart(lambda: finish(growth))
+    if not _ends_on_purpose(growth):
+        choose.apart(lambda: finish(growth))
     return growth.draft.program()
 
 
-def finish(growth: Growth) -> None:
-    """End a program with a loss or two; where nothing requires grad one more step makes it so."""
-    if growth.loss() is not None:
-        if chance(growth.choose, growth.recipe.second_loss):
-            growth.loss()
-    else:
-        grown = growth.plain()
-        if growth.loss() is None and grown is not None:
-            last = growth.draft.values[grown.results[0].name]
-            growth.backward(last)
+def _ends_on_purpose(growth: Growth) -> bool:
+    """End with a rare error or with a write, if that is drawn and there is room and matter."""
+    recipe, choose = growth.recipe, growth.choose
+    room = len(growth.draft.steps) <= recipe.most_steps - LONGEST
+    if chance(choose, recipe.rarity) and room:
+        return choose.apart(lambda: end_with_a_rarity(growth))
+    writes = chance(choose, recipe.ending if recipe.in_place else 0)
+    return writes and room and choose.apart(lambda: end_with_a_write(growth))
 
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strategies import layout as lay
@@ -24,10 +24,12 @@ from strategies.program import (
     Step,
     check_name,
 )
-from strategies.table import OPERATIONS, Made, Row
+from strategies.table import OPERATIONS, Made, Refused, Row
 from strategies.table.views import indexed
 from strategies.values import materialise
 
+CASTING = frozenset({"add", "mul", "div"})
+"""Rows whose in-place forms are drawn on integer and bool targets too, which torch refuses."""
 MOST_ELEMENTS = 1 << 16
 MOST_STEPS = 1000
 
@@ -55,6 +57,10 @@ class Shaped:
     results: tuple[Value, ...]
     target: Layout | None = None
     """Where an in-place step writes: the first operand's layout, or the part that is indexed."""
+    moved: Layout | None = None
+    """How the target lies after an in-place change of shape."""
+    refused: str = ""
+    """Why torch refuses the step for its shapes or dtypes, unless it refuses it for more."""
 
 
 @dataclass(slots=True)
@@ -65,7 +71,11 @@ class Draft:
     leaves: list[Leaf] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     shaped: list[Shaped | Backward] = field(default_factory=list)
+    roots: dict[int, tuple[Layout, ...]] = field(default_factory=dict)
+    """Index of a backward call -> how its roots lie there."""
     memories: int = 0
+    _objects: dict[str, str] = field(default_factory=dict)
+    """Name -> the first name of the same tensor object."""
 
     def program(self) -> Program:
         return Program(tuple(self.leaves), tuple(self.steps))
@@ -96,7 +106,9 @@ class Draft:
         self.leaves.append(leaf)
         return value
 
-    def _operand(self, where: str, row: Row, position: int, given: Argument) -> Value | float:
+    def _operand(
+        self, where: str, row: Row, position: int, given: Argument, casts: bool
+    ) -> Value | float:
         operand = row.operands[position]
         if isinstance(given, str):
             if given not in self.values:
@@ -104,7 +116,7 @@ class Draft:
             value = self.values[given]
             if not operand.tensor:
                 raise ProgramError(f"{where}: {operand.name} must be a number, not a tensor.")
-            if value.dtype != operand.dtype:
+            if value.dtype != operand.dtype and not (position == 0 and casts):
                 raise ProgramError(
                     f"{where}: {operand.name} is {value.dtype} and must be {operand.dtype}."
                 )
@@ -138,7 +150,8 @@ class Draft:
             raise ProgramError(
                 f"{where} takes {len(row.operands)} operands ({names}), not {len(step.args)}."
             )
-        operands = tuple(self._operand(where, row, i, a) for i, a in enumerate(step.args))
+        casts = in_place and row.name in CASTING and not step.params
+        operands = tuple(self._operand(where, row, i, a, casts) for i, a in enumerate(step.args))
         first = operands[0]
         if not isinstance(first, Value):
             raise ProgramError(f"{where}: its first operand must be a tensor.")
@@ -150,11 +163,20 @@ class Draft:
             params = complete(row.params, step.params, first.layout, where)
         except ValueError as error:
             raise ProgramError(str(error)) from None
+        refused, target, moved = "", None, None
+        made: tuple[Made, ...] = ()
         try:
-            target = _written(row, layouts, params) if in_place else None
-            made = () if in_place else row.result(layouts, params)
+            if in_place:
+                target, refused = _written(row, layouts, params)
+                moved = row.moves(target, params) if row.moves else None
+            else:
+                made = row.result(layouts, params)
+        except Refused as reason:
+            made, refused = (Made(reason.instead),), str(reason)
         except ValueError as error:
             raise ProgramError(f"{where}: {error}.") from None
+        if in_place and first.dtype != row.operands[0].dtype:
+            refused = refused or "dtype cast"
         if len(step.to) != len(made):
             raise ProgramError(
                 f"{where} gives {len(made)} results and names {len(step.to)} in `to`."
@@ -168,7 +190,7 @@ class Draft:
             )
             for name, one in zip(step.to, made, strict=True)
         )
-        return Shaped(step, row, in_place, operands, params, made, results, target)
+        return Shaped(step, row, in_place, operands, params, made, results, target, moved, refused)
 
     def add(self, step: Apply, where: str = "") -> Shaped:
         """Add an operation; raises ProgramError if it cannot be."""
@@ -188,19 +210,22 @@ class Draft:
                 value = Value(value.name, value.dtype, value.layout, self._fresh_memory())
             self.values[value.name] = value
             results.append(value)
-        done = Shaped(
-            shaped.step,
-            shaped.row,
-            shaped.in_place,
-            shaped.operands,
-            shaped.params,
-            shaped.made,
-            tuple(results),
-            shaped.target,
-        )
+        if any(made.how == "same" for made in shaped.made):
+            first = str(shaped.step.args[0])
+            self._objects[results[0].name] = self._objects.get(first, first)
+        if shaped.moved is not None and not shaped.refused:
+            self._move(str(shaped.step.args[0]), shaped.moved)
+        done = replace(shaped, results=tuple(results))
         self.steps.append(shaped.step)
         self.shaped.append(done)
         return done
+
+    def _move(self, name: str, layout: Layout) -> None:
+        """Let a tensor, by all its names, lie in another way."""
+        mover = self._objects.get(name, name)
+        for other, value in self.values.items():
+            if self._objects.get(other, other) == mover:
+                self.values[other] = replace(value, layout=layout)
 
     def add_backward(self, step: Backward, where: str = "") -> Backward:
         """Add a backward call; raises ProgramError if a root or a cotangent cannot be."""
@@ -217,6 +242,8 @@ class Draft:
                 raise ProgramError(f"{where} uses {name!r}, which no leaf or earlier step makes.")
             if self.values[name].dtype != "float64":
                 raise ProgramError(f"{where}: {name!r} is not float64 and has no gradient.")
+        self._check_inputs(step, where)
+        self.roots[len(self.steps)] = tuple(self.values[name].layout for name in step.of)
         for name, data in zip(step.of, step.cotangents or (None,) * len(step.of), strict=True):
             shape = self.values[name].layout.shape
             if data is not None:
@@ -229,6 +256,24 @@ class Draft:
         self.shaped.append(step)
         return step
 
+    def _check_inputs(self, step: Backward, where: str) -> None:
+        leaves = {leaf.name for leaf in self.leaves if leaf.dtype == "float64"}
+        for name in step.inputs:
+            if name not in leaves:
+                raise ProgramError(f"{where}: its input {name!r} is no float64 leaf.")
+        if len(set(step.inputs)) != len(step.inputs):
+            raise ProgramError(f"{where} names an input twice.")
+        if step.via == "grad":
+            if not step.inputs:
+                raise ProgramError(f"{where} via grad needs inputs.")
+            before = [s for s in self.steps if isinstance(s, Backward)]
+            filled = {n for s in before for n in s.inputs or leaves}
+            for name in step.inputs:
+                if name in filled:
+                    raise ProgramError(
+                        f"{where} via grad sets {name}.grad, which an earlier call may have filled."
+                    )
+
 
 def spelling(row: Row, in_place: bool, via: str) -> str:
     """The template by which a step is written: the row's first one unless another is named."""
@@ -236,8 +281,13 @@ def spelling(row: Row, in_place: bool, via: str) -> str:
     return ways[via] if via else next(iter(ways.values()))
 
 
-def _written(row: Row, layouts: Sequence[Layout | None], params: dict[str, Any]) -> Layout:
-    """Where an in-place step writes; raises ValueError if the operands do not fit there."""
+def _written(
+    row: Row, layouts: Sequence[Layout | None], params: dict[str, Any]
+) -> tuple[Layout, str]:
+    """Where an in-place step writes, and why torch refuses it for the shapes of its operands.
+
+    Raises ValueError if the operands do not broadcast at all.
+    """
     target = layouts[0]
     if target is None:
         raise ValueError("the target of an in-place operation must be a tensor")
@@ -247,9 +297,11 @@ def _written(row: Row, layouts: Sequence[Layout | None], params: dict[str, Any])
     if "index" in params:
         others = [lay.without_leading_ones(o) for o in others]
     shape = lay.broadcast_shapes(target.shape, *(o.shape for o in others))
-    if shape != target.shape:
+    if shape == target.shape:
+        return target, ""
+    if "index" in params or row.name == "fill":
         raise ValueError(f"operands broadcast to {shape}, which the target {target.shape} is not")
-    return target
+    return target, "broadcast target"
 
 
 def check(program: Program) -> Draft:

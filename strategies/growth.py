@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from strategies import layout as lay
-from strategies.choices import Choose, among, chance, recent, weighted
-from strategies.draft import Draft, Shaped, Value
+from strategies.choices import among, chance, recent, weighted
+from strategies.draft import Shaped, Value
+from strategies.knowledge import Known, Root
 from strategies.layout import Layout
+from strategies.oddities import odd
 from strategies.parameters import KINDS
 from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SUMS, VIEWS, WRITES
 from strategies.program import (
@@ -23,10 +25,9 @@ from strategies.program import (
     Data,
     Generated,
     Leaf,
-    Mode,
     recording,
 )
-from strategies.recipe import MODES, SHAPES, Recipe
+from strategies.recipe import MODES, SHAPES
 from strategies.table import TABLE, Row
 from strategies.table.views import indexed
 
@@ -40,30 +41,8 @@ _STYLES = (("few", 41), ("dyadic", 33), ("positive", 14), ("kinked", 12))
 
 
 @dataclass(slots=True)
-class _Root:
-    """What is roughly known of a family of tensors that share a history."""
-
-    grad: bool
-    leaf: bool
-    written: bool = False
-
-
-@dataclass(slots=True)
-class Growth:
-    """A draft together with rough knowledge of where gradients flow and which values are positive.
-
-    The knowledge steers weights only; it decides nothing about legality.
-    """
-
-    choose: Choose
-    recipe: Recipe
-    draft: Draft = field(default_factory=Draft)
-    roots: dict[str, _Root] = field(default_factory=dict)
-    traits: dict[int, int] = field(default_factory=dict)
-    """Memory -> 2 if all values are positive, 1 if none is zero, 0 if nothing is known."""
-    modes: tuple[Mode, ...] = ()
-    views: set[str] = field(default_factory=set)
-    """Names of views, `detach()`ed aliases not among them."""
+class Growth(Known):
+    """A draft with rough knowledge of it, and the moves by which it grows."""
 
     # -- leaves -------------------------------------------------------------------------------
 
@@ -92,74 +71,9 @@ class Growth:
             trait = {"dyadic": 1, "positive": 2, "kinked": 0}[style]
         name = "abcdefgh"[len(self.draft.leaves)]
         value = self.draft.add_leaf(Leaf(name, shape, data, requires_grad=grad))
-        self.roots[name] = _Root(grad, True)
+        self.roots[name] = Root(grad, True)
         self.traits[value.memory] = trait
         return value
-
-    # -- knowledge ----------------------------------------------------------------------------
-
-    def grad(self, value: Value) -> bool:
-        return self.roots[value.name].grad
-
-    def floats(self) -> list[Value]:
-        return [v for v in self.draft.values.values() if v.dtype == "float64"]
-
-    def fresh_name(self) -> str:
-        """The name of the next result."""
-        return f"x{len(self.draft.values) - len(self.draft.leaves)}"
-
-    def take(self, step: Apply) -> Shaped:
-        """Add a step that is not drawn; raises ProgramError if it cannot be."""
-        return self._learn(self.draft.add(step))
-
-    def _learn(self, shaped: Shaped) -> Shaped:
-        """Update the rough knowledge by a step that was added."""
-        tensors = [o for o in shaped.operands if isinstance(o, Value) and o.dtype == "float64"]
-        first = tensors[0]
-        flows = recording(shaped.step.modes) and any(self.grad(t) for t in tensors)
-        trait = self._trait(shaped)
-        if shaped.in_place:
-            root = self.roots[first.name]
-            root.written = True
-            if flows:
-                root.grad, root.leaf = True, False
-            whole = shaped.row.name not in ("setitem", "masked_fill")
-            held = self.traits[first.memory]
-            full = whole and shaped.target is not None and first.layout.numel >= held
-            self.traits[first.memory] = min(held, trait) if held or not full else 0
-        for made, value in zip(shaped.made, shaped.results, strict=True):
-            if made.how == "fresh":
-                grad = flows and shaped.row.differentiable
-                self.roots[value.name] = _Root(grad, not grad)
-                self.traits[value.memory] = trait
-            elif shaped.row.name in ("detach", "data"):
-                self.roots[value.name] = _Root(False, True)
-            else:
-                self.roots[value.name] = self.roots[first.name]
-                if made.how == "view":
-                    self.views.add(value.name)
-        return shaped
-
-    def _trait(self, shaped: Shaped) -> int:
-        row, known = shaped.row, []
-        for operand in shaped.operands:
-            if isinstance(operand, Value):
-                known.append(self.traits.get(operand.memory, 0))
-            else:
-                known.append(2 if operand > 0 else 1 if operand else 0)
-        if row.gives == "positive":
-            return 2
-        if row.name in ("mul", "div", "maximum", "minimum"):
-            return min(known)
-        if row.name in ("add", "addcmul", "lerp"):
-            return 2 if min(known) == 2 and not shaped.params.get("alpha", 1) < 0 else 0
-        if row.name in ("neg", "reciprocal", "atan", "tanh", "sinh", "expm1", "erf", "square"):
-            return min(known[0], 1)
-        if row.name in ("sqrt", "rsqrt", "clone", "reshape", "contiguous", "sum", "mean"):
-            return known[0]
-        if row.name in ("copy", "fill"):
-            return known[1]
-        return 0
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -183,14 +97,14 @@ class Growth:
         in_place: bool,
         allowed: Callable[[Row], bool] = lambda row: True,
     ) -> Shaped | None:
-        """Apply one of the rows to a value: the first that fits from a drawn place on.
+        """Apply one of the rows to a value: a drawn one, or else the first of them that fits.
 
         Returns None if no row of the list fits at all.
         """
-        start = self.choose.below(len(rows))
+        first_choice, second = self.choose.below(len(rows)), self.choose.below(len(rows))
         wild = chance(self.choose, self.recipe.wild)
-        for turn in range(len(rows)):
-            row = rows[(start + turn) % len(rows)]
+        # Two are drawn, or a row that rarely fits would give its share to one other.
+        for row in (rows[first_choice], rows[second], *rows):
             if (
                 not (row.in_place if in_place else row.plain)
                 or not allowed(row)
@@ -333,7 +247,7 @@ class Growth:
 
     def _may_write(self, value: Value) -> bool:
         root = self.roots[value.name]
-        if value.layout.repeats_a_cell:
+        if value.layout.overlaps_itself:
             return False
         return not (root.leaf and root.grad and recording(self.modes))
 
@@ -347,8 +261,32 @@ class Growth:
     def backward(self, root: Value, *, retain: bool = False) -> Backward:
         """A backward call from one root."""
         data = self.cotangent(root.layout.shape)
-        step = Backward((root.name,), (data,) if data is not None else (), retain)
+        inputs, via = self._inputs()
+        cotangents = (data,) if data is not None else ()
+        step = Backward((root.name,), cotangents, retain, (), inputs, via)
         return self.draft.add_backward(step)
+
+    def whole_leaf(self, leaf: Leaf) -> Value:
+        """Add a leaf that is not drawn and does not require grad."""
+        value = self.draft.add_leaf(leaf)
+        self.roots[leaf.name] = Root(False, True)
+        self.traits[value.memory] = 0
+        return value
+
+    def _inputs(self) -> tuple[tuple[str, ...], Literal["", "grad"]]:
+        """The only leaves that a backward call is for, and how it is written; most often all."""
+        if not chance(self.choose, self.recipe.inputs):
+            return (), ""
+        leaves = [
+            leaf.name
+            for leaf in self.draft.leaves
+            if self.roots[leaf.name].grad and self.roots[leaf.name].leaf
+        ]
+        if not leaves:
+            return (), ""
+        some = tuple(name for name in leaves if chance(self.choose, 60)) or (leaves[0],)
+        earlier = any(isinstance(step, Backward) for step in self.draft.steps)
+        return some, "grad" if not earlier and chance(self.choose, 50) else ""
 
     def loss(self) -> Backward | None:
         """A backward call from a value through which gradients flow, if there is one."""
@@ -376,8 +314,9 @@ class Growth:
                 ("view", recipe.view),
                 ("detach", recipe.detach),
                 ("data", recipe.data),
-                ("compare", 4),
+                ("compare", 6),
                 ("backward", recipe.backward),
+                ("odd", recipe.odd),
             ),
         )
         if kind == "nothing":
@@ -396,5 +335,7 @@ class Growth:
             self.compare()
         elif kind == "backward":
             self.loss()
+        elif kind == "odd":
+            odd(self)
         else:
             self.plain()

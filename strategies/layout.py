@@ -75,6 +75,17 @@ class Layout:
         )
 
     @property
+    def overlaps_itself(self) -> bool:
+        """Whether two elements lie in one cell, by a stride of 0 or by strides that meet."""
+        reach = 0
+        pairs = zip(self.shape, self.strides, strict=True)
+        for size, stride in sorted((p for p in pairs if p[0] != 1), key=lambda p: p[1]):
+            if stride <= reach:
+                return self.numel > 0 and len(np.unique(self.cells())) < self.numel
+            reach += (size - 1) * stride
+        return False
+
+    @property
     def span(self) -> tuple[int, int]:
         """First and last cell that the tensor can touch (an empty range if it has no element)."""
         if self.numel == 0:
@@ -283,6 +294,47 @@ def diagonal(layout: Layout, offset: int, dim1: int, dim2: int) -> Layout:
         (*(layout.strides[d] for d in rest), layout.strides[one] + layout.strides[two]),
         start if size else layout.offset,
     )
+
+
+def unfolded(layout: Layout, dim: int, size: int, step: int) -> Layout:
+    """The windows of a size along a dimension, one every `step` elements, as a last dimension."""
+    if not layout.shape:
+        return Layout((size,), (1,), layout.offset)
+    at = dim % layout.ndim
+    count = (layout.shape[at] - size) // step + 1
+    stride = layout.strides[at]
+    return Layout(
+        (*layout.shape[:at], count, *layout.shape[at + 1 :], size),
+        (*layout.strides[:at], stride * step, *layout.strides[at + 1 :], stride),
+        layout.offset,
+    )
+
+
+def restrided(
+    layout: Layout, shape: tuple[int, ...], strides: tuple[int, ...], offset: int | None
+) -> Layout:
+    """The layout `as_strided` asks for, at its operand's offset if none is given.
+
+    Raises ValueError if it reaches a cell that no element of the operand lies in: what a view
+    outside its operand means to gradients is documented nowhere.
+    """
+    made = Layout(shape, strides, layout.offset if offset is None else offset)
+    (first, last), (least, most) = made.span, layout.span
+    outside = made.numel and (first < least or last > most)
+    if outside or not np.isin(made.cells(), layout.cells()).all():
+        raise ValueError(
+            f"size {list(shape)}, stride {list(strides)} and offset {made.offset} reach memory "
+            f"that its operand of shape {layout.shape} does not hold"
+        )
+    return made
+
+
+def flattened(shape: tuple[int, ...], first: int, last: int) -> tuple[int, ...]:
+    """The shape in which the dimensions from `first` to `last`, both included, are one."""
+    if not shape:
+        return (1,)
+    start, stop = first % len(shape), last % len(shape) + 1
+    return (*shape[:start], math.prod(shape[start:stop]), *shape[stop:])
 
 
 def viewed(layout: Layout, shape: tuple[int, ...]) -> Layout | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 from typing import Any
 
 from strategies import choices
 from strategies.choices import Choose
-from strategies.layout import Layout, viewed
+from strategies.layout import Layout, contiguous, viewed
 from strategies.table.row import Param
 
 Given = Mapping[str, Any]
@@ -118,6 +121,40 @@ def _a_rest(value: Any, layout: Layout, given: Given) -> str | None:
     return None if good else f"a length of at most {left} after a start that is not negative"
 
 
+def _a_window(value: Any, layout: Layout, given: Given) -> str | None:
+    size = layout.shape[given["dimension"]] if layout.ndim else 1
+    return None if _is_int(value) and 0 <= value <= size else f"a size from 0 to {size}"
+
+
+def _a_step(value: Any, layout: Layout, given: Given) -> str | None:
+    return None if _is_int(value) and 1 <= value <= 1 << 20 else "a positive integer"
+
+
+def _a_later_dim(value: Any, layout: Layout, given: Given) -> str | None:
+    ndim = max(layout.ndim, 1)
+    if _is_int(value) and value % ndim < given["start_dim"] % ndim:
+        return "a dimension that does not come before start_dim"
+    return _a_dim(value, layout, given)
+
+
+def _sizes(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, list) and all(_is_int(n) and 0 <= n <= 1 << 20 for n in value)
+    good = good and math.prod(value) <= 1 << 16
+    return None if good else "a list of sizes from 0 up, of few elements"
+
+
+def _strides(value: Any, layout: Layout, given: Given) -> str | None:
+    count = len(given["size"])
+    good = isinstance(value, list) and len(value) == count
+    good = good and all(_is_int(n) and 0 <= n <= 1 << 20 for n in value)
+    return None if good else f"a list of {count} strides from 0 up"
+
+
+def _an_offset(value: Any, layout: Layout, given: Given) -> str | None:
+    good = value is None or (_is_int(value) and 0 <= value <= 1 << 20)
+    return None if good else "an integer from 0 up, or null for the operand's own"
+
+
 def _slice_item(item: Any) -> bool:
     return (
         isinstance(item, list)
@@ -197,6 +234,57 @@ def _draw_rest(choose: Choose, param: Param, layout: Layout, given: Given) -> in
     return left - choose.below(left + 1)
 
 
+def _draw_window(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    size = layout.shape[given["dimension"]] if layout.ndim else 1
+    return min(1 + choose.below(max(size, 1)), size)
+
+
+def _draw_end(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    return -1 - choose.below(max(layout.ndim - given["start_dim"], 1))
+
+
+# Programs are many and their layouts few.
+@lru_cache(maxsize=1024)
+def _placements(
+    layout: Layout, size: tuple[int, ...]
+) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+    """Strides for a size, each with the offsets at which it stays in its operand's memory."""
+    steps = dict.fromkeys((1, 2, *layout.strides, 0))
+    every = product(steps, repeat=len(size)) if len(size) <= 2 else ()
+    candidates = (contiguous(size).strides, contiguous(size[::-1]).strides[::-1], *every)
+    held = frozenset(layout.cells().ravel().tolist())
+    found = []
+    for strides in dict.fromkeys(candidates):
+        reached = Layout(size, strides).cells().ravel().tolist()
+        offsets = tuple(o for o in sorted(held) if all(o + cell in held for cell in reached))
+        if not reached:
+            offsets = (layout.offset,)
+        if offsets:
+            found.append((strides, offsets))
+    return tuple(found)
+
+
+def _draw_sizes(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    count = layout.numel
+    wanted = [[min(count, 2)], [count], list(layout.shape), [2, 2], [], [count, 1]]
+    fitting = [size for size in wanted if _placements(layout, tuple(size))]
+    return choices.among(choose, fitting)
+
+
+def _draw_strides(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    size = tuple(given["size"])
+    every = [strides for strides, _ in _placements(layout, size)]
+    apart = [strides for strides in every if not Layout(size, strides).overlaps_itself]
+    repeats = not apart or choices.chance(choose, 20)
+    return list(choices.among(choose, every if repeats else apart))
+
+
+def _draw_offset(choose: Choose, param: Param, layout: Layout, given: Given) -> int | None:
+    offsets = dict(_placements(layout, tuple(given["size"])))[tuple(given["stride"])]
+    own = [None] if layout.offset in offsets else []
+    return choices.among(choose, [*own, *(o for o in offsets if o != layout.offset)])
+
+
 _SLICES: tuple[list[int | None], ...] = (
     [None, 1, None],
     [1, None, None],
@@ -242,6 +330,13 @@ KINDS: dict[str, Kind] = {
     "larger shape": Kind(_a_shape, _draw_larger),
     "position": Kind(_a_position, _draw_position),
     "rest of dim": Kind(_a_rest, _draw_rest),
+    "window": Kind(_a_window, _draw_window),
+    "positive int": Kind(_a_step, _draw_choice),
+    "start dim": Kind(_a_dim, _draw_dim),
+    "end dim": Kind(_a_later_dim, _draw_end),
+    "sizes": Kind(_sizes, _draw_sizes),
+    "strides": Kind(_strides, _draw_strides),
+    "storage offset": Kind(_an_offset, _draw_offset),
     "index": Kind(_an_index, _draw_index),
 }
 """Kind of parameter -> how it is checked and drawn."""

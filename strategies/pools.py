@@ -6,23 +6,61 @@ from strategies.table import TABLE
 
 MASKED = frozenset({"where", "masked_fill"})
 COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne"))
+_ALIASES = frozenset({"detach", "data"})
 VIEWS = tuple(
     row
     for row in TABLE.values()
-    if row.kind in ("view", "maybe-self") and not row.inert and row.name not in ("detach", "data")
+    if row.kind in ("view", "maybe-self")
+    and row.plain
+    and not row.inert
+    and row.name not in _ALIASES
 )
 SUMS = (TABLE["sum"], TABLE["mean"])
-PRODUCTS = tuple(TABLE[name] for name in ("mm", "matmul", "mv", "dot", "bmm"))
+PRODUCTS = tuple(TABLE[name] for name in ("matmul", "mm", "dot", "mv", "bmm"))
 _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu", "mul", "sin")
-PLAIN = tuple(TABLE[name] for name in _COMMON) + tuple(
+_DELICATE = frozenset({"floor", "ceil", "round", "trunc", "atan2"})
+"""Rows that jump where common results lie: drawn less often, or too much is ill-conditioned."""
+PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     row
     for row in TABLE.values()
+    for _ in range(1 if row.name in _DELICATE else 3)
     if row.plain
     and row.dtype == "float64"
     and row not in (*VIEWS, *SUMS, *PRODUCTS)
-    and row.name not in ("detach", "data")
+    and row.undifferentiable != "always"
+    and row.name not in _ALIASES
 )
 _WRITTEN = ("mul", "add", "copy", "setitem", "zero", "relu", "exp", "setitem", "fill", "sub")
-WRITES = tuple(TABLE[name] for name in _WRITTEN) + tuple(
-    row for row in TABLE.values() if row.in_place
+RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or row.relabels))
+"""Rows whose in-place form writes no element: changes of shape, of the flag, of history."""
+WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
+    row
+    for row in TABLE.values()
+    for _ in range(1 if row.name in _DELICATE else 3)
+    if row.in_place and row not in RELABELS and not row.undifferentiable
 )
+UNDERIVED = tuple(row for row in TABLE.values() if row.undifferentiable)
+"""Rows with a form that is recorded and has no derivative."""
+
+QUIETLY = tuple(TABLE[name] for name in ("clone", "add", "sub", "neg"))
+"""Rows that save none of their operands or results: what they give may be written."""
+BENT = tuple(
+    TABLE[name]
+    for name in (
+        "mul exp sin square tanh sigmoid cos sinh cosh expm1 erf atan reciprocal silu mish".split()
+    )
+)
+"""Rows whose derivative depends on the operand's values nearly everywhere."""
+BENDING = (
+    *(row for row in BENT if row.in_place),
+    *(
+        TABLE[name]
+        for name in (
+            "copy setitem zero fill add sub neg div lerp addcmul masked_fill pow exp2 tan selu "
+            "hardswish hardsigmoid"
+        ).split()
+    ),
+)
+"""Rows whose in-place form changes nearly every value."""
+FLOODS = tuple(TABLE[name] for name in ("zero", "fill", "mul", "add"))
+"""Rows that write a tensor whose cells repeat: torch takes the first two, and refuses the rest."""

@@ -14,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from strategies.draft import Draft, Shaped, Value, spelling
+from strategies.layout import Layout
 from strategies.program import Backward, Data, Leaf, Mode
 from strategies.values import materialise
 
@@ -115,20 +116,29 @@ def statement(shaped: Shaped) -> str:
     return f"{left} = {expression(shaped)}"
 
 
-def _cotangent(draft: Draft, name: str, data: Data | None, device: str) -> str:
+def _cotangent(name: str, root: Layout, data: Data | None, device: str) -> str:
     if data is None:
         return "None"
-    shape = draft.values[name].layout.shape
-    return literal(materialise(data, shape, "float64", name), device)
+    return literal(materialise(data, root.shape, "float64", name), device)
 
 
-def backward_line(draft: Draft, step: Backward, device: str) -> str:
+def backward_line(draft: Draft, index: int, step: Backward, device: str) -> str:
     data = step.cotangents or (None,) * len(step.of)
-    cotangents = [_cotangent(draft, n, d, device) for n, d in zip(step.of, data, strict=True)]
+    roots = zip(step.of, draft.roots[index], data, strict=True)
+    cotangents = [_cotangent(name, root, given, device) for name, root, given in roots]
     options = ", retain_graph=True" if step.retain_graph else ""
-    if len(step.of) > 1:
-        call = f"torch.autograd.backward([{', '.join(step.of)}], [{', '.join(cotangents)}]"
-        return f"{call}{options})"
+    start = f"[{', '.join(step.of)}]"
+    inputs = f"[{', '.join(step.inputs)}]"
+    if step.via == "grad":
+        left = ", ".join(f"{name}.grad" for name in step.inputs)
+        comma = "," if len(step.inputs) == 1 else ""
+        call = f"torch.autograd.grad({start}, {inputs}, [{', '.join(cotangents)}]"
+        # What sum() gives back repeats one cell, and nothing could be added to it in place.
+        copied = f"g if g is None else g.clone() for g in {call}{options}, allow_unused=True)"
+        return f"{left}{comma} = [{copied}]"
+    if len(step.of) > 1 or step.inputs:
+        only = f", inputs={inputs}" if step.inputs else ""
+        return f"torch.autograd.backward({start}, [{', '.join(cotangents)}]{options}{only})"
     first = "" if cotangents[0] == "None" else cotangents[0]
     inner = f"{first}{options}" if first else options.removeprefix(", ")
     return f"{step.of[0]}.backward({inner})"
@@ -197,7 +207,7 @@ def print_body(draft: Draft, *, device: str = "cpu", watch: bool = False) -> Bod
     for index, step in enumerate(draft.shaped):
         if isinstance(step, Backward):
             writer.enter(step.modes)
-            where.append(writer.write(backward_line(draft, step, device), ()))
+            where.append(writer.write(backward_line(draft, index, step, device), ()))
         else:
             writer.enter(step.step.modes)
             where.append(writer.write(statement(step), _assigned(step)))

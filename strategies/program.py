@@ -92,12 +92,18 @@ class Backward(
     tag_field="do",
     tag="backward",
 ):
-    """`torch.autograd.backward(of, cotangents)`; a scalar root may leave its cotangent out."""
+    """`torch.autograd.backward(of, cotangents)`; a scalar root may leave its cotangent out.
+
+    With `inputs`, the names of leaves, only their `.grad` is added to. Via "grad" it is
+    `torch.autograd.grad`, whose results become the `.grad` of the inputs.
+    """
 
     of: tuple[str, ...]
     cotangents: tuple[Data | None, ...] = ()
     retain_graph: bool = False
     modes: tuple[Mode, ...] = ()
+    inputs: tuple[str, ...] = ()
+    via: Literal["", "grad"] = ""
 
 
 Step = Apply | Backward

@@ -18,6 +18,7 @@ SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
     ((2, 1, 3), 4),
     ((2, 2, 2), 5),
     ((2, 1, 2, 2), 3),
+    ((1, 2, 1, 2, 1), 3),
     ((0,), 1),
     ((2, 0), 1),
 )
@@ -49,6 +50,10 @@ class Recipe:
     detach: int = 3
     data: int = 0
     backward: int = 4
+    odd: int = 4
+    """Steps that write no element, that torch refuses, or that have no derivative."""
+    inputs: int = 12
+    """Percent of backward calls that name the leaves that they are for."""
     region: int = 14
     """Percent of steps that open or change a grad-mode region."""
     on_views: int = 45
@@ -60,6 +65,11 @@ class Recipe:
     wild: int = 4
     """Percent of operations drawn although an operand may lie outside their domain."""
     retain: int = 30
+    ending: int = 80
+    """Percent of programs that end with a write that the loss depends on, where writes are drawn;
+    so many of the others would not notice if it were ignored."""
+    rarity: int = 6
+    """Percent of programs that end with an error that chance alone hardly brings about."""
     second_loss: int = 25
     """Percent of programs that end with two backward calls."""
     rows: frozenset[str] | None = None

@@ -59,7 +59,7 @@ SAVES_OPERAND = tuple(
 SAVES_NOTHING = tuple(TABLE[n] for n in ("add", "sub", "neg", "clone", "mm", "matmul", "sum"))
 PURE_VIEWS = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
 INERT = tuple(row for row in TABLE.values() if row.inert)
-QUIET = replace(DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0)
+QUIET = replace(DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0, odd=0, inputs=0)
 
 
 def drawn(scene: Scene) -> st.SearchStrategy[Program]:

@@ -134,6 +134,47 @@ def test_diagonal_walks_two_dimensions(layout: Layout, data: st.DataObject) -> N
 
 
 @given(layouts(), st.data())
+def test_unfolded_has_a_dimension_of_windows(layout: Layout, data: st.DataObject) -> None:
+    dim = dims_of(data, layout) if layout.ndim else 0
+    size = data.draw(st.integers(0, layout.shape[dim] if layout.ndim else 1), label="size")
+    step = data.draw(st.integers(1, 3), label="step")
+    made = lay.unfolded(layout, dim, size, step)
+    assert made == layout_of(tensor_at(layout).unfold(dim, size, step))
+    if layout.ndim and size:
+        windows = np.lib.stride_tricks.sliding_window_view(array_at(layout), size, dim)
+        every = [slice(None)] * layout.ndim
+        every[dim] = slice(None, None, step)
+        np.testing.assert_array_equal(made.cells(), windows[tuple(every)])
+
+
+@given(layouts(), st.data())
+def test_restrided_is_as_strided_inside_its_operand(layout: Layout, data: st.DataObject) -> None:
+    """Exactly what reaches no other cells than the operand's; torch allows more."""
+    size = data.draw(st.lists(st.integers(0, 3), max_size=3), label="size")
+    strides = [data.draw(st.integers(0, 4), label="stride") for _ in size]
+    offset = data.draw(st.none() | st.integers(0, 8), label="offset")
+    asked = Layout(tuple(size), tuple(strides), layout.offset if offset is None else offset)
+    held = set(layout.cells().ravel().tolist())
+    if not held.issuperset(asked.cells().ravel().tolist()):
+        with pytest.raises(ValueError, match="reach memory that its operand of shape"):
+            lay.restrided(layout, tuple(size), tuple(strides), offset)
+        return
+    made = lay.restrided(layout, tuple(size), tuple(strides), offset)
+    assert made == layout_of(tensor_at(layout).as_strided(size, strides, offset)) == asked
+
+
+@given(layouts(), st.data())
+def test_flattened_is_torchs_shape(layout: Layout, data: st.DataObject) -> None:
+    """One dimension flattened is the very tensor (observed)."""
+    first = data.draw(st.integers(0, max(layout.ndim - 1, 0)), label="first")
+    last = data.draw(st.integers(first, max(layout.ndim - 1, 0)), label="last")
+    tensor = tensor_at(layout)
+    flat = tensor.flatten(first - layout.ndim if layout.ndim else 0, last)
+    assert lay.flattened(layout.shape, first, last) == tuple(flat.shape)
+    assert (flat is tensor) == (tuple(flat.shape) == layout.shape)
+
+
+@given(layouts(), st.data())
 def test_viewed_is_a_view_exactly_where_torch_has_one(layout: Layout, data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from(factorings(layout.numel)), label="shape")
     try:
@@ -218,6 +259,15 @@ def test_elementwise_is_the_layout_of_a_fresh_result(given_: list[Layout]) -> No
     assert lay.elementwise(*given_) == layout_of(ELEMENTWISE[len(tensors)](*tensors))
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=3))
+def test_overlaps_itself_counts_cells(pairs: list[tuple[int, int]]) -> None:
+    """Strides may meet without being 0, as those of windows that overlap do."""
+    layout = Layout(tuple(size for size, _ in pairs), tuple(stride for _, stride in pairs))
+    cells = layout.cells().ravel().tolist()
+    assert layout.overlaps_itself == (len(set(cells)) < len(cells))
+    assert layout.overlaps_itself or not (layout.repeats_a_cell and cells)
+
+
 @given(layouts())
 def test_traits_agree_with_torch(layout: Layout) -> None:
     tensor = tensor_at(layout)
@@ -229,5 +279,6 @@ def test_traits_agree_with_torch(layout: Layout) -> None:
     assert layout.span == (
         (min(cells), max(cells)) if cells else (layout.offset, layout.offset - 1)
     )
+    assert layout.overlaps_itself == (len(set(cells)) < len(cells))
     if layout.numel and layout.is_dense:
         assert sorted(cells) == list(range(layout.offset, layout.offset + layout.numel))

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from conformance.model import QUIRKS, Flags, Kind, classify, predict
-from conformance.model.predict import NO_GRAD_VIEW, STALE_LEAF
 from conformance.model.prediction import Prediction
+from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
 from conformance.subjects import FlagsSeen, InProcessSubject, Observation, TensorSeen
 from strategies.build import DEFAULT, Recipe, build
 from strategies.choices import Seeded

@@ -44,9 +44,9 @@ _erf = _vector(math.erf)
 _ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805
 
 _NUMPYS = """
-    abs sign floor ceil trunc maximum minimum fmax fmin square sqrt reciprocal fmod remainder exp
-    exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh hypot logical_and logical_or
-    logical_not
+    heaviside abs sign floor ceil trunc maximum minimum fmax fmin square sqrt reciprocal fmod
+    remainder exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh hypot logical_and
+    logical_or logical_not
 """
 
 REFERENCES: dict[str, Callable[..., Any]] = {
@@ -193,6 +193,8 @@ KINKS: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
     ("abs", (0.0,), (0.0,)),
     ("abs", (NAN,), (0.0,)),
     ("sign", (0.0,), (0.0,)),
+    ("heaviside", (0.0, 2.0), (0.0, 1.0)),
+    ("heaviside", (NAN, 2.0), (0.0, 0.0)),
     ("relu6", (0.0,), (0.0,)),
     ("relu6", (6.0,), (0.0,)),
     ("relu6", (NAN,), (1.0,)),

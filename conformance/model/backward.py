@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
-from conformance.model.state import Graph, Node, Raised, Tensor
+from conformance.model.ready import Ready
+from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 
 
 @dataclass(slots=True)
@@ -16,36 +16,61 @@ class Flow:
     accumulated: list[Tensor] = field(default_factory=list)
     """Leaves whose `.grad` it added to; each received its whole gradient."""
     raised: Raised | None = None
+    dropped: bool = False
+    """Whether a gradient arrived at a leaf that does not require grad any more."""
     hidden: str = ""
     """That a saved tensor was overwritten where its version counter could not see it."""
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
+    executed: list[Node] = field(default_factory=list)
+    """The nodes in the order in which they ran; the last one raised, if any did."""
 
 
-def run_backward(graph: Graph, roots: list[Tensor], *, retain_graph: bool) -> Flow:
+def run_backward(
+    graph: Graph,
+    roots: list[Tensor],
+    *,
+    retain_graph: bool,
+    inputs: list[Tensor] | None = None,
+    capture: bool = False,
+) -> Flow:
     """Run the nodes that the roots reach, newest ready first, until done or one raises.
+
+    With inputs, "the gradient will only be accumulated into" them (torch.autograd.backward): what
+    leads to none of them is not run. With capture, their gradients are returned instead
+    (torch.autograd.grad).
 
     Source: "Autograd mechanics", how the engine runs; the order was observed.
     """
     flow = Flow()
     try:
         starts = [_start(graph, root) for root in roots]
+        wanted = None if inputs is None else _wanted(graph, starts, inputs)
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
-        ready = [(-node.order, id(node), node) for node in dict.fromkeys(starts)]
-        ready = [entry for entry in ready if not waiting.get(entry[2])]
-        heapq.heapify(ready)
+        ready = Ready()
+        for node in dict.fromkeys(starts):
+            if not waiting.get(node):
+                ready.push(node)
         while ready:
-            node = heapq.heappop(ready)[2]
+            node = ready.pop()
+            if wanted is not None and node not in wanted:
+                continue
+            flow.executed.append(node)
+            if capture and node.leaf is not None:
+                flow.accumulated.append(node.leaf)
+                continue
             _run(graph, node, flow, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
                     continue
                 waiting[follower] -= 1
                 if not waiting[follower]:
-                    heapq.heappush(ready, (-follower.order, id(follower), follower))
+                    ready.push(follower)
     except Raised as raised:
         flow.raised = raised
+        if capture:
+            flow.accumulated.clear()
     return flow
 
 
@@ -56,6 +81,26 @@ def _start(graph: Graph, root: Tensor) -> Node:
             Kind.NOTHING_REQUIRES_GRAD, f"{root.name} does not require grad and has no grad_fn"
         )
     return node
+
+
+def _wanted(graph: Graph, starts: list[Node], inputs: list[Tensor]) -> set[Node]:
+    """The nodes that lead to one of the inputs."""
+    for tensor in inputs:
+        if not graph.requires_grad(tensor):
+            raise Raised(Kind.INPUT_UNGRADED, f"{tensor.name} does not require grad")
+        if graph.grad_fn(tensor) is not None:
+            raise Unspecified(f"{tensor.name} is an input of backward and no leaf any more")
+    leads: dict[Node, bool] = {}
+
+    def lead(node: Node) -> bool:
+        if node not in leads:
+            followers = [lead(edge) for edge in node.edges if edge is not None]
+            leads[node] = any(followers) or (node.leaf is not None and node.leaf in inputs)
+        return leads[node]
+
+    for start in starts:
+        lead(start)
+    return {node for node, does in leads.items() if does}
 
 
 def _dependencies(starts: list[Node]) -> dict[Node, int]:
@@ -87,6 +132,8 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
             Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
         )
     _unpack(graph, work, flow)
+    if work.underivable:
+        raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     if not retain_graph:
@@ -97,7 +144,12 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
     """Look at every saved tensor: inputs in the order of their names, then results."""
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
         if not saved.is_result:
-            graph.grad_fn(saved.tensor)
+            node_now = graph.grad_fn(saved.tensor)
+            if saved.of_node and node_now is None:
+                raise Raised(
+                    Kind.SAVED_DETACHED,
+                    f"{node.operation} saved {saved.tensor.name}, which has been detached since",
+                )
         if saved.stale:
             raise Raised(
                 Kind.SAVED_MODIFIED,
@@ -106,8 +158,8 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
             )
         if graph.writes[saved.tensor.memory] != saved.writes:
             flow.hidden = (
-                f"{saved.tensor.name}, which {node.operation} saved, was overwritten through .data, "
-                f"where its version counter does not see it"
+                f"{saved.tensor.name}, which {node.operation} saved, was overwritten through "
+                f".data, where its version counter does not see it"
             )
 
 
@@ -116,3 +168,5 @@ def _accumulate(graph: Graph, leaf: Tensor, flow: Flow) -> None:
         raise Raised(Kind.LEAF_MOVED, f"{leaf.name} has become part of the graph")
     if leaf.flag:
         flow.accumulated.append(leaf)
+    else:
+        flow.dropped = True

@@ -23,6 +23,14 @@ class Kind(str, Enum):
     BACKWARD_OVERLAP = "overlap in backward"
     NOTHING_REQUIRES_GRAD = "nothing requires grad"
     FORBIDDEN_IN_PLACE = "parameter that forbids in place"
+    BROADCAST_TARGET = "broadcast target"
+    DTYPE_CAST = "dtype cast"
+    VIEW_STRIDE = "view stride"
+    FLAG_NONLEAF = "requires_grad of a non-leaf"
+    DETACH_VIEW = "detach of a view in place"
+    SAVED_DETACHED = "saved tensor detached in place"
+    NOT_DIFFERENTIABLE = "not differentiable"
+    INPUT_UNGRADED = "input that does not require grad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,18 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         Kind.FORBIDDEN_IN_PLACE,
         Message(("In-place", "backward calculation is triggered with a negative slope")),
     ),
+    (Kind.BROADCAST_TARGET, Message(("doesn't match the broadcast shape",))),
+    (Kind.DTYPE_CAST, Message(("result type", "can't be cast to the desired output type"))),
+    (Kind.VIEW_STRIDE, Message(("view size is not compatible with input tensor's size",))),
+    (
+        Kind.FLAG_NONLEAF,
+        Message(("you can only change requires_grad flags of leaf variables",)),
+    ),
+    (Kind.DETACH_VIEW, Message(("Can't detach views in-place",))),
+    (Kind.SAVED_DETACHED, Message(("a saved tensor that has been detached in-place",))),
+    (Kind.NOT_DIFFERENTIABLE, Message(("erivative for ", " is not implemented"))),
+    (Kind.INPUT_UNGRADED, Message(("can't retain_grad on Tensor that has requires_grad=False",))),
+    (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
 )
 """A message fits one of these at most."""
 

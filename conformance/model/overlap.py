@@ -30,6 +30,8 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
         if step.row.unchecked_overlap:
             raise Unspecified("a write to cells that repeat")
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
+    if target.layout.overlaps_itself and not floods:
+        raise Unspecified("a write to cells that repeat")
     if fills:
         return
     for place in places:

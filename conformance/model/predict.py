@@ -6,10 +6,14 @@ says; `predict` follows the documentation unless a quirk is named.
 
 from __future__ import annotations
 
+from conformance.model import relabel
 from conformance.model.backward import run_backward
+from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
-from conformance.model.prediction import Acted, Flags, Kept, Prediction, Raises
+from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises
+from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
 from conformance.model.state import (
+    AT_ONCE,
     Counter,
     Creation,
     Graph,
@@ -19,14 +23,11 @@ from conformance.model.state import (
     Tensor,
     Unspecified,
 )
+from strategies import layout as lay
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
-
-NO_GRAD_VIEW = "no-grad-view-requires-grad"
-STALE_LEAF = "stale-view-counts-as-leaf"
-QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF})
 
 
 class Interpreter:
@@ -40,13 +41,13 @@ class Interpreter:
         self.graded: set[Tensor] = set()
         self._histories = 0
         for leaf in draft.leaves:
-            value = draft.values[leaf.name]
-            tensor = Tensor(leaf.name, value.memory, Counter(), value.layout, value.dtype)
+            memory, layout = draft.values[leaf.name].memory, lay.contiguous(leaf.shape)
+            tensor = Tensor(leaf.name, memory, Counter(), layout, leaf.dtype)
             tensor.flag = leaf.requires_grad
-            tensor.history = self._history()
+            tensor.history = self.new_history()
             self.tensors[leaf.name] = tensor
 
-    def _history(self) -> int:
+    def new_history(self) -> int:
         self._histories += 1
         return self._histories
 
@@ -55,17 +56,18 @@ class Interpreter:
         if isinstance(step, Backward):
             return self._backward(step)
         if step.in_place:
-            return self._write(step)
+            rule = relabel.rule_of(step)
+            return rule(self, step) if rule is not None else self._write(step)
         if step.row.name in ("detach", "data"):
             return self._alias(step)
         if any(made.how == "view" for made in step.made):
             return self._view(step)
         if any(made.how == "same" for made in step.made):
-            self.tensors[step.step.to[0]] = self._operands(step)[0]
+            self.tensors[step.step.to[0]] = self.operands(step)[0]
             return Acted(connected=(True,))
         return self._compute(step)
 
-    def _operands(self, step: Shaped) -> list[Tensor]:
+    def operands(self, step: Shaped) -> list[Tensor]:
         return [self.tensors[o.name] for o in step.operands if isinstance(o, Value)]
 
     # -- operations that make a tensor ----------------------------------------------------------
@@ -83,7 +85,11 @@ class Interpreter:
 
     def _compute(self, step: Shaped) -> Acted:
         """A fresh result requires grad if recording is on, an operand does, and it can."""
-        operands = self._operands(step)
+        operands = self.operands(step)
+        if step.refused:
+            if recording(step.step.modes) and any(self._counts(t) for t in operands):
+                self.record(step, operands)
+            raise Raised(Kind(step.refused), f"{step.step.op} cannot be done with these strides")
         result = self._fresh(step)
         acted = Acted(connected=tuple(False for _ in operands))
         if (
@@ -91,8 +97,10 @@ class Interpreter:
             and step.row.differentiable
             and any(self._counts(t) for t in operands)
         ):
-            node, acted = self._record(step, operands)
+            node, acted = self.record(step, operands)
             result.node = node
+            if step.row.undifferentiable == "always":
+                node.underivable, node.order = step.step.op, AT_ONCE
             self._save(node, _recorded_row(step), step, operands, result, written=None)
         self.tensors[result.name] = result
         return acted
@@ -102,12 +110,15 @@ class Interpreter:
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         counter = Counter(step.row.begins_at(layouts))
         tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
-        tensor.history = self._history()
+        tensor.history = self.new_history()
         return tensor
 
-    def _record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
+    def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
+        for position in step.row.viewed(tuple(t.layout for t in operands)):
+            if node.edges[position] is None and self._counts(operands[position]):
+                node.edges[position] = Node("view", [None], self.graph.number())
         self.graph.recorded.append(node)
         return node, Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
 
@@ -140,18 +151,19 @@ class Interpreter:
                 node.keeps = True
                 is_result = save.what == "result"
                 writes = self.graph.writes[tensor.memory]
-                node.saved.append(Saved(save.what, tensor, tensor.counter.value, is_result, writes))
+                version, of_node = tensor.counter.value, tensor.node is not None
+                node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
 
     # -- views and aliases ----------------------------------------------------------------------
 
     def _view(self, step: Shaped) -> Acted:
         """A view shares memory and version, and remembers how it was made."""
-        (parent,) = self._operands(step)
+        (parent,) = self.operands(step)
         records = recording(step.step.modes)
         acted = Acted(connected=(False,))
         node = None
         if records and self._counts(parent):
-            node, acted = self._record(step, [parent])
+            node, acted = self.record(step, [parent])
         creation: Creation = "no_grad" if not records else "multi" if step.row.multi else "default"
         for value in step.results:
             self.tensors[value.name] = self._viewed(parent, value, node, creation)
@@ -172,11 +184,11 @@ class Interpreter:
 
     def _alias(self, step: Shaped) -> Acted:
         """`detach()` shares memory and version, `.data` only memory; neither has a history."""
-        (source,) = self._operands(step)
+        (source,) = self.operands(step)
         value = step.results[0]
         counter = source.counter if step.row.name == "detach" else Counter()
         tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
-        tensor.history = self._history()
+        tensor.history = self.new_history()
         self.tensors[value.name] = tensor
         return Acted(connected=(False,))
 
@@ -186,7 +198,7 @@ class Interpreter:
         """Checks first, then edges and saves, then overlap, then the write and its bookkeeping."""
         if step.row.inert:
             return Acted(connected=(True,))
-        operands = self._operands(step)
+        operands = self.operands(step)
         target = self._target(step, operands[0])
         self._fit(step, target, operands[1:])
         operands = [target, *operands[1:]]
@@ -194,11 +206,15 @@ class Interpreter:
         node, acted = None, Acted(connected=tuple(False for _ in operands))
         if records:
             self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
-            node, acted = self._record(step, operands)
+            node, acted = self.record(step, operands)
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
+            if step.row.undifferentiable:
+                node.underivable = step.step.op
         check_overlap(step, target, operands[1:])
+        if step.refused:
+            raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         target.counter.value += 1
         self.graph.writes[target.memory] += 1
         if node is not None:
@@ -236,9 +252,19 @@ class Interpreter:
 
     def _backward(self, step: Backward) -> Acted:
         roots = [self.tensors[name] for name in step.of]
-        flow = run_backward(self.graph, roots, retain_graph=step.retain_graph)
+        flow = run_backward(
+            self.graph,
+            roots,
+            retain_graph=step.retain_graph,
+            inputs=[self.tensors[name] for name in step.inputs] or None,
+            capture=step.via == "grad",
+        )
         self.graded.update(flow.accumulated)
         return Acted(flow=flow)
+
+    def places(self) -> dict[str, Place]:
+        """Where every tensor lies now."""
+        return {name: (tensor.memory, tensor.history) for name, tensor in self.tensors.items()}
 
     # -- what can be seen -----------------------------------------------------------------------
 
@@ -308,7 +334,8 @@ def predict(
 ) -> Prediction:
     """What the program does by the documentation, and by the quirks that are named."""
     interpreter = Interpreter(draft, quirks)
-    prediction = Prediction()
+    prediction = Prediction(places=interpreter.places())
+    places = prediction.places
     for index, step in enumerate(draft.shaped):
         try:
             acted = interpreter.run_step(step)
@@ -318,6 +345,8 @@ def predict(
         except Unspecified as reason:
             prediction.unspecified = str(reason)
             return prediction
+        places, before = interpreter.places(), places
+        acted.places = {name: at for name, at in places.items() if before.get(name) != at}
         prediction.acted.append(acted)
         if acted.flow is not None:
             prediction.hidden = prediction.hidden or acted.flow.hidden
@@ -344,7 +373,10 @@ def predict(
         for saved in node.saved
     ]
     prediction.flags = interpreter.look()
+    leaves = {leaf.name for leaf in draft.leaves}
     prediction.graded = {
-        leaf.name: interpreter.tensors[leaf.name] in interpreter.graded for leaf in draft.leaves
+        name: tensor in interpreter.graded
+        for name, tensor in interpreter.tensors.items()
+        if name == tensor.name and (name in leaves or tensor.flag)
     }
     return prediction

@@ -29,6 +29,10 @@ class Flags:
     unreadable: Kind | None = None
 
 
+Place = tuple[int, int]
+"""A memory and a history: tensors that share both share values and derivatives."""
+
+
 @dataclass(slots=True)
 class Acted:
     """What the oracle needs to know of a step that ran."""
@@ -37,6 +41,8 @@ class Acted:
     connected: tuple[bool, ...] = ()
     """For each tensor operand, whether a gradient flows back through it."""
     flow: Flow | None = None
+    places: dict[str, Place] = field(default_factory=dict)
+    """Where tensors lie that the step made, or to which it gave another history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,10 @@ class Prediction:
     layouts: dict[str, Layout] = field(default_factory=dict)
     histories: dict[str, int] = field(default_factory=dict)
     graded: dict[str, bool] = field(default_factory=dict)
-    """For each leaf of the program that is one still: whether its `.grad` is there."""
+    """For each leaf of the program, and what became one: whether its `.grad` is there."""
     saved: list[Kept] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)
+    """Where the leaves lie at the start."""
     acted: list[Acted] = field(default_factory=list)
     trace: list[dict[str, Flags]] = field(default_factory=list)
     """The flags after each step, when the program is watched."""

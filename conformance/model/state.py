@@ -70,6 +70,8 @@ class Saved:
     is_result: bool
     writes: int
     """How often its memory had been written then, by whatever alias."""
+    of_node: bool = False
+    """Whether it had a node then: it must have one still."""
 
     @property
     def stale(self) -> bool:
@@ -94,6 +96,8 @@ class Node:
     """The operation that wrote through a view, for a node that writes a slice."""
     overlaps: bool = False
     forbidden: str = ""
+    underivable: str = ""
+    """The operation that has no derivative, as the error names it."""
     ran: bool = False
     """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None
@@ -114,6 +118,12 @@ WRITTEN: dict[Creation, Kind] = {
     "multi": Kind.MULTI_VIEW_INPLACE,
     "no_grad": Kind.NO_GRAD_VIEW_INPLACE,
 }
+
+
+AT_ONCE = 1 << 60
+"""The number of nodes that run as soon as they are ready: those of leaves, and those that stand for
+a derivative that torch does not have (observed).
+"""
 
 
 class Graph:
@@ -155,6 +165,7 @@ class Graph:
                 )
             tensor.node = Node("as_strided", [self.edge(base)], self.number())
             tensor.made_at = tensor.counter.value
+            tensor.history = base.history
         return tensor.node
 
     def edge(self, tensor: Tensor) -> Node | None:
@@ -165,7 +176,7 @@ class Graph:
         if not tensor.flag:
             return None
         if tensor.accumulator is None:
-            tensor.accumulator = Node("accumulate", [], 1 << 60, leaf=tensor)
+            tensor.accumulator = Node("accumulate", [], AT_ONCE, leaf=tensor)
         return tensor.accumulator
 
     def check_write(self, tensor: Tensor, *, stale_is_leaf: bool) -> None:

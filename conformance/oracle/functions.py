@@ -127,6 +127,8 @@ VALUES: dict[str, Value] = {
     "where": lambda condition, a, b: jnp.where(condition != 0.0, a, b),
     "abs": jnp.abs,
     "sign": _sign,
+    # Of NaN it is 0, as torch's is.
+    "heaviside": lambda a, values: jnp.where(a == 0.0, values, flag(a > 0.0)),
     "floor": jnp.floor,
     "ceil": jnp.ceil,
     "round": jnp.round,
@@ -194,6 +196,8 @@ PARTIALS: dict[str, Partials] = {
     # A condition decides and has no derivative; jax agrees, but would spend an operand on it.
     "where": lambda r, q, a, b: (jnp.zeros_like(q), flag(q != 0.0), flag(q == 0.0)),
     "abs": lambda r, a: (_sign(a),),
+    # torch has none: a backward that needs it raises, and this is what it would be.
+    "heaviside": lambda r, a, values: (jnp.zeros_like(a), flag(a == 0.0)),
     "maximum": _maximum_partials,
     "minimum": _minimum_partials,
     "fmax": _fmax_partials,

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.model.prediction import Acted, Prediction
+from conformance.model.prediction import Acted, Place, Prediction
 from conformance.oracle.assembly import Assembly, Handle
 from conformance.oracle.machine import Machine, Result
 from conformance.oracle.primitives import CODES
@@ -27,10 +27,9 @@ from strategies.values import materialise
 REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"}}
 """Quirk -> the primitives that compute what torch does instead of what is documented."""
 
+_RELABELS = frozenset({"requires_grad", "detach"})
+"""Rows whose in-place forms write no element and may change the history of their target."""
 _SMALL = 256
-
-Place = tuple[int, int]
-"""A memory and a history: what has cells of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +106,58 @@ class Walk:
         self.replaced = replaced
         self.prediction = prediction
         self.assembly = Assembly()
+        self.at = -1
         self.cells: dict[Place, Handle] = {}
         self.live: set[Place] = set()
-        self.leaves: dict[str, Handle] = {}
-        self.losses = 0
-        self.whole: list[int] = []
-        self.broken: list[int] = []
-        self.partly: set[str] = set()
+        self.places = dict(prediction.places)
+        self.leaves: dict[str, list[Handle]] = {}
+        """Name -> where its gradient is read: anew each time that it starts to require grad."""
+        self.losses: list[frozenset[str] | None] = []
+        """For each backward call, the only leaves to whose `.grad` it adds, or None for all."""
         for leaf in draft.leaves:
             array = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
             handle = self.assembly.leaf(array.astype(np.float64))
             place = self.place(leaf.name)
             self.cells[place] = handle.reshape(-1)
-            self.leaves[leaf.name] = handle
+            self.leaves[leaf.name] = [handle]
             if leaf.requires_grad:
                 self.live.add(place)
 
     def place(self, name: str) -> Place:
-        return (self.prediction.memory[name], self.prediction.histories[name])
+        return self.places[name]
 
-    def handle(self, name: str, layout: Layout | None = None) -> Handle:
-        layout = layout or self.draft.values[name].layout
+    def handle(self, name: str, layout: Layout) -> Handle:
         return _within(self.cells[self.place(name)], layout)
 
     # -- steps ----------------------------------------------------------------------------------
+
+    def arrive(self, step: Shaped | Backward, acted: Acted) -> None:
+        """Take note of where tensors lie in the next step.
+
+        What gets another history in place keeps its values, and starts a derivative of its own.
+        """
+        self.at += 1
+        old = {name: self.place(name) for name in acted.places if name in self.places}
+        self.places.update(acted.places)
+        if isinstance(step, Backward) or step.row.name not in _RELABELS or not step.in_place:
+            return
+        for name, place in old.items():
+            new = self.place(name)
+            if new in self.cells:
+                continue
+            take = self.assembly.cut if place in self.live else self.assembly.snapshot
+            self.cells[new] = take(self.cells[place])
+            if step.row.name == "requires_grad":
+                self.live.add(new)
+                handle = self.handle(name, step.operands[0].layout)  # type: ignore[union-attr]
+                self.leaves.setdefault(name, []).append(self.assembly.tap(handle))
 
     def step(self, step: Shaped | Backward, acted: Acted) -> None:
         if isinstance(step, Backward):
             self._backward(step, acted)
         elif step.in_place:
-            self._write(step, acted)
+            if step.row.name not in _RELABELS and step.moved is None:
+                self._write(step, acted)
         elif step.row.name in ("detach", "data"):
             self._alias(step)
         elif all(made.how == "fresh" for made in step.made):
@@ -151,7 +172,7 @@ class Walk:
                 operands.append(given)
                 continue
             target = step.target if position == 0 else None
-            handle = self.handle(given.name, target)
+            handle = self.handle(given.name, target or given.layout)
             flows = next(connected)
             if acted.recorded and not flows and self.place(given.name) in self.live:
                 handle = self.assembly.cut(handle)
@@ -218,25 +239,30 @@ class Walk:
 
     def _backward(self, step: Backward, acted: Acted) -> None:
         assert acted.flow is not None
-        number = self.losses
-        self.losses += 1
+        number = len(self.losses)
+        flow = acted.flow
+        limited = flow.raised is not None or flow.dropped or step.inputs
+        self.losses.append(frozenset(leaf.name for leaf in flow.accumulated) if limited else None)
         data: tuple[Data | None, ...] = step.cotangents or (None,) * len(step.of)
         reaching = acted.flow.reaching or (False,) * len(step.of)
-        for name, given, reaches in zip(step.of, data, reaching, strict=True):
+        roots = self.draft.roots[self.at]
+        for name, root, given, reaches in zip(step.of, roots, data, reaching, strict=True):
             if not reaches:
                 continue
-            shape = self.draft.values[name].layout.shape
+            shape = root.shape
             cotangent = (
                 np.ones(shape)
                 if given is None
                 else materialise(given, shape, "float64", name).astype(np.float64)
             )
-            self.assembly.loss(number, self.handle(name), cotangent)
-        if acted.flow.raised is None:
-            self.whole.append(number)
-        else:
-            self.broken.append(number)
-            self.partly = {leaf.name for leaf in acted.flow.accumulated}
+            self.assembly.loss(number, self.handle(name, root), cotangent)
+
+    def passes(self) -> list[list[int]]:
+        """The backward calls that add to the same leaves, together."""
+        groups: dict[frozenset[str] | None, list[int]] = {None: []}
+        for number, only in enumerate(self.losses):
+            groups.setdefault(only, []).append(number)
+        return list(groups.values())
 
 
 def answer(
@@ -258,9 +284,14 @@ def found_by(walk: Walk, machine: Machine) -> Answer:
     """Assemble every step that ran, run the machine, and read off values and gradients."""
     prediction = walk.prediction
     for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
+        walk.arrive(step, acted)
         walk.step(step, acted)
-    passes = [walk.whole, walk.broken] if walk.broken else [walk.whole]
+    passes = walk.passes()
     result = machine.run(walk.assembly, passes)
+    if len(walk.losses) > len(passes) and not np.isfinite(result.gradients).all():
+        # Infinities of several calls add up to NaN in torch; their sum has one derivative.
+        passes = [[number] for number in range(len(walk.losses))]
+        result = machine.run(walk.assembly, passes)
     if result.ill_conditioned:
         why = result.ill_conditioned
         return Answer({}, {}, why if why.startswith("NaN") else f"ill-conditioned: {why}")
@@ -269,17 +300,21 @@ def found_by(walk: Walk, machine: Machine) -> Answer:
     values = {
         name: Entries(result.values[cells], result.value_slack[cells])
         for name in prediction.layouts
-        for cells in [walk.handle(name)]
+        for cells in [walk.handle(name, prediction.layouts[name])]
     }
-    return Answer(values, _gradients(walk, result))
+    return Answer(values, _gradients(walk, result, passes))
 
 
-def _gradients(walk: Walk, result: Result) -> dict[str, Entries]:
-    """A backward that raised counts for the leaves that it had reached by then."""
+def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:
+    """A backward call counts for the leaves to whose `.grad` it added, even if it raised then."""
     found = {}
-    for name, cells in walk.leaves.items():
-        passes = slice(0, 2 if name in walk.partly else 1)
+    for name, handles in walk.leaves.items():
+        allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
+        counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
+        numbers = result.gradients[counted].sum(0)
+        slack = result.gradient_slack[counted].sum(0)
         found[name] = Entries(
-            result.gradients[passes].sum(0)[cells], result.gradient_slack[passes].sum(0)[cells]
+            sum(numbers[handle] for handle in handles),
+            sum(slack[handle] for handle in handles),
         )
     return found

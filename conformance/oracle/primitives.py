@@ -48,6 +48,7 @@ def _copying() -> list[Primitive]:
         Primitive("where", 3, rounding=never, selects=True, severed=(0,)),
         Primitive("abs", 1, rounding=never, margins=margins.zero),
         Primitive("sign", 1, rounding=never, selects=True, margins=margins.zero),
+        Primitive("heaviside", 2, rounding=never, selects=True, margins=margins.zero),
         Primitive("floor", 1, rounding=never, selects=True, margins=margins.integers),
         Primitive("ceil", 1, rounding=never, selects=True, margins=margins.integers),
         Primitive("round", 1, rounding=never, selects=True, margins=margins.halves),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strategies.table import activations, pointwise, reductions, views, writes
-from strategies.table.row import Made, Operand, Param, Row, Save
+from strategies.table.row import Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
     row.name: row
@@ -23,4 +23,4 @@ OPERATIONS: dict[str, tuple[Row, bool]] = {
 }
 """Name in a program -> its row, and whether that name is the in-place form."""
 
-__all__ = ["OPERATIONS", "TABLE", "Made", "Operand", "Param", "Row", "Save"]
+__all__ = ["OPERATIONS", "TABLE", "Made", "Operand", "Param", "Refused", "Row", "Save"]

@@ -26,6 +26,7 @@ def _unary(
     domain: Literal["any", "positive", "nonzero", "unit"] = "any",
     gives: Literal["any", "positive"] = "any",
     since: str = "1.2",
+    undifferentiable: Literal["", "in place", "always"] = "",
 ) -> Row:
     return Row(
         name,
@@ -39,6 +40,7 @@ def _unary(
         derivative=derivative,
         domain=domain,
         gives=gives,
+        undifferentiable=undifferentiable,
         since=since,
     )
 
@@ -54,6 +56,8 @@ def _binary(
     in_place: bool = True,
     domain: Literal["any", "positive", "nonzero", "unit"] = "any",
     since: str = "1.2",
+    second: str = "other",
+    undifferentiable: Literal["", "in place", "always"] = "",
 ) -> Row:
     plain, writing = methods(name, 2), in_place_method(name, 2)
     if symbol:
@@ -61,7 +65,7 @@ def _binary(
         writing["operator"] = f"{{0}} {symbol}= {{1}}"
     return Row(
         name,
-        operands("self", "other|number" if number else "other"),
+        operands("self", f"{second}|number" if number else second),
         pointwise,
         meaning or name,
         plain,
@@ -70,6 +74,7 @@ def _binary(
         saves=saves(saved),
         derivative=derivative,
         domain=domain,
+        undifferentiable=undifferentiable,
         since=since,
     )
 
@@ -158,6 +163,29 @@ ROWS: tuple[Row, ...] = (
     _unary("cosh", "self", "grad * self.sinh()", gives="positive"),
     _unary("tanh", "result", "grad * (1 - result ** 2)"),
     _unary("atan", "self", "grad / (self * self + 1)"),
+    _unary(
+        "asinh",
+        "self",
+        "grad / sqrt(self ** 2 + 1)",
+        undifferentiable="in place",
+        since="1.7",
+    ),
+    _unary(
+        "acosh",
+        "self",
+        "grad / sqrt(self ** 2 - 1)",
+        domain="positive",
+        undifferentiable="in place",
+        since="1.7",
+    ),
+    _unary(
+        "atanh",
+        "self",
+        "grad / (1 - self ** 2)",
+        domain="unit",
+        undifferentiable="in place",
+        since="1.7",
+    ),
     _unary("sigmoid", "result", "grad * (1 - result) * result", gives="positive"),
     _unary("erf", "self", "2 / sqrt(pi) * exp(-self ** 2) * grad"),
     _unary("sign", "", "zeros_like(grad)"),
@@ -211,6 +239,15 @@ ROWS: tuple[Row, ...] = (
         "self, other",
         "grad * other / (self ** 2 + other ** 2); -grad * self / (self ** 2 + other ** 2)",
         number=False,
+    ),
+    _binary(
+        "heaviside",
+        "",
+        "not_implemented",
+        number=False,
+        second="values",
+        undifferentiable="always",
+        since="1.7",
     ),
     _comparison("gt", ">"),
     _comparison("ge", ">="),

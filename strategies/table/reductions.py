@@ -55,6 +55,13 @@ def _dispatched(layouts: Layouts) -> str:
     return _BY_RANKS[one.ndim, two.ndim]
 
 
+def _viewed(layouts: Layouts) -> tuple[int, ...]:
+    """A vector becomes a row of a matrix, and batches are expanded (observed)."""
+    one, two = tensors(layouts)
+    viewed: dict[tuple[int, int], tuple[int, ...]] = {(1, 2): (0,), (3, 3): (0, 1)}
+    return viewed.get((one.ndim, two.ndim), ())
+
+
 def _product(name: str, other: str, *ranks: tuple[int, int], symbol: str = "") -> Row:
     plain = methods(name, 2)
     if symbol:
@@ -71,6 +78,7 @@ def _product(name: str, other: str, *ranks: tuple[int, int], symbol: str = "") -
         broadcasts=False,
         begins_at=_squeezed,
         acts_as=_dispatched if name == "matmul" else None,
+        viewed=_viewed if name == "matmul" else lambda layouts: (),
     )
 
 

@@ -13,6 +13,14 @@ Layouts = tuple[Layout | None, ...]
 Params = Mapping[str, Any]
 
 
+class Refused(ValueError):
+    """Torch refuses the operation; `instead` is how its result would lie if it did not."""
+
+    def __init__(self, why: str, instead: Layout) -> None:
+        super().__init__(why)
+        self.instead = instead
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """One result: fresh memory, a view of the first operand, or the first operand itself."""
@@ -77,12 +85,20 @@ class Row:
     """Whether it returns several views, which autograd lets nobody write."""
     inert: bool = False
     """Whether the in-place form writes nothing (a dropout that does nothing)."""
+    moves: Callable[[Layout, Params], Layout] | None = None
+    """Where the in-place form leaves its target, if it changes shape and strides and no element."""
+    relabels: bool = False
+    """Whether the in-place form changes what autograd knows of its target, and no element."""
+    undifferentiable: Literal["", "in place", "always"] = ""
+    """Which forms are recorded although they have no derivative, as backward says."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
     begins_at: Callable[[Layouts], int] = lambda layouts: 0
     """The version of a fresh result: above 0 where torch writes in place to build it."""
     acts_as: Callable[[Layouts], str] | None = None
     """The row whose node autograd records for operands of these layouts, if not this one."""
+    viewed: Callable[[Layouts], tuple[int, ...]] = lambda layouts: ()
+    """The operands that torch views first: each has an edge then, even if it leads nowhere."""
     needs: Callable[[Layouts], bool] = lambda layouts: True
     """Whether operands of these layouts allow the operation at all."""
     broadcasts: bool = True

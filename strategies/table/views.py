@@ -8,7 +8,16 @@ from typing import Any, Literal
 from strategies import layout as lay
 from strategies.layout import Layout
 from strategies.table.results import tensors
-from strategies.table.row import Layouts, Made, Param, Params, Row, operands
+from strategies.table.row import (
+    Layouts,
+    Made,
+    Param,
+    Params,
+    Refused,
+    Row,
+    in_place_method,
+    operands,
+)
 
 
 def _view(
@@ -19,7 +28,9 @@ def _view(
     needs: Callable[[Layout], bool] = lambda layout: True,
     plain: dict[str, str] | None = None,
     derivative: str = "",
+    in_place: bool = False,
 ) -> Row:
+    """A row for a view; `in_place` says that torch can move the tensor itself there as well."""
     spelled = {"method": f"{{0}}.{name}({{p}})"}
     if function:
         spelled["function"] = f"torch.{name}({{0}}{{p}})"
@@ -29,9 +40,11 @@ def _view(
         lambda layouts, values: (Made(move(tensors(layouts)[0], values), "view"),),
         None,
         plain or spelled,
-        params=params,
+        in_place_method(name, 1) if in_place else {},
+        params,
         kind="view",
         derivative=derivative,
+        moves=move if in_place else None,
         needs=lambda layouts: needs(tensors(layouts)[0]),
     )
 
@@ -61,15 +74,30 @@ def _as_view(layout: Layout, params: Params) -> Layout:
     shape = lay.resolved(tuple(params["shape"]), layout.numel)
     seen = lay.viewed(layout, shape)
     if seen is None:
-        raise ValueError(
-            f"a tensor of shape {layout.shape} and strides {layout.strides} has no view {shape}"
-        )
+        raise Refused("view stride", lay.contiguous(shape))
     return seen
 
 
 def _reshaped(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     (layout,) = tensors(layouts)
-    shape = lay.resolved(tuple(params["shape"]), layout.numel)
+    return _seen_or_copied(layout, lay.resolved(tuple(params["shape"]), layout.numel))
+
+
+def _flattened(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """The very tensor where one dimension is flattened, as observed: a view could do as well."""
+    (layout,) = tensors(layouts)
+    shape = lay.flattened(layout.shape, params["start_dim"], params["end_dim"])
+    if shape == layout.shape:
+        return (Made(layout, "same"),)
+    return _seen_or_copied(layout, shape)
+
+
+def _flatten(m: Any, self: Any, *, start_dim: int, end_dim: int) -> Any:
+    shape = lay.flattened(self.shape, start_dim, end_dim)
+    return m.apply("copy", self).reshape(shape)
+
+
+def _seen_or_copied(layout: Layout, shape: tuple[int, ...]) -> tuple[Made, ...]:
     seen = lay.viewed(layout, shape)
     return (Made(lay.contiguous(shape)) if seen is None else Made(seen, "view"),)
 
@@ -137,6 +165,7 @@ ROWS: tuple[Row, ...] = (
         Param("dim1", "dim", required=True),
         needs=lambda x: x.ndim >= 1,
         derivative="grad.transpose(dim0, dim1)",
+        in_place=True,
     ),
     _view(
         "permute",
@@ -151,12 +180,14 @@ ROWS: tuple[Row, ...] = (
         lambda x, p: lay.transposed(x, 0, 1) if x.ndim == 2 else x,
         needs=lambda x: x.ndim <= 2,
         derivative="grad.t()",
+        in_place=True,
     ),
     _view(
         "squeeze",
         lambda x, p: lay.squeezed(x, p["dim"]),
         Param("dim", "optional dim"),
         derivative="grad.unsqueeze where a dimension went",
+        in_place=True,
     ),
     _view(
         "unsqueeze",
@@ -164,6 +195,7 @@ ROWS: tuple[Row, ...] = (
         Param("dim", "new dim", required=True),
         needs=lambda x: x.ndim <= 4,
         derivative="grad.squeeze(dim)",
+        in_place=True,
     ),
     _view(
         "expand",
@@ -212,6 +244,23 @@ ROWS: tuple[Row, ...] = (
         plain={"method": "{0}.view_as({0})"},
         derivative="grad",
     ),
+    _view(
+        "as_strided",
+        lambda x, p: lay.restrided(x, tuple(p["size"]), tuple(p["stride"]), p["storage_offset"]),
+        Param("size", "sizes", required=True),
+        Param("stride", "strides", required=True),
+        Param("storage_offset", "storage offset"),
+        derivative="as_strided_backward(grad, self's geometry, size, stride, storage_offset)",
+    ),
+    _view(
+        "unfold",
+        lambda x, p: lay.unfolded(x, p["dimension"], p["size"], p["step"]),
+        Param("dimension", "dim", required=True),
+        Param("size", "window", required=True),
+        Param("step", "positive int", choices=(1, 2, 3), required=True),
+        function=False,
+        derivative="unfold_backward(grad, self.sizes(), dimension, size, step)",
+    ),
     _several("unbind", _unbound, Param("dim", "dim", 0)),
     _several(
         "chunk",
@@ -236,6 +285,16 @@ ROWS: tuple[Row, ...] = (
         derivative="grad.reshape(self.sizes())",
     ),
     Row(
+        "flatten",
+        operands("self"),
+        _flattened,
+        _flatten,
+        {"method": "{0}.flatten({p})", "function": "torch.flatten({0}{p})"},
+        params=(Param("start_dim", "start dim", 0), Param("end_dim", "end dim", -1)),
+        kind=_MAYBE,
+        derivative="grad.reshape(self.sizes())",
+    ),
+    Row(
         "contiguous",
         operands("self"),
         _packed_or_same,
@@ -250,9 +309,22 @@ ROWS: tuple[Row, ...] = (
         lambda layouts, params: (Made(tensors(layouts)[0], "view"),),
         None,
         {"method": "{0}.detach()"},
+        {"method": "{0}.detach_()"},
         kind="view",
         differentiable=False,
         derivative="not differentiable",
+        relabels=True,
+    ),
+    Row(
+        "requires_grad",
+        operands("self"),
+        lambda layouts, params: (),
+        None,
+        in_place={"method": "{0}.requires_grad_({p})"},
+        params=(Param("requires_grad", "bool", True, (True, False)),),
+        differentiable=False,
+        derivative="not differentiable",
+        relabels=True,
     ),
     Row(
         "data",

@@ -1,0 +1,97 @@
+"""The cells that a drawn step falls into: operation x how, on what, and in which grad mode.
+
+| column | a step falls into it if |
+| --- | --- |
+| plain | it is the form of its row that writes no operand |
+| in place | it is the in-place form |
+| on a view | its first float64 operand is a view, and not an alias by `detach()` or `.data` |
+| in no_grad | nothing is recorded where it stands |
+| of a saved tensor | it is the in-place form, and a node holds its target's memory as it is |
+
+In `on a view` and `in no_grad` an in-place form counts for rows that have one, and the plain form
+for those that have none. A node counts if some tensor's history reaches it and no backward freed
+it. Steps count up to the one that raises, and that one with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conformance.model.predict import Interpreter
+from conformance.model.state import Counter, Node, Raised, Unspecified
+from strategies.draft import Draft, Shaped, Value
+from strategies.program import Backward, recording
+from strategies.recipe import DEFAULT
+from strategies.table import TABLE, Row
+
+PLAIN = "plain"
+IN_PLACE = "in place"
+ON_VIEW = "on a view"
+IN_NO_GRAD = "in no_grad"
+OF_SAVED = "of a saved tensor"
+COLUMNS = (PLAIN, IN_PLACE, ON_VIEW, IN_NO_GRAD, OF_SAVED)
+
+
+def operations() -> tuple[Row, ...]:
+    """The rows of the table, in its order."""
+    return tuple(TABLE.values())
+
+
+def why_never(row: Row, column: str) -> str:
+    """Why no drawn step of this row can fall into the column; "" if one can."""
+    if row.name == "data" and not DEFAULT.data:
+        return "the default recipe draws no `.data`, which hides writes; a claim's scene does"
+    if column == PLAIN and not row.plain:
+        return "the row has no plain form"
+    if column in (IN_PLACE, OF_SAVED) and not row.in_place:
+        return "the row has no in-place form"
+    return ""
+
+
+def cells_of(draft: Draft) -> Iterator[tuple[str, str]]:
+    """The cells, (row, column), that each step of a program falls into."""
+    interpreter = Interpreter(draft, frozenset())
+    for step in draft.shaped:
+        if isinstance(step, Shaped):
+            yield from _cells(interpreter, step)
+        try:
+            acted = interpreter.run_step(step)
+        except (Raised, Unspecified):
+            return
+        if isinstance(step, Backward) and acted.flow is not None and acted.flow.raised is not None:
+            return
+
+
+def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
+    name = step.row.name
+    yield name, IN_PLACE if step.in_place else PLAIN
+    first = next(
+        interpreter.tensors[o.name]
+        for o in step.operands
+        if isinstance(o, Value) and o.dtype == "float64"
+    )
+    if step.in_place or not step.row.in_place:
+        if first.base is not None:
+            yield name, ON_VIEW
+        if not recording(step.step.modes):
+            yield name, IN_NO_GRAD
+    if step.in_place and _held(interpreter, first.counter):
+        yield name, OF_SAVED
+
+
+def _held(interpreter: Interpreter, counter: Counter) -> bool:
+    """Whether a node keeps a tensor with this counter as it is now."""
+    seen: set[int] = set()
+    stack: list[Node | None] = [tensor.node for tensor in interpreter.tensors.values()]
+    while stack:
+        node = stack.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if not node.freed and any(
+            saved.tensor.counter is counter and saved.version == counter.value
+            for saved in node.saved
+        ):
+            return True
+        stack += [node.inner, *node.edges]
+    return False

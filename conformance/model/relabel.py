@@ -1,0 +1,83 @@
+"""In-place steps that write no element: changes of shape, of the requires_grad flag, of history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from conformance.model.errors import Kind
+from conformance.model.prediction import Acted
+from conformance.model.quirks import STALE_LEAF
+from conformance.model.state import Raised, Unspecified
+from strategies.draft import Shaped
+from strategies.program import recording
+
+if TYPE_CHECKING:
+    from conformance.model.predict import Interpreter
+
+Rule = Callable[["Interpreter", Shaped], Acted]
+
+
+def rule_of(step: Shaped) -> Rule | None:
+    """The rule of an in-place step that writes no element; None for one that does."""
+    return _change_shape if step.row.moves is not None else _RULES.get(step.row.name)
+
+
+def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
+    """A change of shape is checked and counted like a write, and recorded as a view is (observed).
+
+    Unrecorded it leaves a node whose shape is another one: nothing documents what that means.
+    """
+    (target,) = interpreter.operands(step)
+    graph = interpreter.graph
+    assert step.moved is not None
+    node, acted = None, Acted(connected=(False,))
+    if graph.requires_grad(target):
+        if not recording(step.step.modes):
+            raise Unspecified(f"{step.step.op} in no_grad leaves {target.name} its node")
+        graph.check_write(target, stale_is_leaf=STALE_LEAF in interpreter.quirks)
+        node, acted = interpreter.record(step, [target])
+    target.counter.value += 1
+    graph.writes[target.memory] += 1
+    target.layout = step.moved
+    if node is not None:
+        target.node = node
+        target.made_at = target.counter.value
+    return acted
+
+
+def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
+    """ "Change if autograd should record operations on this tensor" (torch.Tensor.requires_grad_).
+
+    Only leaves can stop; asking a non-leaf to start changes nothing; grad mode does not matter.
+    """
+    (target,) = interpreter.operands(step)
+    wants = bool(step.params["requires_grad"])
+    if target.node is not None:
+        if not wants:
+            raise Raised(Kind.FLAG_NONLEAF, f"{target.name} is no leaf")
+    elif wants and not target.flag:
+        if target.base is not None:
+            raise Unspecified(f"{target.name} is a view that becomes a leaf of its own")
+        target.flag = True
+        target.history = interpreter.new_history()
+    else:
+        target.flag = wants
+    return Acted(connected=(False,))
+
+
+def _detach_in_place(interpreter: Interpreter, step: Shaped) -> Acted:
+    """ "Views cannot be detached in-place" (torch.Tensor.detach_); others become leaves.
+
+    Views from before keep their nodes until their memory is written (observed).
+    """
+    (target,) = interpreter.operands(step)
+    if target.base is not None:
+        raise Raised(Kind.DETACH_VIEW, f"{target.name} is a view of {target.base.name}")
+    target.flag, target.node = False, None
+    target.history = interpreter.new_history()
+    return Acted(connected=(False,))
+
+
+_RULES: dict[str, Rule] = {"requires_grad": _set_flag, "detach": _detach_in_place}
+"""Row -> the rule of its in-place form."""

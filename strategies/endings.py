@@ -1,0 +1,175 @@
+"""How drawn programs end: with a write that the loss depends on, or with a rare error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from strategies.choices import among, chance, recent, weighted
+from strategies.draft import Value
+from strategies.growth import Growth
+from strategies.oddities import detach_in_place, no_such_view, set_flag, without_derivative
+from strategies.pools import BENDING, BENT, FLOODS, MASKED, PLAIN, QUIETLY, VIEWS, WRITES
+from strategies.program import Apply, Backward
+from strategies.recipe import MODES
+from strategies.table import TABLE, Row
+
+LONGEST = 6
+"""Steps: what is written, a view of it, the write, its use, and two losses."""
+_ONE_VIEW = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
+_SAVE_THEIR_OPERAND = tuple(TABLE[name] for name in ("sin", "square", "cos", "log1p", "abs"))
+
+
+def finish(growth: Growth) -> None:
+    """End a program with a loss or two; where nothing requires grad one more step makes it so."""
+    if growth.loss() is not None:
+        if chance(growth.choose, growth.recipe.second_loss):
+            growth.loss()
+    else:
+        grown = growth.plain()
+        if growth.loss() is None and grown is not None:
+            last = growth.draft.values[grown.results[0].name]
+            growth.backward(last)
+
+
+def end_with_a_write(growth: Growth) -> bool:
+    """Write a value with a history, through a view or not, and run backward from what sees it.
+
+    The value is fresh, and nothing has saved it. Returns whether there was such a value.
+    """
+    choose = growth.choose
+    base = _fresh(growth)
+    if base is None:
+        return False
+    target = base
+    how = weighted(choose, (("itself", 49), ("a view", 45), ("expanded", 6)))
+    if how != "itself":
+        rows = _ONE_VIEW if how == "a view" else (TABLE["expand"],)
+        seen = growth.operation(base, rows, in_place=False)
+        target = base if seen is None else seen.results[0]
+    if chance(choose, 20 if growth.recipe.region else 0):
+        growth.modes = weighted(choose, MODES)
+    if target.layout.overlaps_itself:
+        growth.operation(target, FLOODS, in_place=True)
+    else:
+        _write(growth, target)
+    growth.modes = ()
+    root = base
+    if how != "expanded" and chance(choose, 90):
+        aliases = [v for v in growth.floats() if v.memory == base.memory and growth.grad(v)]
+        root = _use(growth, among(choose, aliases))
+    growth.backward(root, retain=chance(choose, growth.recipe.retain))
+    if chance(choose, growth.recipe.second_loss):
+        growth.loss()
+    return True
+
+
+def _fresh(growth: Growth) -> Value | None:
+    """A fresh value with a history, which nothing has saved; None if nothing has a history."""
+    live = [v for v in growth.floats() if growth.grad(v) and v.layout.numel]
+    if not live:
+        return None
+    fresh = growth.operation(recent(growth.choose, live), QUIETLY, in_place=False)
+    return None if fresh is None or not growth.grad(fresh.results[0]) else fresh.results[0]
+
+
+def _write(growth: Growth, target: Value) -> None:
+    """A write that most often changes every value."""
+    rows = BENDING if chance(growth.choose, 60) else WRITES
+    growth.operation(target, rows, in_place=True, allowed=_maskless(growth))
+
+
+def _use(growth: Growth, value: Value) -> Value:
+    """A result whose derivative most often depends on the value; the value itself if none fits."""
+    rows = BENT if chance(growth.choose, 80) else PLAIN
+    used = growth.operation(value, rows, in_place=False, allowed=_maskless(growth))
+    if used is None or not growth.grad(used.results[0]):
+        return value
+    return used.results[0]
+
+
+def _maskless(growth: Growth) -> Callable[[Row], bool]:
+    has_mask = any(value.dtype == "bool" for value in growth.draft.values.values())
+    return lambda row: (has_mask or row.name not in MASKED) and not row.inert
+
+
+def end_with_a_rarity(growth: Growth) -> bool:
+    """One of the errors that chance alone hardly brings about; whether it could be tried."""
+    ends = among(growth.choose, _RARITIES)
+    return ends(growth)
+
+
+def _detach_what_is_saved(growth: Growth) -> bool:
+    value = _fresh(growth)
+    if value is None:
+        return False
+    user = growth.operation(value, _SAVE_THEIR_OPERAND, in_place=False)
+    if user is None:
+        return False
+    growth.take(Apply("detach_", (value.name,)))
+    growth.backward(user.results[0])
+    return True
+
+
+def _move_a_leaf(growth: Growth) -> bool:
+    """A leaf that is in the graph stops to require grad, and is written by what does."""
+    other = _fresh(growth)
+    if other is None:
+        return False
+    leaf = growth.leaf(requires_grad=True, shape=other.layout.shape)
+    used = growth.operation(leaf, QUIETLY, in_place=False)
+    growth.take(Apply("requires_grad_", (leaf.name,), {"requires_grad": False}))
+    growth.take(Apply(among(growth.choose, ("add_", "copy_", "sub_")), (leaf.name, other.name)))
+    if used is not None:
+        growth.backward(used.results[0])
+    return True
+
+
+def _name_an_input_without_grad(growth: Growth) -> bool:
+    value = _fresh(growth)
+    if value is None:
+        return False
+    leaf = growth.leaf(requires_grad=False)
+    cotangent = growth.cotangent(value.layout.shape)
+    step = Backward((value.name,), (cotangent,), inputs=(leaf.name,))
+    growth.draft.add_backward(step)
+    return True
+
+
+def _view_what_is_not_dense(growth: Growth) -> bool:
+    shape = among(growth.choose, ((2, 3), (2, 2), (2, 1, 3)))
+    value = growth.leaf(requires_grad=True, shape=shape)
+    ways = {"transpose": {"dim0": 0, "dim1": -1}, "narrow": {"dim": -1, "start": 0, "length": 1}}
+    row = among(growth.choose, tuple(ways))
+    growth.take(Apply(row, (value.name,), ways[row], (growth.fresh_name(),)))
+    return no_such_view(growth) is not None
+
+
+def _need_a_missing_derivative(growth: Growth) -> bool:
+    value = _fresh(growth)
+    if value is None or without_derivative(growth) is None:
+        return False
+    root = [v for v in growth.floats() if growth.grad(v)][-1]
+    growth.backward(root)
+    return True
+
+
+def _detach_a_view(growth: Growth) -> bool:
+    value = _fresh(growth)
+    if value is not None:
+        growth.operation(value, _ONE_VIEW, in_place=False)
+    return detach_in_place(growth, views=True) is not None
+
+
+def _stop_a_result(growth: Growth) -> bool:
+    return _fresh(growth) is not None and set_flag(growth, kind="inner off") is not None
+
+
+_RARITIES = (
+    _detach_what_is_saved,
+    _move_a_leaf,
+    _name_an_input_without_grad,
+    _view_what_is_not_dense,
+    _need_a_missing_derivative,
+    _detach_a_view,
+    _stop_a_result,
+)

@@ -1,0 +1,157 @@
+"""Rare steps: what writes no element, what torch refuses, and what has no derivative."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from strategies import layout as lay
+from strategies.choices import among, chance, recent, weighted
+from strategies.draft import Shaped, Value
+from strategies.pools import RELABELS, UNDERIVED
+from strategies.program import Apply, Argument, Leaf, recording
+from strategies.table import TABLE
+
+if TYPE_CHECKING:
+    from strategies.growth import Growth
+
+_SHAPES = tuple(row for row in RELABELS if row.moves)
+_REFUSING = ("mul", "add", "copy", "sub", "div")
+"""Rows whose in-place forms refuse a target that is smaller than what they compute."""
+
+
+def odd(growth: Growth) -> Shaped | None:
+    """One of the rare steps; nothing if there is nothing that it could act on."""
+    draw = weighted(
+        growth.choose,
+        (
+            (change_shape, 30),
+            (set_flag, 22),
+            (detach_in_place, 18),
+            (without_derivative, 12),
+            (too_small_a_target, 7),
+            (another_dtype, 6),
+            (no_such_view, 5),
+        ),
+    )
+    return draw(growth)
+
+
+def change_shape(growth: Growth) -> Shaped | None:
+    """`t_`, `transpose_`, `squeeze_` or `unsqueeze_`, recorded where the tensor requires grad."""
+    values = [v for v in growth.floats() if _may_move(growth, v)]
+    if not values:
+        return None
+    return growth.operation(recent(growth.choose, values), _SHAPES, in_place=True)
+
+
+def _may_move(growth: Growth, value: Value) -> bool:
+    root = growth.roots[value.name]
+    if not root.grad:
+        return True
+    return recording(growth.modes) and (not root.leaf or chance(growth.choose, 4))
+
+
+def set_flag(growth: Growth, *, kind: str = "") -> Shaped | None:
+    """`requires_grad_` of a tensor that is no view, or False of a non-leaf, which is refused."""
+    own = [v for v in growth.floats() if v.name not in growth.views]
+    off = [v for v in own if not growth.grad(v)]
+    on = [v for v in own if growth.grad(v) and growth.roots[v.name].leaf]
+    inner = [v for v in growth.floats() if growth.grad(v) and not growth.roots[v.name].leaf]
+    kind = kind or weighted(growth.choose, _FLAGS)
+    values = {"on": off, "off": on, "inner on": inner, "inner off": inner}[kind]
+    if not values:
+        return None
+    value, wants = recent(growth.choose, values), kind.endswith("on")
+    params = {} if wants else {"requires_grad": False}
+    done = growth.take(Apply("requires_grad_", (value.name,), params, (), "", growth.modes))
+    if kind == "on":
+        growth.roots[value.name].grad = growth.roots[value.name].leaf = True
+    elif kind == "off":
+        growth.roots[value.name].grad = False
+    return done
+
+
+_FLAGS = (("on", 60), ("off", 24), ("inner on", 6), ("inner off", 10))
+
+
+def detach_in_place(growth: Growth, *, views: bool = False) -> Shaped | None:
+    """`detach_` of a tensor; of a view it is refused."""
+    views = views or chance(growth.choose, 15)
+    values = [v for v in growth.floats() if (v.name in growth.views) == views]
+    if not values:
+        return None
+    value = recent(growth.choose, values)
+    done = growth.take(Apply("detach_", (value.name,), {}, (), "", growth.modes))
+    if not views:
+        growth.roots[value.name].grad, growth.roots[value.name].leaf = False, True
+    return done
+
+
+def without_derivative(growth: Growth) -> Shaped | None:
+    """A form that is recorded and has no derivative: backward says so, if it comes there."""
+    values = [v for v in growth.floats() if growth.grad(v) and not growth.roots[v.name].leaf]
+    if not values or not recording(growth.modes):
+        return None
+    value = recent(growth.choose, values)
+    in_place = chance(growth.choose, 70)
+    rows = tuple(r for r in UNDERIVED if (r.undifferentiable == "in place") == in_place)
+    return growth.operation(value, rows, in_place=in_place)
+
+
+def too_small_a_target(growth: Growth) -> Shaped | None:
+    """An in-place operation whose result is larger than its target."""
+    pairs = [
+        (target, other)
+        for target in growth.floats()
+        for other in growth.floats()
+        if _joined(target, other) not in (None, target.layout.shape)
+    ]
+    if not pairs:
+        return None
+    target, other = recent(growth.choose, pairs)
+    return _write(growth, among(growth.choose, _REFUSING), target, other.name)
+
+
+def _joined(target: Value, other: Value) -> tuple[int, ...] | None:
+    """The shape to which both broadcast, if they do."""
+    try:
+        return lay.broadcast_shapes(target.layout.shape, other.layout.shape)
+    except ValueError:
+        return None
+
+
+def another_dtype(growth: Growth) -> Shaped | None:
+    """A floating-point result that is to be written into integers or truth values."""
+    masks = [v for v in growth.draft.values.values() if v.dtype in ("bool", "int64")]
+    if masks and chance(growth.choose, 60):
+        target = recent(growth.choose, masks)
+    else:
+        name = "abcdefgh"[len(growth.draft.leaves)]
+        shape = recent(growth.choose, growth.floats()).layout.shape
+        data: list[float | str] = [float(i) for i in range(math.prod(shape))]
+        target = growth.whole_leaf(Leaf(name, shape, data, "int64"))  # type: ignore[arg-type]
+    fits = [v for v in growth.floats() if _joined(target, v) == target.layout.shape]
+    other: Argument = recent(growth.choose, fits).name if fits else 2.0
+    return _write(growth, among(growth.choose, ("mul", "add", "div")), target, other)
+
+
+def _write(growth: Growth, name: str, target: Value, other: Argument) -> Shaped:
+    step = Apply(TABLE[name].name + "_", (target.name, other), {}, (), "", growth.modes)
+    return growth.take(step)
+
+
+def no_such_view(growth: Growth) -> Shaped | None:
+    """`view` with a shape that the strides do not allow."""
+    values = [
+        value
+        for value in growth.floats()
+        if lay.viewed(value.layout, (value.layout.numel,)) is None
+    ]
+    if not values:
+        return None
+    value = recent(growth.choose, values)
+    params = {"shape": [value.layout.numel]}
+    return growth.take(
+        Apply("view", (value.name,), params, (growth.fresh_name(),), "", growth.modes)
+    )
