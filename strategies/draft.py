@@ -23,6 +23,7 @@ from strategies.program import (
     ProgramError,
     Step,
     check_name,
+    inferring,
 )
 from strategies.table import OPERATIONS, Made, Refused, Row
 from strategies.table.views import indexed
@@ -242,6 +243,8 @@ class Draft:
                 raise ProgramError(f"{where} uses {name!r}, which no leaf or earlier step makes.")
             if self.values[name].dtype != "float64":
                 raise ProgramError(f"{where}: {name!r} is not float64 and has no gradient.")
+        if inferring(step.modes):
+            raise ProgramError(f"{where} cannot stand in inference_mode.")
         self._check_inputs(step, where)
         self.roots[len(self.steps)] = tuple(self.values[name].layout for name in step.of)
         for name, data in zip(step.of, step.cotangents or (None,) * len(step.of), strict=True):

@@ -164,7 +164,49 @@ def _stop_a_result(growth: Growth) -> bool:
     return _fresh(growth) is not None and set_flag(growth, kind="inner off") is not None
 
 
+def _use_an_inference_tensor(growth: Growth) -> bool:
+    """Outside inference mode it is written, saved by a node, or asked to require grad."""
+    value = _fresh(growth)
+    if value is None:
+        return False
+    growth.modes = ("inference_mode",)
+    made = growth.operation(value, QUIETLY, in_place=False)
+    growth.modes = ()
+    if made is None:
+        return False
+    name = made.results[0].name
+    kind = among(growth.choose, ("saved", "written", "to require grad"))
+    if kind == "saved":
+        step = Apply("mul", (value.name, name), {}, (growth.fresh_name(),))
+    elif kind == "written":
+        step = Apply(among(growth.choose, ("mul_", "add_")), (name, 2.0))
+    else:
+        step = Apply("requires_grad_", (name,))
+    growth.take(step)
+    growth.backward(value)
+    return True
+
+
+def _write_a_view_made_in_inference_mode(growth: Growth) -> bool:
+    value = _fresh(growth)
+    if value is None:
+        return False
+    growth.modes = ("inference_mode",)
+    seen = growth.operation(value, _ONE_VIEW, in_place=False)
+    growth.modes = ()
+    if seen is None:
+        return False
+    written = seen.results[0] if chance(growth.choose, 60) else value
+    growth.operation(written, FLOODS, in_place=True)
+    growth.operation(seen.results[0], PLAIN, in_place=False, allowed=_maskless(growth))
+    growth.backward(value)
+    return True
+
+
 _RARITIES = (
+    _write_a_view_made_in_inference_mode,
+    _use_an_inference_tensor,
+    _use_an_inference_tensor,
     _detach_what_is_saved,
     _move_a_leaf,
     _name_an_input_without_grad,

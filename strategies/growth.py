@@ -25,6 +25,7 @@ from strategies.program import (
     Data,
     Generated,
     Leaf,
+    inferring,
     recording,
 )
 from strategies.recipe import MODES, SHAPES
@@ -247,7 +248,8 @@ class Growth(Known):
 
     def _may_write(self, value: Value) -> bool:
         root = self.roots[value.name]
-        if value.layout.overlaps_itself:
+        stuck = value.memory in self.inference and not inferring(self.modes)
+        if value.layout.overlaps_itself or stuck:
             return False
         return not (root.leaf and root.grad and recording(self.modes))
 

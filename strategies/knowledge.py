@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from strategies.choices import Choose
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Apply, Mode, recording
+from strategies.program import Apply, Mode, inferring, recording
 from strategies.recipe import Recipe
+
+_LIKE_THEIR_OPERAND = frozenset("sqrt rsqrt clone reshape flatten contiguous sum mean".split())
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class Known:
     modes: tuple[Mode, ...] = ()
     views: set[str] = field(default_factory=set)
     """Names of views, `detach()`ed aliases not among them."""
+    inference: set[int] = field(default_factory=set)
+    """Memories that came to be in inference mode."""
 
     def grad(self, value: Value) -> bool:
         return self.roots[value.name].grad
@@ -69,6 +73,8 @@ class Known:
             self.traits[first.memory] = min(held, trait) if held or not full else 0
         for made, value in zip(shaped.made, shaped.results, strict=True):
             if made.how == "fresh":
+                if inferring(shaped.step.modes):
+                    self.inference.add(value.memory)
                 grad = flows and shaped.row.differentiable
                 self.roots[value.name] = Root(grad, not grad)
                 self.traits[value.memory] = trait
@@ -95,7 +101,7 @@ class Known:
             return 2 if min(known) == 2 and not shaped.params.get("alpha", 1) < 0 else 0
         if row.name in ("neg", "reciprocal", "atan", "tanh", "sinh", "expm1", "erf", "square"):
             return min(known[0], 1)
-        if row.name in ("sqrt", "rsqrt", "clone", "reshape", "contiguous", "sum", "mean"):
+        if row.name in _LIKE_THEIR_OPERAND:
             return known[0]
         if row.name in ("copy", "fill"):
             return known[1]

@@ -21,6 +21,7 @@ from strategies.values import materialise
 _MANAGERS: dict[str, str] = {
     "no_grad": "torch.no_grad()",
     "enable_grad": "torch.enable_grad()",
+    "inference_mode": "torch.inference_mode()",
     "set_grad_enabled(False)": "torch.set_grad_enabled(False)",
     "set_grad_enabled(True)": "torch.set_grad_enabled(True)",
 }

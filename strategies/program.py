@@ -23,11 +23,13 @@ Mode = Literal[
     "set_grad_enabled(True)",
     "@no_grad",
     "@enable_grad",
+    "inference_mode",
 ]
 RECORDS: dict[str, bool] = {
     "no_grad": False,
     "@no_grad": False,
     "set_grad_enabled(False)": False,
+    "inference_mode": False,
     "enable_grad": True,
     "@enable_grad": True,
     "set_grad_enabled(True)": True,
@@ -161,5 +163,12 @@ def check_name(name: str, where: str) -> None:
 
 
 def recording(modes: tuple[Mode, ...]) -> bool:
-    """Whether autograd records inside these regions: the innermost decides."""
-    return RECORDS[modes[-1]] if modes else True
+    """Whether autograd records inside these regions: the innermost decides, but for inference mode,
+    which nothing inside it ends.
+    """
+    return not inferring(modes) and (RECORDS[modes[-1]] if modes else True)
+
+
+def inferring(modes: tuple[Mode, ...]) -> bool:
+    """Whether these regions are in inference mode."""
+    return "inference_mode" in modes

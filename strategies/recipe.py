@@ -31,6 +31,8 @@ MODES: tuple[tuple[tuple[Mode, ...], int], ...] = (
     (("no_grad", "set_grad_enabled(True)"), 5),
     (("no_grad", "no_grad"), 5),
     (("no_grad", "@enable_grad"), 4),
+    (("inference_mode",), 10),
+    (("inference_mode", "enable_grad"), 3),
 )
 
 
@@ -68,7 +70,7 @@ class Recipe:
     ending: int = 80
     """Percent of programs that end with a write that the loss depends on, where writes are drawn;
     so many of the others would not notice if it were ignored."""
-    rarity: int = 6
+    rarity: int = 9
     """Percent of programs that end with an error that chance alone hardly brings about."""
     second_loss: int = 25
     """Percent of programs that end with two backward calls."""

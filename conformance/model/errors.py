@@ -30,6 +30,11 @@ class Kind(str, Enum):
     DETACH_VIEW = "detach of a view in place"
     SAVED_DETACHED = "saved tensor detached in place"
     NOT_DIFFERENTIABLE = "not differentiable"
+    INFERENCE_WRITE = "inference tensor in place"
+    INFERENCE_SAVED = "inference tensor saved for backward"
+    INFERENCE_GRAD = "inference tensor to require grad"
+    INFERENCE_VIEW_INPLACE = "view made in inference mode in place"
+    INFERENCE_VIEW_REBASED = "view made in inference mode whose base was written"
     INPUT_UNGRADED = "input that does not require grad"
 
 
@@ -67,6 +72,17 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         Message(("no_grad mode", "its base or another view of its base has been modified"), _MULTI),
     ),
     (Kind.NO_GRAD_VIEW_INPLACE, Message(("no_grad mode", "is being modified inplace"), _MULTI)),
+    (
+        Kind.INFERENCE_VIEW_REBASED,
+        Message(("created in inference mode", "its base or another view of its base has been")),
+    ),
+    (
+        Kind.INFERENCE_VIEW_INPLACE,
+        Message(("created in inference mode and is being modified inplace",)),
+    ),
+    (Kind.INFERENCE_WRITE, Message(("Inplace update to inference tensor outside InferenceMode",))),
+    (Kind.INFERENCE_SAVED, Message(("Inference tensors cannot be saved for backward",))),
+    (Kind.INFERENCE_GRAD, Message(("Setting requires_grad=True on inference tensor outside",))),
     (Kind.OVERLAP_PARTIAL, Message(("some elements of the input tensor and the written-to",))),
     (Kind.SAVED_MODIFIED, Message(("has been modified by an inplace operation",))),
     (Kind.FREED, Message(("backward through the graph a second time",))),

@@ -10,7 +10,7 @@ from conformance.model import relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
-from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises
+from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
 from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
 from conformance.model.state import (
     AT_ONCE,
@@ -25,7 +25,7 @@ from conformance.model.state import (
 )
 from strategies import layout as lay
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Backward, recording
+from strategies.program import Backward, inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
 
@@ -111,6 +111,9 @@ class Interpreter:
         counter = Counter(step.row.begins_at(layouts))
         tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
         tensor.history = self.new_history()
+        tensor.inference = inferring(step.step.modes)
+        # Some kernels write what they make, which counts unless the operands carry autograd's keys.
+        counter.relative = not tensor.inference and any(t.inference for t in self.operands(step))
         return tensor
 
     def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
@@ -151,6 +154,10 @@ class Interpreter:
                 node.keeps = True
                 is_result = save.what == "result"
                 writes = self.graph.writes[tensor.memory]
+                if tensor.inference:
+                    raise Raised(
+                        Kind.INFERENCE_SAVED, f"{step.step.op} saves {tensor.name} for backward"
+                    )
                 version, of_node = tensor.counter.value, tensor.node is not None
                 node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
 
@@ -164,7 +171,11 @@ class Interpreter:
         node = None
         if records and self._counts(parent):
             node, acted = self.record(step, [parent])
-        creation: Creation = "no_grad" if not records else "multi" if step.row.multi else "default"
+        creation: Creation = "default"
+        if not records:
+            creation = "inference" if inferring(step.step.modes) else "no_grad"
+        elif step.row.multi:
+            creation = "multi"
         for value in step.results:
             self.tensors[value.name] = self._viewed(parent, value, node, creation)
         return acted
@@ -174,10 +185,14 @@ class Interpreter:
     ) -> Tensor:
         view = Tensor(value.name, parent.memory, parent.counter, value.layout, parent.dtype)
         view.base = parent.base or parent
-        view.creation = parent.creation if creation == "default" else creation
+        inherits = creation == "default" or parent.creation == "inference"
+        view.creation = parent.creation if inherits else creation
         view.made_at = view.counter.value
         view.node = node
         view.history = parent.history
+        if parent.inference:
+            # Autograd does not keep track of what it will never see.
+            view.inference, view.base, view.creation = True, None, "default"
         hidden = creation == "no_grad" and self.graph.requires_grad(parent)
         view.silent = hidden or (parent.silent and node is None)
         return view
@@ -186,9 +201,12 @@ class Interpreter:
         """`detach()` shares memory and version, `.data` only memory; neither has a history."""
         (source,) = self.operands(step)
         value = step.results[0]
+        if source.inference and not inferring(step.step.modes):
+            raise Unspecified(f"an alias of the inference tensor {source.name}")
         counter = source.counter if step.row.name == "detach" else Counter()
         tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
         tensor.history = self.new_history()
+        tensor.inference = source.inference
         self.tensors[value.name] = tensor
         return Acted(connected=(False,))
 
@@ -215,8 +233,8 @@ class Interpreter:
         check_overlap(step, target, operands[1:])
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
-        target.counter.value += 1
         self.graph.writes[target.memory] += 1
+        self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
         if node is not None:
             self.graph.rebase(target, node)
             self._save(node, step.row, step, operands, target, written=target)
@@ -270,7 +288,7 @@ class Interpreter:
 
     def look(self) -> dict[str, Flags]:
         """Read every tensor's flags in the worker's order: reading a node may make it anew."""
-        plain = {name: (self._counts(t), t.counter.value) for name, t in self.tensors.items()}
+        plain = {name: (self._counts(t), _version(t)) for name, t in self.tensors.items()}
         flags = {}
         for name, tensor in self.tensors.items():
             requires_grad, version = plain[name]
@@ -284,6 +302,13 @@ class Interpreter:
 
 _WRAPS = frozenset({"mul", "div"})
 """Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
+
+
+def _version(tensor: Tensor) -> Version:
+    """The version that a tensor shows, None for an inference tensor, which has none."""
+    if tensor.inference:
+        return None
+    return "any" if tensor.counter.relative else tensor.counter.value
 
 
 def _recorded_row(step: Shaped) -> Row:
@@ -341,6 +366,8 @@ def predict(
             acted = interpreter.run_step(step)
         except Raised as raised:
             prediction.raises = Raises(index, raised.kind, raised.why)
+            if raised.done is not None:
+                prediction.acted.append(raised.done)
             break
         except Unspecified as reason:
             prediction.unspecified = str(reason)

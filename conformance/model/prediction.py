@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from conformance.model.backward import Flow
 from conformance.model.errors import Kind
@@ -18,12 +19,18 @@ class Raises:
     why: str
 
 
+Version = int | None | Literal["any"]
+
+
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What a tensor says of itself; `unreadable` is the error that reading its node raises."""
+    """What a tensor says of itself; `unreadable` is the error that reading its node raises.
+
+    Inference tensors have no version (None); "any" is what nothing documents.
+    """
 
     requires_grad: bool
-    version: int
+    version: Version
     is_leaf: bool | None
     grad_fn: bool | None
     unreadable: Kind | None = None

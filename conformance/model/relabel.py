@@ -10,7 +10,7 @@ from conformance.model.prediction import Acted
 from conformance.model.quirks import STALE_LEAF
 from conformance.model.state import Raised, Unspecified
 from strategies.draft import Shaped
-from strategies.program import recording
+from strategies.program import inferring, recording
 
 if TYPE_CHECKING:
     from conformance.model.predict import Interpreter
@@ -37,9 +37,9 @@ def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
             raise Unspecified(f"{step.step.op} in no_grad leaves {target.name} its node")
         graph.check_write(target, stale_is_leaf=STALE_LEAF in interpreter.quirks)
         node, acted = interpreter.record(step, [target])
-    target.counter.value += 1
     graph.writes[target.memory] += 1
     target.layout = step.moved
+    graph.count_write(target, acted, inferring=inferring(step.step.modes))
     if node is not None:
         target.node = node
         target.made_at = target.counter.value
@@ -53,6 +53,10 @@ def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
     """
     (target,) = interpreter.operands(step)
     wants = bool(step.params["requires_grad"])
+    if wants and target.inference:
+        if inferring(step.step.modes):
+            raise Unspecified(f"the inference tensor {target.name} is to require grad")
+        raise Raised(Kind.INFERENCE_GRAD, f"{target.name} is an inference tensor")
     if target.node is not None:
         if not wants:
             raise Raised(Kind.FLAG_NONLEAF, f"{target.name} is no leaf")
@@ -69,9 +73,12 @@ def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
 def _detach_in_place(interpreter: Interpreter, step: Shaped) -> Acted:
     """ "Views cannot be detached in-place" (torch.Tensor.detach_); others become leaves.
 
-    Views from before keep their nodes until their memory is written (observed).
+    Views from before keep their nodes until their memory is written, and in inference mode nothing
+    happens at all (observed).
     """
     (target,) = interpreter.operands(step)
+    if inferring(step.step.modes):
+        return Acted(connected=(False,))
     if target.base is not None:
         raise Raised(Kind.DETACH_VIEW, f"{target.name} is a view of {target.base.name}")
     target.flag, target.node = False, None

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 from collections import Counter as Counting
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from conformance.model.errors import Kind
 from strategies.layout import Layout
 
-Creation = Literal["default", "no_grad", "multi"]
+if TYPE_CHECKING:
+    from conformance.model.prediction import Acted
+
+Creation = Literal["default", "no_grad", "multi", "inference"]
 
 
 class Raised(Exception):
     """The model's prediction that a step raises."""
 
-    def __init__(self, kind: Kind, why: str) -> None:
+    def __init__(self, kind: Kind, why: str, done: Acted | None = None) -> None:
         super().__init__(why)
         self.kind = kind
         self.why = why
+        self.done = done
+        """What the step had done when it raised, if it raised after that."""
 
 
 class Unspecified(Exception):
@@ -35,6 +40,8 @@ class Counter:
     """A version counter, shared by a tensor, its views and its detached aliases."""
 
     value: int = 0
+    relative: bool = False
+    """Whether only changes of its value mean anything: where it began is the kernel's affair."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +65,8 @@ class Tensor:
     """Tensors that share memory but not history differ in this number."""
     silent: bool = False
     """Whether it was made in no_grad as a view of a tensor that requires grad."""
+    inference: bool = False
+    """Whether its memory was made in inference mode: it has no version, and no node may save it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,10 +122,12 @@ class Node:
 REBASED: dict[Creation, Kind] = {
     "multi": Kind.MULTI_VIEW_REBASED,
     "no_grad": Kind.NO_GRAD_VIEW_REBASED,
+    "inference": Kind.INFERENCE_VIEW_REBASED,
 }
 WRITTEN: dict[Creation, Kind] = {
     "multi": Kind.MULTI_VIEW_INPLACE,
     "no_grad": Kind.NO_GRAD_VIEW_INPLACE,
+    "inference": Kind.INFERENCE_VIEW_INPLACE,
 }
 
 
@@ -196,6 +207,17 @@ class Graph:
         if self.requires_grad(tensor) and node is None:
             raise Raised(Kind.LEAF_INPLACE, f"{tensor.name} is a leaf that requires grad")
 
+    @staticmethod
+    def count_write(tensor: Tensor, done: Acted, *, inferring: bool) -> None:
+        """Raise the version; an inference tensor has none, which outside inference mode is an
+        error, although the memory is written by then (observed).
+        """
+        if tensor.inference and not inferring:
+            raise Raised(
+                Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
+            )
+        tensor.counter.value += 1
+
     def rebase(self, tensor: Tensor, node: Node) -> None:
         """Give a written tensor its new node; through a view, the base gets a slice-writing one."""
         base = tensor.base
@@ -222,4 +244,5 @@ def _repeats(layout: Layout) -> bool:
 _WORDS: dict[Creation, str] = {
     "multi": "view that came with others from one operation",
     "no_grad": "view made in no_grad",
+    "inference": "view made in inference mode",
 }

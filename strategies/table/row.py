@@ -111,6 +111,9 @@ class Row:
     """Whether these parameters make backward of the in-place form raise."""
 
     def saved(self, in_place: bool) -> tuple[Save, ...]:
+        """What the node of the plain or of the in-place form keeps."""
+        if self.undifferentiable and (in_place or self.undifferentiable == "always"):
+            return ()
         return self.saves_in_place if in_place and self.saves_in_place else self.saves
 
     @property
