@@ -55,7 +55,7 @@ def _from_oracle(judged: Judged, outcome: _functional.Outcome) -> Iterator[str]:
             yield f"{name} is {value} and the oracle says {expected.values}"
     for name, gradient in outcome.gradients.items():
         expected = judged.answer.gradients[name]
-        graded = judged.prediction.graded[name]
+        graded = judged.prediction.graded.get(name, False)
         if (gradient is not None) != graded:
             yield f"{name}.grad is {gradient} and the model says that it is there: {graded}"
         elif gradient is not None and _off(gradient, expected.values, expected.slack):

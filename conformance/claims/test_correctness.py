@@ -45,7 +45,7 @@ def silently_wrong(judged: Judged) -> str | None:
     for name, entries in judged.answer.gradients.items():
         seen = judged.observation.values.get(name)
         grad = seen.grad if isinstance(seen, TensorSeen) else None
-        if grad is None or not judged.prediction.graded[name]:
+        if grad is None or not judged.prediction.graded.get(name, False):
             continue
         numbers = grad.array().astype(np.float64)
         finite = np.isfinite(numbers).all() and np.isfinite(entries.values).all()

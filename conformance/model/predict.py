@@ -404,6 +404,6 @@ def predict(
     prediction.graded = {
         name: tensor in interpreter.graded
         for name, tensor in interpreter.tensors.items()
-        if name == tensor.name and (name in leaves or tensor.flag)
+        if name == tensor.name and tensor.node is None and (name in leaves or tensor.flag)
     }
     return prediction

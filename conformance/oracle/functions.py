@@ -124,6 +124,7 @@ VALUES: dict[str, Value] = {
     "copy": lambda a: a,
     "neg": jnp.negative,
     "carry": lambda new, old: new,
+    "overwrite": lambda new, old: new,
     "where": lambda condition, a, b: jnp.where(condition != 0.0, a, b),
     "abs": jnp.abs,
     "sign": _sign,
@@ -193,6 +194,7 @@ VALUES: dict[str, Value] = {
 
 PARTIALS: dict[str, Partials] = {
     "carry": lambda r, new, old: (jnp.zeros_like(new), jnp.ones_like(old)),
+    "overwrite": lambda r, new, old: (jnp.ones_like(new), jnp.zeros_like(old)),
     # A condition decides and has no derivative; jax agrees, but would spend an operand on it.
     "where": lambda r, q, a, b: (jnp.zeros_like(q), flag(q != 0.0), flag(q == 0.0)),
     "abs": lambda r, a: (_sign(a),),

@@ -29,6 +29,8 @@ REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_con
 
 _RELABELS = frozenset({"requires_grad", "detach"})
 """Rows whose in-place forms write no element and may change the history of their target."""
+_OVERWRITES = frozenset({"copy", "fill", "setitem", "zero"})
+"""Rows whose in-place forms compute nothing from what they overwrite."""
 _SMALL = 256
 
 
@@ -229,7 +231,10 @@ class Walk:
                 continue
             target = cells[index]
             if place == writer and acted.recorded:
-                self.assembly.rename(new, target)
+                if step.row.name in _OVERWRITES and place in self.live:
+                    self.assembly.apply("overwrite", new, target, into=target)
+                else:
+                    self.assembly.rename(new, target)
             elif place in self.live:
                 self.assembly.carry(new, target)
             else:

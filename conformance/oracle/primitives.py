@@ -45,6 +45,8 @@ def _copying() -> list[Primitive]:
         Primitive("copy", 1, rounding=never),
         Primitive("neg", 1, rounding=never),
         Primitive("carry", 2, rounding=never, selects=True, severed=(0,)),
+        # What is overwritten gets a gradient of zeros, which meets infinities further back.
+        Primitive("overwrite", 2, rounding=never, selects=True),
         Primitive("where", 3, rounding=never, selects=True, severed=(0,)),
         Primitive("abs", 1, rounding=never, margins=margins.zero),
         Primitive("sign", 1, rounding=never, selects=True, margins=margins.zero),
