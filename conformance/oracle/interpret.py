@@ -316,8 +316,9 @@ def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str,
     for name, handles in walk.leaves.items():
         allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
         counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
-        numbers = result.gradients[counted].sum(0)
-        slack = result.gradient_slack[counted].sum(0)
+        with np.errstate(invalid="ignore"):
+            numbers = result.gradients[counted].sum(0)
+            slack = result.gradient_slack[counted].sum(0)
         found[name] = Entries(
             sum(numbers[handle] for handle in handles),
             sum(slack[handle] for handle in handles),

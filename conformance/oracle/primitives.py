@@ -43,6 +43,7 @@ def _copying() -> list[Primitive]:
     never = Rounding.NEVER
     return [
         Primitive("copy", 1, rounding=never),
+        Primitive("summed", 1, rounding=never),
         Primitive("neg", 1, rounding=never),
         Primitive("carry", 2, rounding=never, selects=True, severed=(0,)),
         # What is overwritten gets a gradient of zeros, which meets infinities further back.

@@ -77,16 +77,21 @@ def _rounded(result: Array, first: Array, rounding: Rounding, noise: Array) -> A
     moved = result * (1.0 + noise)
     if rounding is Rounding.UNLESS_FIRST_IS_ZERO:
         return jnp.where(first == 0.0, result, moved)
-    scaled = result * _DYADIC_GRAIN
-    dyadic = (scaled == jnp.floor(scaled)) & (jnp.abs(result) < _DYADIC_LIMIT)
-    return jnp.where(dyadic, result, moved)
+    return jnp.where(_is_dyadic(result), result, moved)
+
+
+def _is_dyadic(numbers: Array) -> Array:
+    """Whether they are multiples of 2^-20 and not large: sums of them are exact."""
+    scaled = numbers * _DYADIC_GRAIN
+    return (scaled == jnp.floor(scaled)) & (jnp.abs(numbers) < _DYADIC_LIMIT)
 
 
 _EITHER_ZERO = frozenset(
-    "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum fmax fmin hardshrink".split()
+    "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum fmax fmin hardshrink "
+    "add3 summed".split()
 )
-"""Primitives that choose between equal zeros of either sign; which one is documented nowhere, and
-torch's choice depends on the place in the tensor."""
+"""Primitives that choose between equal zeros of either sign, and sums, which may begin with a zero;
+which one it is is documented nowhere, and torch's choice depends on the place in the tensor."""
 _PERTURBED = np.arange(RUNS) > 0
 _ZEROS = np.array([0.0, 0.0, -0.0])
 """What such a zero is in each run but the plain one: not the negated one, or two would cancel."""
@@ -195,7 +200,11 @@ def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> t
         incoming = lax.dynamic_slice_in_dim(cotangents, capacity.inputs + number * LANES, LANES)
         guided = jnp.asarray(_GUIDED)[program.codes[number]]
         incoming = jnp.where(guided & ~(incoming > 0.0), 0.0, incoming)
-        return cotangents.at[program.operands[number]].add(_product(kept[number], incoming))
+        # Gradients that add up are rounded: two that cancel must show it, if they are not exact.
+        noise = program.noise[number % _NOISE_ROWS] * _APART
+        added = _product(kept[number], incoming)
+        added = jnp.where(_is_dyadic(incoming), added, added * (1.0 + noise))
+        return cotangents.at[program.operands[number]].add(added)
 
     def one_pass(number: Array, gradients: Array) -> Array:
         # Losses of several backward calls are added up in torch, each rounded by itself.
