@@ -294,6 +294,8 @@ def _written(
     target = layouts[0]
     if target is None:
         raise ValueError("the target of an in-place operation must be a tensor")
+    if row.outside_the_law:
+        return target, ""
     if "index" in params:
         target = indexed(target, params["index"])
     others = [o for o in layouts[1:] if o is not None]

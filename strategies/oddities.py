@@ -32,6 +32,7 @@ def odd(growth: Growth) -> Shaped | None:
             (too_small_a_target, 7),
             (another_dtype, 6),
             (no_such_view, 5),
+            (go_around_autograd, 1),
         ),
     )
     return draw(growth)
@@ -155,3 +156,16 @@ def no_such_view(growth: Growth) -> Shaped | None:
     return growth.take(
         Apply("view", (value.name,), params, (growth.fresh_name(),), "", growth.modes)
     )
+
+
+def go_around_autograd(growth: Growth) -> Shaped | None:
+    """`resize_` to fewer elements, or `set_`, of what does not require grad."""
+    values = [v for v in growth.floats() if not growth.grad(v)]
+    if not values:
+        return None
+    value = recent(growth.choose, values)
+    if chance(growth.choose, 50):
+        size = {"size": [value.layout.numel // 2]}
+        return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
+    source = recent(growth.choose, growth.floats()).name
+    return growth.take(Apply("set_", (value.name, source), {}, (), "", growth.modes))

@@ -23,6 +23,7 @@ from strategies.program import (
     Data,
     Generated,
     Leaf,
+    Mode,
     Program,
     ProgramError,
     Step,
@@ -38,13 +39,19 @@ SIMPLE: tuple[tuple[str, tuple[Argument, ...]], ...] = (
     ("square", ()),
     ("sum", ()),
     ("view_as", ()),
+    ("t", ()),
     ("gt", (2.0,)),
     ("mul_", (2.0,)),
     ("zero_", ()),
     ("exp_", ()),
+    ("t_", ()),
 )
 """Operations that are tried in the place of others, by what follows their first operand."""
+_VALUES: tuple[Any, ...] = (["..."], [0], [-1], [2], 0, 1, -0.5)
+"""Parameters that are tried in the place of others; the last ones suit most kinds of number."""
 _RANK = {op: rank for rank, (op, _) in enumerate(SIMPLE)}
+_PLAIN_MODES: tuple[Mode, ...] = ("no_grad", "enable_grad")
+"""The grad-mode regions that are tried in the place of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,18 @@ def size(program: Program) -> tuple[int, ...]:
         len(program.steps),
         len(program.leaves),
         sum(len(step.modes) for step in program.steps),
-        sum(mode.startswith("@") for step in program.steps for mode in step.modes),
-        sum(len(step.of) for step in backwards) + sum(step.retain_graph for step in backwards),
+        sum(mode not in _PLAIN_MODES for step in program.steps for mode in step.modes),
+        sum(len(step.of) + len(step.inputs) for step in backwards)
+        + sum(step.retain_graph + (step.via != "") for step in backwards),
         sum(len(step.to) for step in applied),
         sum(isinstance(argument, str) for step in applied for argument in step.args),
         sum(len(step.params) for step in applied) + sum(step.via != "" for step in applied),
         sum(_RANK.get(step.op, len(_RANK)) for step in applied),
+        sum(value not in _VALUES for step in applied for value in step.params.values()),
         sum(len(leaf.shape) + math.prod(leaf.shape) for leaf in program.leaves),
         sum(_strangeness(leaf.data) for leaf in program.leaves),
         sum(_strangeness(data) for data in cotangents if data is not None),
-        sum(not leaf.requires_grad for leaf in program.leaves if leaf.dtype == "float64"),
+        sum(2 if leaf.dtype != "float64" else not leaf.requires_grad for leaf in program.leaves),
         sum(a != 2 for step in applied for a in step.args if not isinstance(a, str)),
         _reach(program),
         len(encode(program)),
@@ -145,11 +154,23 @@ def _without_step(program: Program, index: int) -> Iterator[Program]:
     without = replace(program, steps=program.steps[:index] + program.steps[index + 1 :])
     if isinstance(step, Backward) or not step.to:
         yield without
+        if isinstance(step, Apply) and step.op in ("requires_grad_", "detach_"):
+            yield _with_flag(without, step)
         return
     operands = [argument for argument in step.args if isinstance(argument, str)]
     for name in dict.fromkeys((*operands, *(leaf.name for leaf in program.leaves))):
         yield _renamed(without, dict.fromkeys(step.to, name))
     yield _without_names(without, set(step.to))
+
+
+def _with_flag(program: Program, step: Apply) -> Program:
+    """The program whose leaf has from the start the flag that a step gave it."""
+    wants = step.op == "requires_grad_" and bool(step.params.get("requires_grad", True))
+    leaves = (
+        replace(leaf, requires_grad=wants) if leaf.name == step.args[0] else leaf
+        for leaf in program.leaves
+    )
+    return replace(program, leaves=tuple(leaves))
 
 
 def _without_leaf(program: Program, leaf: Leaf) -> Iterator[Program]:
@@ -163,7 +184,7 @@ def _without_leaf(program: Program, leaf: Leaf) -> Iterator[Program]:
 def _used(step: Step) -> tuple[str, ...]:
     """The tensors that a step refers to."""
     if isinstance(step, Backward):
-        return step.of
+        return (*step.of, *step.inputs)
     return tuple(argument for argument in step.args if isinstance(argument, str))
 
 
@@ -176,7 +197,8 @@ def _renamed(program: Program, names: dict[str, str]) -> Program:
     steps: list[Step] = []
     for step in program.steps:
         if isinstance(step, Backward):
-            steps.append(replace(step, of=tuple(map(call, step.of))))
+            inputs = tuple(dict.fromkeys(map(call, step.inputs)))
+            steps.append(replace(step, of=tuple(map(call, step.of)), inputs=inputs))
         else:
             args = tuple(call(a) if isinstance(a, str) else a for a in step.args)
             steps.append(replace(step, args=args, to=tuple(map(call, step.to))))
@@ -206,7 +228,7 @@ def _simpler(program: Program, step: Step, index: int) -> Iterator[Step]:
     """Steps that say less than this one."""
     for start in range(len(step.modes)):
         yield replace(step, modes=step.modes[:start] + step.modes[start + 1 :])
-    for mode in ("no_grad", "enable_grad"):
+    for mode in _PLAIN_MODES:
         if step.modes:
             yield replace(step, modes=(mode,))
     earlier = (*(n.name for n in program.leaves), *_made(program.steps[:index]))
@@ -217,9 +239,9 @@ def _simpler(program: Program, step: Step, index: int) -> Iterator[Step]:
         yield replace(step, via="")
     for name in step.params:
         yield replace(step, params={k: v for k, v in step.params.items() if k != name})
-        for value in (["..."], [0], 0, 1, -0.5):
+        for value in _VALUES:
             yield replace(step, params={**step.params, name: value})
-    for op, rest in SIMPLE:
+    for op, rest in (*SIMPLE, *_products(step)):
         if _may_replace(step.op, op):
             yield replace(
                 step, op=op, args=(_target(step), *rest), params={}, via="", to=step.to[:1]
@@ -230,6 +252,12 @@ def _simpler(program: Program, step: Step, index: int) -> Iterator[Step]:
             args: tuple[Any, ...] = (*step.args[:place], other, *step.args[place + 1 :])
             if other != argument:
                 yield replace(step, args=args)
+
+
+def _products(step: Apply) -> Iterator[tuple[str, tuple[Argument, ...]]]:
+    """Products of the first operand and another tensor that the step reads."""
+    for op in ("mul", "mul_"):
+        yield from ((op, (other,)) for other in step.args[1:] if isinstance(other, str))
 
 
 def _made(steps: tuple[Step, ...]) -> tuple[str, ...]:
@@ -252,6 +280,10 @@ def _target(step: Apply) -> Argument:
 def _simpler_backward(step: Backward, earlier: tuple[str, ...]) -> Iterator[Backward]:
     if step.retain_graph:
         yield replace(step, retain_graph=False)
+    yield replace(step, inputs=(), via="")
+    yield replace(step, via="")
+    for name in step.inputs if len(step.inputs) > 1 else ():
+        yield replace(step, inputs=(name,))
     if len(step.of) > 1:
         for root in range(len(step.of)):
             kept = step.cotangents[root : root + 1]
@@ -287,8 +319,9 @@ def _simpler_leaf(leaf: Leaf) -> Iterator[Leaf]:
             yield _leaf(leaf, (*leaf.shape[:axis], length - 1, *leaf.shape[axis + 1 :]))
     yield _leaf(leaf, leaf.shape)
     yield replace(leaf, data=[1.0] * math.prod(leaf.shape))
-    if leaf.dtype == "float64" and not leaf.requires_grad:
-        yield replace(leaf, requires_grad=True)
+    if not leaf.requires_grad:
+        yield replace(leaf, dtype="float64", requires_grad=True)
+        yield replace(leaf, dtype="float64")
 
 
 # -- putting in order -----------------------------------------------------------------------------

@@ -20,7 +20,14 @@ Rule = Callable[["Interpreter", Shaped], Acted]
 
 def rule_of(step: Shaped) -> Rule | None:
     """The rule of an in-place step that writes no element; None for one that does."""
+    if step.row.outside_the_law:
+        return _leave_the_law
     return _change_shape if step.row.moves is not None else _RULES.get(step.row.name)
+
+
+def _leave_the_law(interpreter: Interpreter, step: Shaped) -> Acted:
+    """`resize_` and `set_` give a tensor other memory behind autograd's back."""
+    raise Unspecified(f"{step.step.op} is a way around autograd")
 
 
 def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:

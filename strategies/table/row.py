@@ -89,6 +89,8 @@ class Row:
     """Where the in-place form leaves its target, if it changes shape and strides and no element."""
     relabels: bool = False
     """Whether the in-place form changes what autograd knows of its target, and no element."""
+    outside_the_law: bool = False
+    """Whether the documentation leaves open what the in-place form does to gradients."""
     undifferentiable: Literal["", "in place", "always"] = ""
     """Which forms are recorded although they have no derivative, as backward says."""
     unchecked_overlap: bool = False
