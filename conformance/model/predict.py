@@ -140,6 +140,7 @@ class Interpreter:
         mechanics", "In-place correctness checks"; derivatives.yaml).
         """
         named = _by_name(row, step, operands)
+        viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
         edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
         for save in row.saved(step.in_place):
             late = step.in_place and save.what == "result"
@@ -158,7 +159,9 @@ class Interpreter:
                     raise Raised(
                         Kind.INFERENCE_SAVED, f"{step.step.op} saves {tensor.name} for backward"
                     )
-                version, of_node = tensor.counter.value, tensor.node is not None
+                # Of an operand that torch views first, the node keeps that view.
+                of_node = tensor.node is not None and tensor not in viewed
+                version = tensor.counter.value
                 node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
 
     # -- views and aliases ----------------------------------------------------------------------
