@@ -88,10 +88,11 @@ def _is_dyadic(numbers: Array) -> Array:
 
 _EITHER_ZERO = frozenset(
     "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum fmax fmin hardshrink "
-    "add3 summed".split()
+    "add3 summed elu celu selu elu_by_result celu_by_result selu_by_result".split()
 )
-"""Primitives that choose between equal zeros of either sign, and sums, which may begin with a zero;
-which one it is is documented nowhere, and torch's choice depends on the place in the tensor."""
+"""Primitives that choose between equal zeros of either sign, or add or scale them, and sums, which
+may begin with a zero; which sign it has is documented nowhere, and torch chooses by the place in
+the tensor."""
 _PERTURBED = np.arange(RUNS) > 0
 _ZEROS = np.array([0.0, 0.0, -0.0])
 """What such a zero is in each run but the plain one: not the negated one, or two would cancel."""
