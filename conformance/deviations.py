@@ -31,8 +31,10 @@ else:
     import tomli as tomllib
 
 
-SCRIPT_QUIRKS = frozenset({"alpha-dropout-ignores-inplace"})
-"""The quirks that claims put by scripts can name in a finding."""
+SCRIPT_QUIRKS = frozenset({"alpha-dropout-ignores-inplace", "nan-gradient-by-place"})
+"""The quirks that a script shows: claims put by scripts can name them in a finding, and programs
+that meet one are unspecified.
+"""
 
 
 class RegisterError(Exception):
@@ -82,7 +84,10 @@ def read_register(path: Path) -> tuple[Deviation, ...]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RegisterError(f"{path.name} cannot be read: {error}.") from None
     entries = []
-    for number, raw in enumerate(table.get("deviation", []), start=1):
+    raws = table.get("deviation", [])
+    if not isinstance(raws, list) or not all(isinstance(raw, dict) for raw in raws):
+        raise RegisterError(f"{path.name} must hold [[deviation]] tables and nothing else.")
+    for number, raw in enumerate(raws, start=1):
         where = f"{path.name}, entry {number} ({raw.get('id', 'without id')})"
         try:
             entry = msgspec.convert(raw, Entry)

@@ -66,7 +66,9 @@ class Judged:
 
     def script(self, *, thorough: bool = True, header: tuple[str, ...] = ()) -> str:
         """The program as a script that prints this verdict."""
-        expected = expectation(self.prediction, self.answer, self.body, thorough=thorough)
+        expected = expectation(
+            self.draft, self.prediction, self.answer, self.body, thorough=thorough
+        )
         guarded = self.prediction.raises is None and self.raised
         expected = replace(expected, header=header, guarded=guarded)
         return write_script(self.body, expected, rtol=ORACLE_RTOL)
@@ -184,13 +186,15 @@ def _missing(template: str, names: Mapping[str, frozenset[str]]) -> str:
 
 
 def expectation(
-    prediction: Prediction, found: Answer, body: Body, *, thorough: bool
+    draft: Draft, prediction: Prediction, found: Answer, body: Body, *, thorough: bool
 ) -> Expectation:
     """What a script must check to reach the judge's verdict; if not thorough, what readers ask."""
     raises = None
     if prediction.raises is not None:
         line = body.step_lines[prediction.raises.step]
-        raises = (line, fragments(prediction.raises.kind))
+        step = draft.steps[prediction.raises.step]
+        call = "grad" if isinstance(step, Backward) and step.via else "backward"
+        raises = (line, fragments(prediction.raises.kind, call=call))
     exact: list[tuple[str, object]] = []
     unreadable: list[tuple[str, str]] = []
     if thorough:

@@ -10,6 +10,9 @@ What a write means comes from the claims. A recorded one replaces value and deri
 `no_grad` replaces the value, "and the gradient passes through as if it had not happened"; and so
 does any write for tensors that share the memory and were parted from the writer by `detach()`.
 A view made inside `no_grad` is a result like any other there: no gradient flows back through it.
+`detach_()` parts a tensor from what it was computed from, and `requires_grad_()` makes a variable
+of what it holds: both begin a history of the tensor's own. Its older views keep the history that
+they have, until a write makes them views of what the tensor is now.
 """
 
 from __future__ import annotations
@@ -26,7 +29,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from strategies.program import Apply, Argument, Backward, Data, Leaf, Program, recording
+from strategies.program import (
+    Apply,
+    Argument,
+    Backward,
+    Data,
+    Leaf,
+    Program,
+    inferring,
+    recording,
+)
 from strategies.table import OPERATIONS, Row
 from strategies.values import materialise
 
@@ -39,7 +51,10 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a program leaves behind, by name; a gradient is None where no path leads to the leaf."""
+    """What a program leaves behind, by name; a gradient is None where no path leads to the leaf.
+
+    Gradients are those of the program's leaves and of what became one, if it still is one.
+    """
 
     values: dict[str, Floats]
     gradients: dict[str, Floats | None]
@@ -64,18 +79,40 @@ class _History:
     value: torch.Tensor
     family: list[_History]
     """All histories of the storage, this one among them."""
+    computed: bool = False
+    """Whether it holds the result of recorded operations, so that it is no leaf."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Tensor:
     """Which elements of which storage; `places` has the strides of the tensor that it stands for.
 
-    A `mute` tensor is a view made where nothing is recorded.
+    A `mute` tensor is a view made where nothing is recorded. Names of one tensor share this object.
     """
 
+    name: str
     history: _History
     places: torch.Tensor
     mute: bool = False
+    base: _Tensor | None = None
+    """What it is a view of."""
+    unread: bool = False
+    """Whether it was written since a gradient's way through it was last asked for."""
+
+    @property
+    def left(self) -> bool:
+        """Whether its base went on without it, and one of the two has a derivative."""
+        base = self.base or self
+        differs = self.history is not base.history
+        return differs and any(each.history.value.requires_grad for each in (self, base))
+
+
+@dataclass(slots=True)
+class _Variable:
+    """What a leaf held when it began to require grad."""
+
+    flat: torch.Tensor
+    places: torch.Tensor
 
 
 def _numbered(count: int) -> torch.Tensor:
@@ -86,10 +123,6 @@ def _numbered(count: int) -> torch.Tensor:
     return torch.arange(count + 1)
 
 
-def _memory(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage().data_ptr())
-
-
 # -- operations -----------------------------------------------------------------------------------
 
 
@@ -98,15 +131,11 @@ def _hardsigmoid(x: torch.Tensor) -> torch.Tensor:
     return F.hardtanh(x, -3.0, 3.0) / 6 + 0.5
 
 
-def _without_leading_ones(value: torch.Tensor) -> torch.Tensor:
-    while value.ndim and value.shape[0] == 1:
-        value = value[0]
-    return value
-
-
 def _filled(x: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
     given = value if isinstance(value, torch.Tensor) else torch.full((), value, dtype=x.dtype)
-    return _without_leading_ones(given).expand(x.shape)
+    while given.ndim and given.shape[0] == 1:
+        given = given[0]
+    return given.expand(x.shape)
 
 
 OWN: dict[str, Callable[..., torch.Tensor]] = {
@@ -154,35 +183,58 @@ def _subscript(index: list[Any]) -> tuple[Any, ...]:
 @dataclass(slots=True)
 class Walk:
     tensors: dict[str, _Tensor] = field(default_factory=dict)
-    leaves: dict[str, torch.Tensor] = field(default_factory=dict)
+    variables: dict[str, list[_Variable]] = field(default_factory=dict)
+    """Leaf -> what it was each time that it began to require grad."""
+    silent: set[str] = field(default_factory=set)
+    """Leaves that have ceased to require grad: what arrives at them is dropped."""
     gradients: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def leaf(self, leaf: Leaf) -> None:
         flat = torch.tensor(materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)).reshape(-1)
-        if leaf.requires_grad:
-            self.leaves[leaf.name] = flat.requires_grad_()
         places = _numbered(flat.numel())[:-1].reshape(leaf.shape)
-        self.tensors[leaf.name] = self.stored(flat, places)
+        self.tensors[leaf.name] = self.stored(leaf.name, flat, places)
+        self.variables[leaf.name] = []
+        if leaf.requires_grad:
+            self.vary(self.tensors[leaf.name])
 
-    def stored(self, flat: torch.Tensor, places: torch.Tensor) -> _Tensor:
-        history = _History(flat, [])
+    def stored(self, name: str, flat: torch.Tensor, places: torch.Tensor) -> _Tensor:
+        history = _History(flat, [], flat.requires_grad)
         history.family.append(history)
-        return _Tensor(history, places)
+        return _Tensor(name, history, places)
+
+    def vary(self, tensor: _Tensor) -> None:
+        """Let a tensor be a leaf that requires grad from here on."""
+        flat = tensor.history.value.requires_grad_()
+        earlier = self.variables.setdefault(tensor.name, [])
+        if any(each.places.shape != tensor.places.shape for each in earlier):
+            raise Unsupported("a leaf that requires grad again in another shape")
+        earlier.append(_Variable(flat, tensor.places))
+        self.silent.discard(tensor.name)
 
     def read(self, tensor: _Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
         """The elements now; at some of the tensor's places only, if these are given."""
+        if torch.is_grad_enabled():
+            if tensor.left and tensor.unread:
+                raise Unsupported("a view was written, and then its base began another history")
+            tensor.unread = tensor.unread and not tensor.history.value.requires_grad
         value = tensor.history.value.detach() if tensor.mute else tensor.history.value
         return torch.take(value, tensor.places if places is None else places)
 
     def step(self, step: Apply | Backward) -> None:
         if isinstance(step, Backward):
-            self._backward(step)
+            self.backward(step)
             return
         row, in_place = OPERATIONS[step.op]
         if row.name == "data":
             raise Unsupported("`.data` hides a write from everything")
+        if row.outside_the_law:
+            raise Unsupported(f"`{step.op}` means nothing for a value")
         records = recording(step.modes)
-        if in_place:
+        if in_place and row.relabels:
+            self.relabel(step, row)
+        elif in_place and row.moves:
+            self.move(step, row)
+        elif in_place:
             if not row.inert:
                 self._write(step, row, records=records)
         elif row.name == "detach":
@@ -207,7 +259,7 @@ class Walk:
             where = (model.shape, model.stride(), model.storage_offset())
             places = _numbered(count).as_strided(*where)
             flat = torch.zeros(count, dtype=result.dtype).put(places, result)
-        self.tensors[name] = self.stored(flat, places)
+        self.tensors[name] = self.stored(name, flat, places)
 
     def _shown(self, name: str) -> torch.Tensor:
         """The tensor as it would really lie in memory, for torch to see its strides."""
@@ -220,20 +272,58 @@ class Walk:
         source = self.tensors[str(step.args[0])]
         made = _spelled(row, step.via, [source.places], step.params)
         parts = made if isinstance(made, (tuple, list)) else (made,)
-        if any(_memory(part) != _memory(source.places) for part in parts):
+        if len({part.untyped_storage().data_ptr() for part in (source.places, *parts)}) > 1:
             return False
         for name, part in zip(step.to, parts, strict=True):
-            itself = part is source.places
-            mute = source.mute or not (records or itself)
-            self.tensors[name] = _Tensor(source.history, part, mute)
+            mute, base = source.mute or not records, source.base or source
+            view = _Tensor(name, source.history, part, mute, base)
+            self.tensors[name] = source if part is source.places else view
         return True
 
     def part(self, step: Apply) -> None:
         """`detach()`: the same memory, and a history that begins here."""
         source = self.tensors[str(step.args[0])]
+        name = step.to[0]
+        self.tensors[name] = _Tensor(name, self._began(source), source.places)
+
+    def _began(self, source: _Tensor) -> _History:
+        """A new history of a tensor's storage, without a derivative."""
         family = source.history.family
         family.append(_History(source.history.value.detach(), family))
-        self.tensors[step.to[0]] = _Tensor(family[-1], source.places)
+        return family[-1]
+
+    def relabel(self, step: Apply, row: Row) -> None:
+        """`requires_grad_()` or `detach_()`: values stay, and a leaf goes on by itself."""
+        tensor = self.tensors[str(step.args[0])]
+        wants = row.name == "requires_grad" and step.params.get("requires_grad", True)
+        if row.name == "detach" and inferring(step.modes):
+            return  # There is no history in inference mode, and none that could end.
+        if wants == tensor.history.value.requires_grad or (tensor.base is not None and not wants):
+            return
+        if tensor.base is not None:
+            raise Unsupported("a view that becomes a leaf")
+        if wants and tensor.places.unique().numel() < tensor.places.numel():
+            raise Unsupported("a leaf whose elements share cells")
+        tensor.history = self._began(tensor)
+        for view in self.tensors.values():
+            if view.base is tensor and view.mute:
+                view.history = tensor.history
+        if wants:
+            self.vary(tensor)
+        else:
+            self.silent.add(tensor.name)
+
+    def move(self, step: Apply, row: Row) -> None:
+        """A change of shape: the tensor is another view of its storage."""
+        tensor = self.tensors[str(step.args[0])]
+        tensor.places = _spelled(row, "", [tensor.places], step.params)
+        self._settle(tensor.history.family)
+
+    def _settle(self, family: list[_History]) -> None:
+        """After a write all views are views of what their bases are now."""
+        for tensor in self.tensors.values():
+            if tensor.base is not None and tensor.history.family is family:
+                tensor.history, tensor.unread = tensor.base.history, True
 
     def _write(self, step: Apply, row: Row, *, records: bool) -> None:
         """New values for all who share the storage; the writer's derivative too, if recorded."""
@@ -241,6 +331,8 @@ class Walk:
         writer = target.history
         if records and target.mute and writer.value.requires_grad:
             raise Unsupported("a recorded write through a view made in no_grad")
+        if records and target.left:
+            raise Unsupported("a recorded write through a view that its base has left behind")
         index = step.params.get("index")
         places = target.places if index is None else target.places[_subscript(index)]
         with torch.set_grad_enabled(records):
@@ -250,11 +342,13 @@ class Walk:
         for history in writer.family:
             if records and history is writer:
                 history.value = history.value.put(places, new)
+                history.computed = history.value.requires_grad
             else:
                 written = history.value.detach().put(places, new.detach())
                 history.value = Unrecorded.apply(history.value, written)
+        self._settle(writer.family)
 
-    def _backward(self, step: Backward) -> None:
+    def backward(self, step: Backward) -> None:
         """Add to the gradients of the leaves, by the graph as it is now."""
         roots, weights = [], []
         cotangents = step.cotangents or (None,) * len(step.of)
@@ -265,13 +359,15 @@ class Walk:
                 data: Data = [1.0] if given is None else given
                 roots.append(root)
                 weights.append(torch.tensor(materialise(data, shape, "float64", name)))
-        if not roots:
+        names = [n for n in step.inputs or self.variables if n not in self.silent]
+        variables = [(name, each) for name in names for each in self.variables[name]]
+        if not roots or not variables:
             return
-        found = torch.autograd.grad(
-            roots, list(self.leaves.values()), weights, retain_graph=True, allow_unused=True
-        )
-        for name, gradient in zip(self.leaves, found, strict=True):
-            if gradient is not None:
+        flats = [each.flat for _, each in variables]
+        found = torch.autograd.grad(roots, flats, weights, retain_graph=True, allow_unused=True)
+        for (name, variable), flat in zip(variables, found, strict=True):
+            if flat is not None:
+                gradient = torch.take(flat, variable.places)
                 before = self.gradients.get(name)
                 self.gradients[name] = gradient if before is None else before + gradient
 
@@ -289,12 +385,14 @@ def run(program: Program) -> Outcome:
         warnings.simplefilter("ignore")
         for step in program.steps:
             walk.step(step)
-    shapes = {leaf.name: leaf.shape for leaf in program.leaves}
+    with torch.no_grad():
+        values = {name: _array(walk.read(tensor)) for name, tensor in walk.tensors.items()}
     gradients = {
-        name: _array(walk.gradients[name]).reshape(shapes[name]) if name in walk.gradients else None
-        for name in walk.leaves
+        name: _array(walk.gradients[name]) if name in walk.gradients else None
+        for name in walk.variables
+        if not walk.tensors[name].history.computed
     }
-    return Outcome({name: _array(walk.read(t)) for name, t in walk.tensors.items()}, gradients)
+    return Outcome(values, gradients)
 
 
 def _array(tensor: torch.Tensor) -> Floats:

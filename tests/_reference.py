@@ -2,12 +2,16 @@
 
 It shares no code with the oracle's machine and takes nothing from the model: a memory is a flat
 jax array for each history, a view is numpy's own view of an array of places, a write is
-`.at[].set`, and `jax.grad` does the rest. It is right for programs that raise nothing, as long as
-all their numbers are finite.
+`.at[].set`, and `jax.vjp` does the rest. It is right for programs that raise nothing, as long as
+all their numbers are finite. Left out is what it cannot express: `requires_grad_`, since jax's
+variables are all there from the start; `detach_` of what has an alias; and `as_strided`, since
+every result lies in row-major order here, whatever its strides are.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +24,7 @@ from numpy.typing import NDArray
 
 from conformance.oracle import cache
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Backward, Leaf, recording
+from strategies.program import Backward, inferring, recording
 from strategies.table import TABLE
 from strategies.values import materialise
 
@@ -48,6 +52,9 @@ UNARY: dict[str, Compute] = {
     "cosh": jnp.cosh,
     "tanh": jnp.tanh,
     "atan": jnp.arctan,
+    "asinh": jnp.arcsinh,
+    "acosh": jnp.arccosh,
+    "atanh": jnp.arctanh,
     "sigmoid": lambda x: 0.5 * (1.0 + jnp.tanh(0.5 * x)),
     "erf": jax.scipy.special.erf,
     "silu": lambda x: x * jax.nn.sigmoid(x),
@@ -103,6 +110,7 @@ BENT: dict[str, Compute] = {
     "minimum": lambda x, y: jnp.where(x < y, x, jnp.where(x > y, y, (x + y) / 2)),
     "masked_fill": lambda x, mask, value: jnp.where(mask != 0, value, x),
     "where": lambda mask, x, y: jnp.where(mask != 0, x, y),
+    "heaviside": lambda x, values: stop_gradient(jnp.where(x == 0, values, 1.0 * (x > 0))),
     "gt": lambda x, y: 1.0 * (x > y),
     "ge": lambda x, y: 1.0 * (x >= y),
     "lt": lambda x, y: 1.0 * (x < y),
@@ -154,6 +162,20 @@ def _squeezed(x: Places, dim: int | None) -> Places:
     return x.squeeze(dim) if x.shape[dim] == 1 else x
 
 
+def _flat(shape: tuple[int, ...], start: int, end: int) -> tuple[int, ...]:
+    if not shape:
+        return (1,)
+    start, end = start % len(shape), end % len(shape) + 1
+    return (*shape[:start], math.prod(shape[start:end]), *shape[end:])
+
+
+def _windows(x: Places, dimension: int, size: int, step: int) -> Places:
+    if not x.ndim:
+        return x.reshape(1)[:size]
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, dimension)
+    return windows.take(range(0, windows.shape[dimension], step), dimension)
+
+
 def _cut(x: Places, each: int, dim: int) -> list[Places]:
     return np.split(x, range(each, x.shape[dim], each), dim)
 
@@ -162,6 +184,8 @@ VIEWS: dict[str, Callable[..., Any]] = {
     "view": lambda x, shape: x.reshape(shape),
     "reshape": lambda x, shape: x.reshape(shape),
     "view_as": lambda x: x,
+    "flatten": lambda x, start_dim, end_dim: x.reshape(_flat(x.shape, start_dim, end_dim)),
+    "unfold": _windows,
     "contiguous": lambda x: x,
     "transpose": lambda x, dim0, dim1: x.swapaxes(dim0, dim1),
     "permute": lambda x, dims: x.transpose(dims),
@@ -188,6 +212,20 @@ KNOWN = frozenset({*ROWS, *VIEWS, *IDLE, *ALIASES})
 """Names of the rows that the reference understands."""
 
 
+def understands(draft: Draft) -> bool:
+    """Whether the reference can express every step of a program."""
+    lying: Counter[int] = Counter(draft.values[leaf.name].memory for leaf in draft.leaves)
+    for step in draft.shaped:
+        if isinstance(step, Backward):
+            continue
+        first = step.operands[0]
+        parts = step.in_place and step.row.name == "detach" and isinstance(first, Value)
+        if step.row.name not in KNOWN or (parts and lying[first.memory] > 1):  # type: ignore[union-attr]
+            return False
+        lying.update(result.memory for result in step.results)
+    return True
+
+
 @dataclass(slots=True, eq=False)
 class _History:
     """A memory as one history sees it: all that shares both shares this object."""
@@ -196,19 +234,28 @@ class _History:
     cells: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Tensor:
+    """Where a tensor lies; all names of one tensor share this object."""
+
     history: _History
     places: Places
     mute: bool = False
     """Whether it is a view made where nothing is recorded: no gradient flows back through it."""
 
 
+Received = tuple[tuple[str, ...] | None, frozenset[str]]
+"""The only leaves that a loss's gradient is for, or None for all; and those that are silent."""
+
+
 @dataclass(slots=True)
 class _Walk:
     tensors: dict[str, _Tensor] = field(default_factory=dict)
     histories: list[_History] = field(default_factory=list)
-    loss: Any = 0.0
+    silent: set[str] = field(default_factory=set)
+    """Leaves that were detached in place: no gradient arrives there any more."""
+    losses: list[Any] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
 
     def own(self, name: str, memory: int, array: jax.Array) -> None:
         """A tensor with a memory of its own."""
@@ -225,6 +272,11 @@ class _Walk:
     def step(self, step: Shaped | Backward) -> None:
         if isinstance(step, Backward):
             self._backward(step)
+        elif step.in_place and step.row.name == "detach":
+            self._part(step)
+        elif step.in_place and step.moved is not None:
+            tensor = self.tensors[str(step.step.args[0])]
+            tensor.places = VIEWS[step.row.name](tensor.places, **step.params)
         elif step.in_place:
             self._write(step)
         elif step.row.name in ALIASES:
@@ -254,8 +306,10 @@ class _Walk:
         view = VIEWS.get(step.row.name)
         made = source.places if view is None else view(source.places, **step.params)
         parts = made if isinstance(made, list) else [made]
-        same = step.made[0].how == "same"
-        mute = source.mute or (not same and not recording(step.step.modes))
+        if step.made[0].how == "same":
+            self.tensors[step.step.to[0]] = source
+            return
+        mute = source.mute or not recording(step.step.modes)
         for name, places in zip(step.step.to, parts, strict=True):
             self.tensors[name] = _Tensor(source.history, np.asarray(places), mute)
 
@@ -264,6 +318,14 @@ class _Walk:
         history = _History(source.history.memory, stop_gradient(source.history.cells))
         self.histories.append(history)
         self.tensors[step.step.to[0]] = _Tensor(history, source.places)
+
+    def _part(self, step: Shaped) -> None:
+        """`detach_()` of what has no alias; in inference mode it does nothing."""
+        name = str(step.step.args[0])
+        if not inferring(step.step.modes):
+            history = self.tensors[name].history
+            history.cells = stop_gradient(history.cells)
+            self.silent.add(name)
 
     def _write(self, step: Shaped) -> None:
         if step.row.name in IDLE:
@@ -286,49 +348,51 @@ class _Walk:
                 history.cells = stop_gradient(written) + (old - stop_gradient(old))
 
     def _backward(self, step: Backward) -> None:
+        loss: Any = 0.0
         for number, name in enumerate(step.of):
             root = self.read(name)
             data = step.cotangents[number] if step.cotangents else None
             weights = 1.0 if data is None else materialise(data, root.shape, "float64", name)
-            self.loss += jnp.sum(root * jnp.asarray(weights, jnp.float64))
-
-
-def _final(draft: Draft, leaves: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The sum of all losses, and every tensor's value at the end."""
-    walk = _Walk()
-    for leaf in draft.leaves:
-        walk.own(leaf.name, draft.values[leaf.name].memory, leaves[leaf.name])
-    for step in draft.shaped:
-        walk.step(step)
-    return walk.loss, {name: walk.read(name) for name in walk.tensors}
-
-
-def moving(draft: Draft) -> dict[str, jax.Array]:
-    """The leaves that require grad, by name."""
-    return {leaf.name: _array(leaf) for leaf in draft.leaves if leaf.requires_grad}
-
-
-def loss_of(draft: Draft) -> Callable[[dict[str, jax.Array]], tuple[Any, dict[str, Any]]]:
-    """The sum of a program's losses, and all values, as a function of `moving` leaves."""
-    fixed = {leaf.name: _array(leaf) for leaf in draft.leaves}
-    return lambda moved: _final(draft, fixed | moved)
-
-
-def _array(leaf: Leaf) -> jax.Array:
-    data = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
-    return jnp.asarray(data, jnp.float64)
+            loss += jnp.sum(root * jnp.asarray(weights, jnp.float64))
+        self.losses.append(loss)
+        self.received.append((step.inputs or None, frozenset(self.silent)))
 
 
 def reference(draft: Draft) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Every tensor's value at the end, and the gradient at each leaf that requires grad.
 
-    Both by name, float64. The program must raise nothing; KeyError for a row not in `KNOWN`.
+    Both by name, float64. The program must raise nothing and be one that `understands` admits.
     """
-    leaves = moving(draft)
-    slope = jax.jit(jax.grad(loss_of(draft), has_aux=True))
+    data = {x.name: materialise(x.data, x.shape, x.dtype, x.name) for x in draft.leaves}
+    fixed = {name: jnp.asarray(numbers, float) for name, numbers in data.items()}
+    moving = {leaf.name: fixed[leaf.name] for leaf in draft.leaves if leaf.requires_grad}
+    received: list[Received] = []
+
+    def losses(moved: Mapping[str, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
+        walk = _Walk()
+        for name, array in {**fixed, **moved}.items():
+            walk.own(name, draft.values[name].memory, array)
+        for step in draft.shaped:
+            walk.step(step)
+        received[:] = walk.received
+        values = {name: walk.read(name) for name in walk.tensors}
+        return jnp.stack(walk.losses or [jnp.zeros(())]), values
+
+    def slopes(moved: Mapping[str, jax.Array]) -> tuple[dict[str, jax.Array], list[Any]]:
+        every, pull, values = jax.vjp(losses, moved, has_aux=True)
+        return values, [pull(unit)[0] for unit in jnp.eye(every.size)]
+
     # Compiling is all the time it takes.
-    gradients, values = slope.lower(leaves).compile(_OPTIONS)(leaves)
-    return (
-        {name: np.asarray(value, np.float64) for name, value in values.items()},
-        {name: np.asarray(value, np.float64) for name, value in gradients.items()},
-    )
+    values, pulled = jax.jit(slopes).lower(moving).compile(_OPTIONS)(moving)
+    gradients = {
+        name: sum(
+            (
+                np.asarray(slope[name], np.float64)
+                for slope, (inputs, silent) in zip(pulled, received, strict=False)
+                if name in (inputs or moving) and name not in silent
+            ),
+            np.zeros(leaf.shape),
+        )
+        for name, leaf in moving.items()
+    }
+    return {name: np.asarray(value, np.float64) for name, value in values.items()}, gradients

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -16,18 +15,56 @@ from conformance.examine import Examiner, Judged
 from conformance.subjects import TensorSeen
 from conformance.tolerances import close
 from strategies.activation_scenes import activation_in_place
-from strategies.build import build
-from strategies.choices import Choose, Seeded
-from strategies.program import Apply, Program
+from strategies.build import DEFAULT, Growth, Recipe, build, finish
+from strategies.choices import Choose, Seeded, among, chance
+from strategies.oddities import change_shape, detach_in_place, set_flag
+from strategies.program import Apply, Backward, Program, ProgramError, inferring
 from strategies.scenes import detached, views_written, written_in_no_grad
 from tests import _functional
 from tests.tampering import backward, leaf, program, step
 
 Floats = NDArray[np.float64]
 
+
+def _built(recipe: Recipe) -> Callable[[Choose], Program]:
+    return lambda choose: build(choose, recipe)
+
+
+FEW = replace(DEFAULT, most_steps=12, odd=0, inputs=0, rarity=0)
+
+
+def _often(rare: Callable[[Growth], object]) -> Callable[[Choose], Program]:
+    """Programs in which every other step is a rare one."""
+
+    def draw(choose: Choose) -> Program:
+        growth = Growth(choose, FEW)
+        growth.leaf(requires_grad=True)
+        for _ in range(2 + choose.below(5)):
+            growth.step()
+            if chance(choose, 80):
+                rare(growth)
+        growth.modes = ()
+        finish(growth)
+        return growth.draft.program()
+
+    return draw
+
+
+def _relabel(growth: Growth) -> None:
+    if chance(growth.choose, 60):
+        set_flag(growth, kind=among(growth.choose, ("on", "off")))
+    else:
+        detach_in_place(growth)
+
+
 SEED = 20
 SOURCES: dict[str, tuple[Callable[[Choose], Program], int]] = {
     "build": (build, 300),
+    "odd": (_built(replace(FEW, odd=30, detach=20, region=25)), 100),
+    "moved": (_often(change_shape), 100),
+    "relabelled": (_often(_relabel), 100),
+    "inputs": (_built(replace(FEW, most_leaves=4, leaf=60, inputs=100, second_loss=80)), 100),
+    "rarity": (_built(replace(FEW, odd=10, inputs=30, rarity=60)), 100),
     "views_written": (views_written, 100),
     "written_in_no_grad": (written_in_no_grad, 100),
     "detached": (detached, 100),
@@ -53,9 +90,15 @@ def _from_oracle(judged: Judged, outcome: _functional.Outcome) -> Iterator[str]:
         expected = judged.answer.values[name]
         if _off(value, expected.values, expected.slack):
             yield f"{name} is {value} and the oracle says {expected.values}"
+    for name in {name for name, there in judged.prediction.graded.items() if there}:
+        if name not in outcome.gradients:
+            yield f"{name} is no leaf and the model says that it has a gradient"
     for name, gradient in outcome.gradients.items():
         expected = judged.answer.gradients[name]
-        graded = judged.prediction.graded.get(name, False)
+        graded = judged.prediction.graded.get(name)
+        if graded is None:
+            # It was a leaf on the way, and the model says nothing of what it still holds.
+            continue
         if (gradient is not None) != graded:
             yield f"{name}.grad is {gradient} and the model says that it is there: {graded}"
         elif gradient is not None and _off(gradient, expected.values, expected.slack):
@@ -131,8 +174,32 @@ def test_drawn_programs_agree_with_functional_torch(
     sample, (_, count) = samples[source], SOURCES[source]
     for judged, outcome in zip(sample.judged, sample.outcomes, strict=True):
         assert not differences(judged, outcome), judged.body.text
-    assert sample.moving > 0.3 * count, "hardly a program of this source has gradients"
-    assert len(sample.unsupported) < 0.05 * count, sample.unsupported[0]
+    assert sample.moving > 0.25 * count, "hardly a program of this source has gradients"
+    assert len(sample.unsupported) < 0.03 * count, sample.unsupported[0]
+
+
+RARE: dict[str, Callable[[Apply | Backward], bool]] = {
+    **{
+        op: lambda each, op=op: isinstance(each, Apply) and each.op == op  # type: ignore[misc]
+        for op in ("t_", "transpose_", "squeeze_", "unsqueeze_", "detach_", "requires_grad_")
+    },
+    "inference_mode": lambda each: inferring(each.modes),
+    "inputs": lambda each: isinstance(each, Backward) and bool(each.inputs),
+    "grad": lambda each: isinstance(each, Backward) and each.via == "grad",
+}
+"""Kind of step -> whether a step is of it."""
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_rare_steps_are_compared(samples: dict[str, Sample], kind: str) -> None:
+    """Each kind stands before a backward call in five programs or more."""
+    compared = [judged.program.steps for sample in samples.values() for judged in sample.judged]
+    assert sum(any(map(RARE[kind], _before_the_last_backward(steps))) for steps in compared) >= 5
+
+
+def _before_the_last_backward(steps: tuple[Apply | Backward, ...]) -> tuple[Apply | Backward, ...]:
+    last = max((at for at, each in enumerate(steps) if isinstance(each, Backward)), default=-1)
+    return steps[: last + 1]
 
 
 # -- the comparison can fail ----------------------------------------------------------------------
@@ -175,9 +242,20 @@ def _without_derivative(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
 
 
 def _copied(walk: _functional.Walk, made: Apply) -> None:
-    source = walk.tensors[str(made.args[0])]
+    source, name = walk.tensors[str(made.args[0])], made.to[0]
     flat = source.history.value.detach()
-    walk.tensors[made.to[0]] = walk.stored(flat, source.places)
+    walk.tensors[name] = walk.stored(name, flat, source.places)
+
+
+def _nothing(*given: object) -> None:
+    pass
+
+
+_BACKWARD = _functional.Walk.backward
+
+
+def _of_everything(walk: _functional.Walk, call: Backward) -> None:
+    _BACKWARD(walk, msgspec.structs.replace(call, inputs=()))
 
 
 @pytest.mark.parametrize(
@@ -187,8 +265,19 @@ def _copied(walk: _functional.Walk, made: Apply) -> None:
         ("written_in_no_grad", _functional, "recording", lambda modes: True),
         ("detached", _functional.Walk, "part", _copied),
         ("views_written", _functional.Walk, "viewed", lambda *args, **kwargs: False),
+        ("relabelled", _functional.Walk, "relabel", _nothing),
+        ("moved", _functional.Walk, "move", _nothing),
+        ("inputs", _functional.Walk, "backward", _of_everything),
     ],
-    ids=["write_that_detaches", "no_grad_that_records", "detach_that_copies", "view_that_copies"],
+    ids=[
+        "write_that_detaches",
+        "no_grad_that_records",
+        "detach_that_copies",
+        "view_that_copies",
+        "flag_that_stays",
+        "shape_that_stays",
+        "inputs_that_do_not_count",
+    ],
 )
 def test_a_broken_rule_is_found(
     samples: dict[str, Sample],
@@ -200,84 +289,12 @@ def test_a_broken_rule_is_found(
 ) -> None:
     """The programs that are drawn tell the rules of mutation from others."""
     monkeypatch.setattr(owner, rule, broken)
-    found = [
-        bool(differences(judged, _functional.run(judged.program)))
-        for judged in samples[source].judged
-    ]
-    assert sum(found) >= 5
+    assert sum(map(_disagrees, samples[source].judged)) >= 5
 
 
-# -- the other implementation by itself -----------------------------------------------------------
-
-
-def _read(*steps: str) -> Program:
-    """x = 2 a, then the steps, then the gradient of sum(y)."""
-    return program(
-        leaf("a", [1.0, 2.0], grad=True),
-        step("mul", "a", 2.0, to="x"),
-        *steps,
-        backward("y", [1.0, 1.0]),
-    )
-
-
-def _in_no_grad(made: str) -> str:
-    return made[:-1] + ',"modes":["no_grad"]}'
-
-
-SQUARE = step("mul", "x", "x", to="y")
-BY_HAND: dict[str, tuple[Program, list[float]]] = {
-    "recorded write": (_read(step("mul_", "x", 3.0), SQUARE), [72.0, 144.0]),
-    "unrecorded write": (_read(_in_no_grad(step("mul_", "x", 3.0)), SQUARE), [24.0, 48.0]),
-    "overwritten": (_read(step("zero_", "x"), step("add", "x", "x", to="y")), [0.0, 0.0]),
-    "view made in no_grad": (
-        _read(_in_no_grad(step("view_as", "x", to="v")), step("mul", "x", "v", to="y")),
-        [4.0, 8.0],
-    ),
-    "written through detach": (
-        _read(step("detach", "x", to="v"), step("mul_", "v", 3.0), SQUARE),
-        [24.0, 48.0],
-    ),
-    "derivative of the alias": (
-        _read(step("detach", "x", to="v"), step("mul_", "v", "a"), step("clone", "v", to="y")),
-        [2.0, 4.0],
-    ),
-}
-"""Program -> gradient at a, which is [1, 2], worked out by hand from the claims."""
-
-
-@pytest.mark.parametrize("what", BY_HAND)
-def test_gradients_by_hand(what: str) -> None:
-    each, expected = BY_HAND[what]
-    gradient = _functional.run(each).gradients["a"]
-    assert gradient is not None and gradient.tolist() == expected
-
-
-def test_no_path_is_no_gradient() -> None:
-    """A leaf that no backward reaches has None."""
-    unread = program(
-        ",".join(leaf(name, [1.0], grad=True) for name in "ab"),
-        step("neg", "a", to="y"),
-        backward("y", [1.0]),
-    )
-    assert _functional.run(unread).gradients["b"] is None
-
-
-def test_data_is_unsupported() -> None:
-    """What `.data` does to a gradient is no function of values."""
-    with pytest.raises(_functional.Unsupported, match=r"`\.data` hides"):
-        _functional.run(_read(step("data", "x", to="v"), SQUARE))
-
-
-def test_recorded_write_through_a_view_of_no_grad_is_unsupported() -> None:
-    """Torch refuses it, so that it has no gradient to compare."""
-    forbidden = _read(_in_no_grad(step("view_as", "x", to="v")), step("mul_", "v", 3.0), SQUARE)
-    with pytest.raises(_functional.Unsupported, match="a view made in no_grad"):
-        _functional.run(forbidden)
-
-
-def test_nothing_is_shared_with_model_and_oracle() -> None:
-    """Of this project it imports the program, the table and the leaves' numbers."""
-    tree = ast.parse(Path(_functional.__file__).read_text(encoding="utf-8"))
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    own = {name for name in modules if name and name.split(".")[0] in ("strategies", "conformance")}
-    assert own == {"strategies.program", "strategies.table", "strategies.values"}
+def _disagrees(judged: Judged) -> bool:
+    """Whether the broken walk differs; where it cannot even go on, it does."""
+    try:
+        return bool(differences(judged, _functional.run(judged.program)))
+    except (RuntimeError, IndexError, ProgramError):
+        return True

@@ -69,12 +69,13 @@ def test_a_copy_keeps_every_number(machine: Machine) -> None:
     assert _numbers(found.gradients["p"]) == [0.0] * 5
 
 
-def test_a_write_in_no_grad_keeps_the_slope_of_infinity(machine: Machine) -> None:
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_an_unrecorded_write_keeps_the_slope_of_infinity(machine: Machine, mode: Mode) -> None:
     """The new value is exact and the old derivative is 1, though infinity is overwritten."""
     found = _run(
         machine,
         (_leaf("a", "inf", "nan"), B),
-        _apply("copy_", "a", "b", modes=NO_GRAD),
+        _apply("copy_", "a", "b", modes=(mode,)),
         _apply("mul", "a", "b", to="x"),
         _backward("x", 1.0, 1.0),
     )
@@ -90,13 +91,7 @@ def test_relu_of_nan_and_infinity(machine: Machine) -> None:
         _apply("relu", "a", to="x"),
         _backward("x", *[1.0] * 5),
     )
-    assert list(map(str, np.abs(_numbers(found.values["x"])))) == [
-        "nan",
-        "inf",
-        "0.0",
-        "0.0",
-        "0.0",
-    ]
+    assert list(map(str, np.abs(_numbers(found.values["x"])))) == ["nan", "inf", *["0.0"] * 3]
     assert _numbers(found.gradients["a"]) == [1.0, 1.0, 0.0, 0.0, 0.0]
 
 
@@ -172,6 +167,33 @@ def test_a_loss_is_of_the_value_at_its_time(machine: Machine) -> None:
     assert _numbers(found.values["x"]) == [300.0, 600.0]
 
 
+def test_infinite_gradients_of_several_calls_add_up(machine: Machine) -> None:
+    """Minus infinity and twice plus infinity, one call after the other, are NaN together."""
+    found = _run(
+        machine,
+        (_leaf("a", 0.0, shape=()),),
+        _apply("reciprocal", "a", to="x"),
+        _backward("x", retain=True),
+        Backward(("x",), ([-2.0],)),
+    )
+    assert found.unspecified == ""
+    assert math.isnan(_numbers(found.gradients["a"]))
+
+
+def test_named_inputs_alone_receive(machine: Machine) -> None:
+    """A call with inputs, and one of `torch.autograd.grad`, count for these leaves only."""
+    found = _run(
+        machine,
+        (A, B),
+        _apply("mul", "a", "b", to="x"),
+        Backward(("x",), ([1.0, 1.0],), True, (), ("a",), "grad"),
+        Backward(("x",), ([10.0, 10.0],), True, (), ("b",)),
+        _backward("x", 100.0, 100.0),
+    )
+    assert _numbers(found.gradients["a"]) == [303.0, 505.0]
+    assert _numbers(found.gradients["b"]) == [110.0, 220.0]
+
+
 def test_several_roots_of_one_call(machine: Machine) -> None:
     """`torch.autograd.backward([x, y], ...)` adds its roots up."""
     found = _run(
@@ -240,6 +262,46 @@ def test_a_write_to_the_source_shows_in_its_alias_without_a_slope(machine: Machi
     assert _numbers(found.values["d"]) == [3.0, 10.0]
     assert _numbers(found.gradients["a"]) == [0.0, 0.0]
     assert _numbers(found.gradients["b"]) == [3.0, 10.0]
+
+
+def test_a_shape_changes_in_place(machine: Machine) -> None:
+    """`t_` moves the tensor and no element: a view from before stays where it was."""
+    found = _run(
+        machine,
+        (_leaf("a", *range(1, 7), shape=(2, 3)),),
+        _apply("mul", "a", 2.0, to="x"),
+        _apply("select", "x", to="v", dim=0, index=1),
+        _apply("t_", "x"),
+        _apply("setitem_", "x", 0.0, index=[2]),
+        _backward("x", *range(1, 7)),
+    )
+    assert _numbers(found.values["x"]) == [[2.0, 8.0], [4.0, 10.0], [0.0, 0.0]]
+    assert _numbers(found.values["v"]) == [8.0, 10.0, 0.0]
+    assert _numbers(found.gradients["a"]) == [[2.0, 6.0, 0.0], [4.0, 8.0, 0.0]]
+
+
+def test_what_is_detached_in_place_may_become_a_leaf(machine: Machine) -> None:
+    """`x` keeps its values, and receives what flowed to `a` before."""
+    start = (_apply("mul", "a", 3.0, to="x"), _backward("x", 1.0, 1.0))
+    parted = (_apply("detach_", "x"), _apply("requires_grad_", "x"))
+    use = (_apply("mul", "x", "x", to="y"), _backward("y", 1.0, 1.0))
+    found = _run(machine, (A,), *start, *parted, *use)
+    assert _numbers(found.gradients["a"]) == [3.0, 3.0]
+    assert _numbers(found.gradients["x"]) == [6.0, 12.0]
+
+
+def test_a_leaf_that_ceases_to_require_grad_drops_what_arrives(machine: Machine) -> None:
+    """Until it requires grad again: then both its old graph and the new one add to it."""
+    steps = (
+        _apply("mul", "a", 3.0, to="x"),
+        _apply("requires_grad_", "a", requires_grad=False),
+        _backward("x", 1.0, 1.0, retain=True),
+        _apply("requires_grad_", "a"),
+        _apply("mul", "a", 10.0, to="y"),
+        Backward(("x", "y"), ([1.0, 1.0], [1.0, 1.0])),
+    )
+    assert _numbers(_run(machine, (A,), *steps[:3]).gradients["a"]) == [0.0, 0.0]
+    assert _numbers(_run(machine, (A,), *steps).gradients["a"]) == [13.0, 13.0]
 
 
 def test_an_expanded_operand_gathers_its_gradient(machine: Machine) -> None:

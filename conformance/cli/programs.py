@@ -83,7 +83,7 @@ def as_script(program: Program, machine: Machine, *, device: str, thorough: bool
     body = print_body(draft, device=device)
     prediction = predict(draft)
     found = answer(draft, prediction, machine)
-    expected = expectation(prediction, found, body, thorough=thorough)
+    expected = expectation(draft, prediction, found, body, thorough=thorough)
     return write_script(body, expected, rtol=ORACLE_RTOL)
 
 

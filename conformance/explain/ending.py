@@ -8,11 +8,11 @@ from conformance.explain.facts import Advice, Ending
 from conformance.explain.ledger import BANS, Bump, Ledger
 from conformance.explain.repair import repairs
 from conformance.explain.rules import OBSERVED, RULES, UNKNOWN
-from conformance.explain.trace import Traced, all_names
+from conformance.explain.trace import Traced, all_names, cut_off, in_order
 from conformance.model import QUIRKS, predict
 from conformance.model.errors import Kind, fragments
 from conformance.model.state import Node, Raised, Saved, Tensor
-from strategies.program import Backward
+from strategies.program import Apply, Backward
 
 _DETACH = (
     "Use .detach() in place of .data: writes through it are counted, and backward raises in place "
@@ -23,7 +23,10 @@ _BANNED = (
     Kind.MULTI_VIEW_REBASED,
     Kind.NO_GRAD_VIEW_INPLACE,
     Kind.NO_GRAD_VIEW_REBASED,
+    Kind.INFERENCE_VIEW_INPLACE,
+    Kind.INFERENCE_VIEW_REBASED,
 )
+_INFERENCE = (Kind.INFERENCE_WRITE, Kind.INFERENCE_SAVED, Kind.INFERENCE_GRAD)
 _MOST = 6
 """How many writes are told one by one."""
 
@@ -49,6 +52,12 @@ def ending(traced: Traced) -> Ending:
     return Ending(outcome="runs", why=tuple(_why_it_runs(traced.ledger)), deviations=deviations)
 
 
+def _call(traced: Traced, number: int) -> str:
+    """By which of torch's two functions a step runs backward."""
+    step = traced.ledger.draft.steps[number - 1]
+    return "grad" if isinstance(step, Backward) and step.via else "backward"
+
+
 def _raises(traced: Traced, raised: Raised) -> Ending:
     failing = next(step.number for step in traced.steps if step.raises)
     rule = RULES.get(raised.kind, UNKNOWN)
@@ -61,7 +70,7 @@ def _raises(traced: Traced, raised: Raised) -> Ending:
         rule=rule.sentence,
         source=rule.source,
         advice=advice or (Advice(text=rule.advice),),
-        message=fragments(raised.kind),
+        message=fragments(raised.kind, call=_call(traced, failing)),
         deviations=tuple(_deviations(traced)),
     )
 
@@ -93,6 +102,10 @@ def _why(traced: Traced, raised: Raised, failing: int) -> Iterator[str]:
         yield from _no_start(ledger, subject, failing)
     elif raised.kind in (Kind.LEAF_INPLACE, Kind.VIEW_OF_LEAF_INPLACE) and subject:
         yield from _leaf(ledger, subject, failing)
+    elif raised.kind is Kind.SAVED_DETACHED and traced.failed:
+        yield from _detached(ledger, traced.failed, failing)
+    elif raised.kind in _INFERENCE:
+        yield from _inferred(ledger, raised, failing)
     elif raised.kind in _BANNED and subject and subject.creation in BANS:
         yield from _banned(ledger, subject, failing)
     else:
@@ -137,6 +150,31 @@ def _saved_modified(ledger: Ledger, node: Node, saved: Saved, failing: int) -> I
         f"needs is gone, and backward raises in place of computing with another value. Torch "
         f"compares the versions, not the values."
     )
+
+
+def _detached(ledger: Ledger, node: Node, failing: int) -> Iterator[str]:
+    """An operand that a node saved, and the step that cut it off from the graph."""
+    saved = next(s for s in in_order((node.inner or node).saved) if cut_off(s))
+    yield (
+        f"The backward of step {failing} runs the node {ledger.label(node)}, which had saved "
+        f"{saved.tensor.name} while it was the result of an operation."
+    )
+    tensors = ledger.interpreter.tensors
+    for number, step in enumerate(ledger.draft.steps[: failing - 1], start=1):
+        if not isinstance(step, Apply) or step.op != "detach_":
+            continue
+        if tensors.get(str(step.args[0])) is saved.tensor:
+            yield f"Step {number}, `{ledger.text(number)}`, made it a leaf."
+
+
+def _inferred(ledger: Ledger, raised: Raised, failing: int) -> Iterator[str]:
+    """What a step does to a tensor that was made in inference mode."""
+    yield f"Step {failing}, `{ledger.text(failing)}`, raises: {raised.why}."
+    words = raised.why.split()
+    for tensor in dict.fromkeys(ledger.interpreter.tensors.values()):
+        born = ledger.born.get(tensor, 0)
+        if tensor.name in words and tensor.inference and born:
+            yield f"Step {born}, `{ledger.text(born)}`, made {tensor.name} an inference tensor."
 
 
 def node_word(node: Node) -> str:

@@ -1,9 +1,15 @@
-"""The kinds of errors that autograd raises, and the messages by which each is told apart."""
+"""The kinds of errors that autograd raises, and the messages by which each is told apart.
+
+Messages were collected from torch 1.2.0, 1.4.0, 1.5.1, 1.7.1, 1.8.1, 1.10.2, 1.13.1, 2.0.1, 2.4.1,
+2.13.0 and 2.15.0.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+
+from packaging.specifiers import SpecifierSet
 
 
 class Kind(str, Enum):
@@ -40,91 +46,160 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Fragments that a message of this kind must all contain, and fragments that it must not."""
+    """How some versions of torch word an error of a kind."""
 
     has: tuple[str, ...]
+    """Fragments that a message must all contain."""
     lacks: tuple[str, ...] = ()
+    """Fragments that it must not contain."""
+    torch: str = ""
+    """The versions that say so, as a packaging specifier; "" for all that were tried.
+
+    A boundary lies between two versions that were tried, and bears the later one's number. A kind
+    that says nothing at a version is not known to be raised there.
+    """
+    call: str = ""
+    """The way of running backward that says so; "" for every way that has no words of its own."""
+
+    def fits(self, message: str) -> bool:
+        """Whether a message has what it must have, and lacks what it must lack."""
+        return all(part in message for part in self.has) and not any(
+            part in message for part in self.lacks
+        )
+
+    def holds(self, torch: str) -> bool:
+        """Whether a version of torch, which may be a development version, says so."""
+        return SpecifierSet(self.torch).contains(torch, prereleases=True)
 
 
+NEWEST = "2.15.0"
+"""The newest torch that was tried."""
+
+_LEAF = "a leaf Variable that requires grad"
+_IN_PLACE = "in-place operation"
 _MULTI = ("returns multiple views",)
 """A multi-output view without a node says `no_grad mode` as well, wherever it was made."""
+_REBASED = "its base or another view of its base has been modified"
+_OVERLAP = "more than one element of the written-to tensor refers to a single memory location"
 
 MESSAGES: tuple[tuple[Kind, Message], ...] = (
-    (
-        Kind.VIEW_OF_LEAF_INPLACE,
-        Message(("a view of a leaf Variable that requires grad", "in-place operation")),
-    ),
+    (Kind.VIEW_OF_LEAF_INPLACE, Message(("a view of " + _LEAF, _IN_PLACE), torch=">=1.8")),
+    (Kind.LEAF_INPLACE, Message((_LEAF, "has been used in an " + _IN_PLACE), torch="<1.5")),
     (
         Kind.LEAF_INPLACE,
-        Message(
-            ("a leaf Variable that requires grad", "in-place operation"), ("a view of a leaf",)
-        ),
+        Message((_LEAF, _IN_PLACE), ("a view of a leaf", "has been used"), torch=">=1.5"),
     ),
+    (Kind.MULTI_VIEW_REBASED, Message((_REBASED, *_MULTI), torch=">=1.5")),
+    (Kind.MULTI_VIEW_INPLACE, Message(("is being modified inplace", *_MULTI), torch=">=1.5")),
+    (Kind.NO_GRAD_VIEW_REBASED, Message(("no_grad mode", _REBASED), _MULTI, torch=">=1.10")),
     (
-        Kind.MULTI_VIEW_REBASED,
-        Message(
-            ("its base or another view of its base has been modified", "returns multiple views")
-        ),
+        Kind.NO_GRAD_VIEW_INPLACE,
+        Message(("no_grad mode", "is being modified inplace"), _MULTI, torch=">=1.5"),
     ),
-    (Kind.MULTI_VIEW_INPLACE, Message(("is being modified inplace", "returns multiple views"))),
-    (
-        Kind.NO_GRAD_VIEW_REBASED,
-        Message(("no_grad mode", "its base or another view of its base has been modified"), _MULTI),
-    ),
-    (Kind.NO_GRAD_VIEW_INPLACE, Message(("no_grad mode", "is being modified inplace"), _MULTI)),
     (
         Kind.INFERENCE_VIEW_REBASED,
-        Message(("created in inference mode", "its base or another view of its base has been")),
+        Message(("created in inference mode", _REBASED), torch=">=1.10"),
     ),
     (
         Kind.INFERENCE_VIEW_INPLACE,
-        Message(("created in inference mode and is being modified inplace",)),
+        Message(("created in inference mode and is being modified inplace",), torch=">=1.10"),
     ),
-    (Kind.INFERENCE_WRITE, Message(("Inplace update to inference tensor outside InferenceMode",))),
-    (Kind.INFERENCE_SAVED, Message(("Inference tensors cannot be saved for backward",))),
-    (Kind.INFERENCE_GRAD, Message(("Setting requires_grad=True on inference tensor outside",))),
-    (Kind.OVERLAP_PARTIAL, Message(("some elements of the input tensor and the written-to",))),
+    (
+        Kind.INFERENCE_WRITE,
+        Message(("Inplace update to inference tensor outside InferenceMode",), torch=">=1.10"),
+    ),
+    (
+        Kind.INFERENCE_SAVED,
+        Message(("Inference tensors cannot be saved for backward",), torch=">=1.10"),
+    ),
+    (
+        Kind.INFERENCE_GRAD,
+        Message(("Setting requires_grad=True on inference tensor outside",), torch=">=1.10"),
+    ),
+    (
+        Kind.OVERLAP_PARTIAL,
+        Message(("some elements of the input tensor and the written-to",), torch=">=1.4"),
+    ),
     (Kind.SAVED_MODIFIED, Message(("has been modified by an inplace operation",))),
     (Kind.FREED, Message(("backward through the graph a second time",))),
     (Kind.LEAF_MOVED, Message(("leaf variable has been moved into the graph interior",))),
     (Kind.NOTHING_REQUIRES_GRAD, Message(("does not require grad and does not have a grad_fn",))),
     (
         Kind.FORBIDDEN_IN_PLACE,
-        Message(("In-place", "backward calculation is triggered with a negative slope")),
+        Message(
+            ("In-place", "backward calculation is triggered with a negative slope"), torch=">=1.5"
+        ),
     ),
     (Kind.BROADCAST_TARGET, Message(("doesn't match the broadcast shape",))),
-    (Kind.DTYPE_CAST, Message(("result type", "can't be cast to the desired output type"))),
+    (
+        Kind.DTYPE_CAST,
+        Message(("output with device", "doesn't match the desired device"), torch="<1.4"),
+    ),
+    (
+        Kind.DTYPE_CAST,
+        Message(("result type", "can't be cast to the desired output type"), torch=">=1.4"),
+    ),
     (Kind.VIEW_STRIDE, Message(("view size is not compatible with input tensor's size",))),
     (
         Kind.FLAG_NONLEAF,
         Message(("you can only change requires_grad flags of leaf variables",)),
     ),
-    (Kind.DETACH_VIEW, Message(("Can't detach views in-place",))),
-    (Kind.SAVED_DETACHED, Message(("a saved tensor that has been detached in-place",))),
+    (Kind.DETACH_VIEW, Message(("Can't detach views in-place",), torch="!=1.7.*")),
+    (
+        Kind.DETACH_VIEW,
+        Message(
+            ("detach_() cannot be called on these gradients",),
+            ("Can't detach views in-place",),
+            torch="==1.7.*",
+        ),
+    ),
+    (
+        Kind.SAVED_DETACHED,
+        Message(("No grad_fn for non-leaf saved tensor",), torch=">=1.10,<2.0"),
+    ),
+    (
+        Kind.SAVED_DETACHED,
+        Message(("a saved tensor that has been detached in-place",), torch=">=2.0"),
+    ),
     (Kind.NOT_DIFFERENTIABLE, Message(("erivative for ", " is not implemented"))),
-    (Kind.INPUT_UNGRADED, Message(("can't retain_grad on Tensor that has requires_grad=False",))),
+    (
+        Kind.INPUT_UNGRADED,
+        Message(
+            ("can't retain_grad on Tensor that has requires_grad=False",),
+            torch=">=1.10",
+            call="backward",
+        ),
+    ),
     (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
 )
 """A message fits one of these at most."""
 
-_OVERLAP = "more than one element of the written-to tensor refers to a single memory location"
-"""Which kind it is depends on where it was raised."""
+OVERLAPS: tuple[tuple[Kind, Message], ...] = (
+    (Kind.OVERLAP_SELF, Message((_OVERLAP,))),
+    (Kind.BACKWARD_OVERLAP, Message((_OVERLAP,), torch=">=1.4")),
+)
+"""Which of these a message belongs to depends on where it was raised: at a step, or by backward."""
 
 
 def classify(message: str, *, in_backward: bool) -> Kind | None:
     """The kind of error that a message belongs to, or None if it is of no kind known here."""
     if _OVERLAP in message:
         return Kind.BACKWARD_OVERLAP if in_backward else Kind.OVERLAP_SELF
-    for kind, fragments in MESSAGES:
-        if all(part in message for part in fragments.has) and not any(
-            part in message for part in fragments.lacks
-        ):
-            return kind
-    return None
+    return next((kind for kind, wording in MESSAGES if wording.fits(message)), None)
 
 
-def fragments(kind: Kind) -> tuple[str, ...]:
-    """What a message of this kind contains."""
-    if kind in (Kind.OVERLAP_SELF, Kind.BACKWARD_OVERLAP):
-        return (_OVERLAP,)
-    return next(message.has for known, message in MESSAGES if known is kind)
+def fragments(kind: Kind, torch: str = "", *, call: str = "backward") -> tuple[str, ...]:
+    """What a message of this kind contains in a version of torch, the newest by default.
+
+    `call` is the way of running backward, "backward" or "grad". A version that is not known to
+    raise this gets the newest one's words. Raises packaging.version.InvalidVersion.
+    """
+    of_kind = [wording for known, wording in (*MESSAGES, *OVERLAPS) if known is kind]
+    possible = [wording for wording in of_kind if wording.call in (call, "")]
+    own_words_first = sorted(possible, key=lambda wording: not wording.call)
+    return next(
+        wording.has
+        for version in (torch or NEWEST, NEWEST)
+        for wording in own_words_first
+        if wording.holds(version)
+    )

@@ -44,6 +44,7 @@ class Interpreter:
             memory, layout = draft.values[leaf.name].memory, lay.contiguous(leaf.shape)
             tensor = Tensor(leaf.name, memory, Counter(), layout, leaf.dtype)
             tensor.flag = leaf.requires_grad
+            tensor.shape_of_grad = leaf.shape if leaf.requires_grad else None
             tensor.history = self.new_history()
             self.tensors[leaf.name] = tensor
 
@@ -407,6 +408,8 @@ def predict(
     prediction.graded = {
         name: tensor in interpreter.graded
         for name, tensor in interpreter.tensors.items()
-        if name == tensor.name and tensor.node is None and (name in leaves or tensor.flag)
+        if name == tensor.name
+        and tensor.node is None
+        and (name in leaves or tensor.flag or tensor in interpreter.graded)
     }
     return prediction

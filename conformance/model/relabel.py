@@ -70,7 +70,12 @@ def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
     elif wants and not target.flag:
         if target.base is not None:
             raise Unspecified(f"{target.name} is a view that becomes a leaf of its own")
+        if target.layout.overlaps_itself:
+            raise Unspecified(f"elements of the leaf {target.name} share cells")
+        if target.shape_of_grad not in (None, target.layout.shape):
+            raise Unspecified(f"{target.name} requires grad again in another shape")
         target.flag = True
+        target.shape_of_grad = target.layout.shape
         target.history = interpreter.new_history()
     else:
         target.flag = wants

@@ -55,6 +55,8 @@ class Tensor:
     dtype: str
     flag: bool = False
     """The requires_grad flag of its own, which only leaves carry."""
+    shape_of_grad: tuple[int, ...] | None = None
+    """The shape that it had when it last began to require grad."""
     node: Node | None = None
     base: Tensor | None = None
     creation: Creation = "default"

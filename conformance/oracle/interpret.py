@@ -121,8 +121,8 @@ class Walk:
             handle = self.assembly.leaf(array.astype(np.float64))
             place = self.place(leaf.name)
             self.cells[place] = handle.reshape(-1)
-            self.leaves[leaf.name] = [handle]
             if leaf.requires_grad:
+                self.leaves[leaf.name] = [handle]
                 self.live.add(place)
 
     def place(self, name: str) -> Place:
