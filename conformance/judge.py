@@ -144,7 +144,8 @@ def compare_flags(name: str, flags: Flags, seen: FlagsSeen) -> Iterator[Finding]
     """Differences in requires_grad, version, is_leaf and grad_fn of one tensor."""
     for what in ("requires_grad", "version", "is_leaf", "grad_fn"):
         should, does = getattr(flags, what), getattr(seen, what)
-        if does != should and should != "any" and not (flags.unreadable and what in ("is_leaf", "grad_fn")):
+        left_open = should == "any" or (flags.unreadable and what in ("is_leaf", "grad_fn"))
+        if does != should and not left_open:
             text = {"grad_fn": "has a grad_fn", "version": "_version"}.get(what, what)
             message = f"{name}: {text} is {does} and should be {should} (model)"
             yield Finding("wrong flag", message, f"{what} {should}", f"{what} {does}")
