@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -12,19 +14,42 @@ from hypothesis import strategies as st
 from conformance.model import QUIRKS, Kind, predict
 from strategies.build import DEFAULT, Recipe, build, with_rows
 from strategies.choices import Drawn, Replayed, Seeded, chance, shuffled, weighted
-from strategies.draft import check
+from strategies.draft import Shaped, check
 from strategies.drawing import layouts, programs, shapes
-from strategies.growth import MOST_CELLS
+from strategies.growth import MOST_CELLS, Growth
 from strategies.layout import Layout
+from strategies.oddities import odd
 from strategies.printer import print_body
-from strategies.program import Apply, Backward, Generated, Program, recording
+from strategies.program import Apply, Backward, Generated, Program, inferring, recording
 from strategies.table import OPERATIONS
 
 DRAWN = [build(Seeded(2, index)) for index in range(1500)]
+ROOMY = DEFAULT.most_leaves + 2
+"""Leaves, those included that a refused step and an ending bring with them."""
 
 
 def applied(program: Program) -> list[Apply]:
     return [step for step in program.steps if isinstance(step, Apply)]
+
+
+def backwards(program: Program) -> list[Backward]:
+    return [step for step in program.steps if isinstance(step, Backward)]
+
+
+def shaped(program: Program) -> list[Shaped]:
+    return [step for step in check(program).shaped if isinstance(step, Shaped)]
+
+
+def raised(program: Program) -> Kind | None:
+    """The kind of error that torch raises, by the model."""
+    raises = predict(check(program), quirks=QUIRKS).raises
+    return raises.kind if raises else None
+
+
+@cache
+def drawn_kinds() -> Counter[Kind | None]:
+    """How the drawn programs end."""
+    return Counter(map(raised, DRAWN))
 
 
 def text(program: Program) -> list[str]:
@@ -92,7 +117,7 @@ def test_drawn_programs_are_legal_and_small() -> None:
     for program in DRAWN:
         draft = check(program)
         assert draft.program() == program
-        assert 1 <= len(program.leaves) <= DEFAULT.most_leaves
+        assert 1 <= len(program.leaves) <= ROOMY
         assert len(program.steps) <= DEFAULT.most_steps + 1
         assert max(value.layout.numel for value in draft.values.values()) <= MOST_CELLS
 
@@ -102,17 +127,24 @@ def test_programs_of_hypothesis_are_legal(program: Program) -> None:
     assert check(program).program() == program
 
 
-def test_a_program_ends_with_a_backward_call() -> None:
-    assert all(isinstance(program.steps[-1], Backward) for program in DRAWN)
+def test_a_program_ends_with_a_backward_call_or_with_a_step_that_raises() -> None:
+    for program in DRAWN:
+        assert isinstance(program.steps[-1], Backward) or raised(program)
 
 
 def test_most_programs_run_to_their_end() -> None:
     """Errors are of interest, and so is what happens without them."""
-    raising = sum(predict(check(program), quirks=QUIRKS).raises is not None for program in DRAWN)
-    assert 0.1 < raising / len(DRAWN) < 0.6
+    assert 0.4 < drawn_kinds()[None] / len(DRAWN) < 0.9
 
 
-CATEGORIES = {
+def test_every_kind_of_error_is_drawn() -> None:
+    """The common ones by chance, the others by endings that are made for them."""
+    rare = replace(DEFAULT, most_steps=10, rarity=100)
+    ends = Counter(raised(build(Seeded(2, index), rare)) for index in range(400))
+    assert set(Kind) <= set(ends + drawn_kinds())
+
+
+CATEGORIES: dict[str, Callable[[Program], bool]] = {
     "in place": lambda p: any(OPERATIONS[s.op][1] for s in applied(p)),
     "view": lambda p: any(OPERATIONS[s.op][0].kind == "view" for s in applied(p)),
     "several views": lambda p: any(len(s.to) > 1 for s in applied(p)),
@@ -125,12 +157,21 @@ CATEGORIES = {
     "region on": lambda p: any(s.modes and recording(s.modes) for s in applied(p)),
     "decorator": lambda p: any("@" in mode for s in applied(p) for mode in s.modes),
     "way of writing": lambda p: any(s.via for s in applied(p)),
-    "two backward calls": lambda p: sum(isinstance(s, Backward) for s in p.steps) > 1,
-    "retained graph": lambda p: any(isinstance(s, Backward) and s.retain_graph for s in p.steps),
+    "two backward calls": lambda p: len(backwards(p)) > 1,
+    "retained graph": lambda p: any(step.retain_graph for step in backwards(p)),
     "several leaves": lambda p: len(p.leaves) > 1,
     "leaf without grad": lambda p: not all(leaf.requires_grad for leaf in p.leaves),
     "0-d": lambda p: any(leaf.shape == () for leaf in p.leaves),
     "empty": lambda p: any(0 in leaf.shape for leaf in p.leaves),
+    "shape in place": lambda p: any(s.row.moves and s.in_place for s in shaped(p)),
+    "flag in place": lambda p: any(s.op == "requires_grad_" for s in applied(p)),
+    "detached in place": lambda p: any(s.op == "detach_" for s in applied(p)),
+    "no derivative": lambda p: any(s.row.undifferentiable for s in shaped(p)),
+    "refused": lambda p: any(s.refused for s in shaped(p)),
+    "integers": lambda p: any(leaf.dtype == "int64" for leaf in p.leaves),
+    "inference mode": lambda p: any(inferring(s.modes) for s in applied(p)),
+    "inputs": lambda p: any(step.inputs and not step.via for step in backwards(p)),
+    "grad": lambda p: any(step.via == "grad" for step in backwards(p)),
     "generated data": lambda p: any(isinstance(leaf.data, Generated) for leaf in p.leaves),
 }
 
@@ -143,12 +184,14 @@ def test_every_category_is_drawn(category: str) -> None:
 def test_every_operation_is_drawn() -> None:
     """But for `.data`, which the default recipe leaves out, and 5-d dropouts."""
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    seen = {step.op for i in range(300) for step in applied(build(Seeded(4, i), long))}
+    recipes = (*[long] * 300, *[replace(DEFAULT, odd=60)] * 300)
+    programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
+    seen = {step.op for program in programs for step in applied(program)}
     assert set(OPERATIONS) - seen <= {"data", "dropout3d", "dropout3d_"}
 
 
 def test_a_recipe_decides_what_is_drawn() -> None:
-    recipe = replace(DEFAULT, in_place=0, region=0, most_leaves=1, most_steps=5)
+    recipe = replace(DEFAULT, in_place=0, region=0, odd=0, rarity=0, most_leaves=1, most_steps=5)
     for index in range(200):
         program = build(Seeded(1, index), recipe)
         assert len(program.leaves) == 1 and len(program.steps) <= 6
@@ -156,9 +199,37 @@ def test_a_recipe_decides_what_is_drawn() -> None:
 
 
 def test_a_recipe_can_be_restricted_to_rows() -> None:
-    recipe = with_rows(DEFAULT, "exp", "view", "mul")
+    """But for odd steps and rarities, which are made of rows of their own."""
+    recipe = with_rows(replace(DEFAULT, odd=0, rarity=0), "exp", "view", "mul")
     seen = {s.op for i in range(200) for s in applied(build(Seeded(1, i), recipe))}
     assert seen == {"exp", "exp_", "mul", "mul_", "view"}
+
+
+def test_a_recipe_decides_how_often_backward_names_its_inputs() -> None:
+    for inputs in (0, 100):
+        drawn = [build(Seeded(5, i), replace(DEFAULT, inputs=inputs)) for i in range(150)]
+        calls = [step for program in drawn for step in backwards(program)]
+        named = sum(bool(step.inputs) for step in calls)
+        assert named > len(calls) / 2 if inputs else named < len(calls) / 10
+
+
+def test_odd_steps_are_as_often_as_the_recipe_says() -> None:
+    """Without them shapes, flags and history change in rarities alone, and with them often."""
+    for weight in (0, 60):
+        recipe = replace(DEFAULT, odd=weight, rarity=0)
+        steps = [s for i in range(150) for s in shaped(build(Seeded(5, i), recipe))]
+        rare = [s for s in steps if (s.in_place and (s.row.moves or s.row.relabels)) or s.refused]
+        assert (len(rare) > len(steps) / 10) == bool(weight) and bool(rare) == bool(weight)
+
+
+def test_odd_steps_alone_make_legal_programs() -> None:
+    """However many of them a program has."""
+    for index in range(100):
+        growth = Growth(Seeded(7, index), replace(DEFAULT, most_leaves=1))
+        growth.leaf(requires_grad=True)
+        for _ in range(20):
+            odd(growth)
+        assert check(growth.draft.program()).program() == growth.draft.program()
 
 
 # -- what examples shrink towards -----------------------------------------------------------------
@@ -218,5 +289,23 @@ def test_an_overwritten_saved_tensor_shrinks_to_three_steps() -> None:
 
 
 def raises_saved(program: Program) -> bool:
-    raises = predict(check(program), quirks=QUIRKS).raises
-    return raises is not None and raises.kind is Kind.SAVED_MODIFIED
+    return raised(program) is Kind.SAVED_MODIFIED
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps"),
+    [
+        (Kind.SAVED_DETACHED, 4),
+        (Kind.FLAG_NONLEAF, 4),
+        (Kind.NOT_DIFFERENTIABLE, 3),
+        (Kind.INFERENCE_SAVED, 4),
+        (Kind.INPUT_UNGRADED, 2),
+    ],
+)
+def test_a_rare_error_shrinks_to_the_steps_that_it_needs(kind: Kind, steps: int) -> None:
+    recipe = Recipe(most_steps=8, rarity=60)
+    smallest = find(
+        programs(recipe=recipe), lambda program: raised(program) is kind, settings=SHRINKING
+    )
+    assert len(smallest.steps) <= steps
+    assert len(smallest.leaves) <= (2 if kind is Kind.INPUT_UNGRADED else 1)

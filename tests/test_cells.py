@@ -74,6 +74,12 @@ def test_a_detached_alias_is_no_view() -> None:
     assert ("neg", ON_VIEW) not in cells
 
 
+def test_a_step_without_numbers() -> None:
+    """Truth values are to hold what a product of them and a number would be."""
+    cells = _cells(_apply("gt", "a", 1.0, to="m"), _apply("mul_", "m", 2.5))
+    assert cells[-1] == ("mul", IN_PLACE)
+
+
 def test_what_follows_an_error_does_not_count() -> None:
     """The step that raises counts, and nothing after it."""
     assert _cells(_apply("neg_", "a"), _apply("exp", "a", to="x")) == [("neg", IN_PLACE)]

@@ -245,7 +245,7 @@ def test_paths_in_the_text_exist(document: str) -> None:
         ("conformance.oracle.primitives", "PRIMITIVES"),
         ("conformance.oracle.functions", "VALUES"),
         ("conformance.oracle.functions", "PARTIALS"),
-        ("conformance.model.predict", "QUIRKS"),
+        ("conformance.model.quirks", "QUIRKS"),
         ("conformance.oracle.interpret", "REPLACED"),
         ("conformance.deviations", "SCRIPT_QUIRKS"),
         ("strategies.table.pointwise", "_addcmul"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from conformance.model import Kind, classify, fragments
+from conformance.model import QUIRKS, Kind, classify, fragments, predict
 from conformance.model.errors import MESSAGES
 from conformance.subjects import InProcessSubject
+from strategies.draft import check
+from strategies.program import Program, ProgramError
+from tests._agreement import agree, program
+from tests._errors_in_order import ORDER
 
 START = """\
 w = torch.ones(2, requires_grad=True)
@@ -51,6 +57,35 @@ PROVOKED: tuple[tuple[Kind, str], ...] = (
     (Kind.FORBIDDEN_IN_PLACE, "F.leaky_relu(x, -0.5, inplace=True)\nx.sum().backward()"),
     (Kind.FORBIDDEN_IN_PLACE, "nn.ELU(-1.0, inplace=True)(x)\nx.sum().backward()"),
     (Kind.FORBIDDEN_IN_PLACE, "torch.celu_(x, alpha=-1.0)\nx.sum().backward()"),
+    (Kind.BROADCAST_TARGET, "x.add_(torch.ones(3, 2))"),
+    (Kind.BROADCAST_TARGET, "torch.ones(()).copy_(torch.ones(2))"),
+    (Kind.DTYPE_CAST, "torch.ones(2, dtype=torch.int64).mul_(2.0)"),
+    (Kind.DTYPE_CAST, "(w > 1).add_(w)"),
+    (Kind.VIEW_STRIDE, "torch.ones(2, 3).t().view(6)"),
+    (Kind.FLAG_NONLEAF, "x.requires_grad_(False)"),
+    (Kind.FLAG_NONLEAF, "x.requires_grad = False"),
+    (Kind.DETACH_VIEW, "x[:1].detach_()"),
+    (Kind.DETACH_VIEW, "x.unbind()[0].detach_()"),
+    (Kind.SAVED_DETACHED, "y = x.sin()\nx.detach_()\ny.sum().backward()"),
+    (Kind.NOT_DIFFERENTIABLE, "x.asinh_()\nx.sum().backward()"),
+    (Kind.NOT_DIFFERENTIABLE, "y = x.heaviside(w)\ny.sum().backward()"),
+    (Kind.INFERENCE_WRITE, "with torch.inference_mode():\n    y = x * 2\ny.mul_(2)"),
+    (Kind.INFERENCE_SAVED, "with torch.inference_mode():\n    y = x * 2\ny * w"),
+    (Kind.INFERENCE_GRAD, "with torch.inference_mode():\n    y = x * 2\ny.requires_grad_()"),
+    (Kind.INFERENCE_VIEW_INPLACE, "with torch.inference_mode():\n    v = x[:1]\nv.mul_(2)"),
+    (
+        Kind.INFERENCE_VIEW_INPLACE,
+        "with torch.inference_mode():\n    v = x[:1]\nv.view(1, 1).mul_(2)",
+    ),
+    (
+        Kind.INFERENCE_VIEW_REBASED,
+        "with torch.inference_mode():\n    v = x[:1]\nx.mul_(2)\nv.grad_fn",
+    ),
+    (
+        Kind.INPUT_UNGRADED,
+        "c = torch.ones(2)\ntorch.autograd.backward([x.sum()], inputs=[c])",
+    ),
+    (Kind.INPUT_UNGRADED, "c = torch.ones(2)\ntorch.autograd.grad([x.sum()], [c])"),
 )
 """What makes torch raise an error of each kind, in the last line."""
 
@@ -70,16 +105,65 @@ OLDER: tuple[tuple[Kind, str], ...] = (
 
 OTHERS = (
     "x.add_(torch.ones(3))",
+    "x[:] = torch.ones(3)",
     "x.view(3)",
     "torch.ones(2, dtype=torch.int64).requires_grad_()",
-    "x.requires_grad_(False)",
-    "x[:1].detach_()",
+    "torch.autograd.grad([x.sum()], [torch.ones(2, requires_grad=True)])",
+    "with torch.inference_mode():\n    y = x * 2\ny._version",
     "x.backward()",
     "x[5]",
     "torch.clamp(x)",
     "1 / 0",
 )
 """Errors of none of the kinds."""
+
+
+SMALLEST: dict[Kind, str] = {
+    Kind.LEAF_INPLACE: "w = leaf()\nw.mul_(2.0)",
+    Kind.VIEW_OF_LEAF_INPLACE: "w = leaf()\nv = w.view_as()\nv.mul_(2.0)",
+    Kind.MULTI_VIEW_INPLACE: "w = leaf(1)\n(p,) = w.unbind()\np.mul_(2.0)",
+    Kind.MULTI_VIEW_REBASED: (
+        "w = leaf(1)\n(p,) = w.unbind()\nd = w.detach()\nd.mul_(2.0)\nbackward(p)"
+    ),
+    Kind.NO_GRAD_VIEW_INPLACE: "w = leaf()\nwith no_grad:\n    v = w.view_as()\nv.mul_(2.0)",
+    Kind.NO_GRAD_VIEW_REBASED: (
+        "w = leaf()\nwith no_grad:\n    v = w.view_as()\n    w.mul_(2.0)\nbackward(v)"
+    ),
+    Kind.OVERLAP_SELF: "b = const()\ne = b.expand(shape=[2])\ne.mul_(2.0)",
+    Kind.OVERLAP_PARTIAL: "b = const(1)\nv = b.view(shape=[])\nb.mul_(v)",
+    Kind.SAVED_MODIFIED: "w = leaf()\nx = w.mul(2.0)\nx.mul_(x)\nbackward(x)",
+    Kind.FREED: "w = leaf()\nx = w.mul(2.0)\nbackward(x)\nbackward(x)",
+    Kind.LEAF_MOVED: (
+        "w = leaf()\nx = w.mul(2.0)\nw.requires_grad_(requires_grad=False)\nw.mul_(x)\nbackward(x)"
+    ),
+    Kind.BACKWARD_OVERLAP: (
+        "w = leaf()\nx = w.mul(2.0)\ne = x.expand(shape=[2])\ne.zero_()\nbackward(x)"
+    ),
+    Kind.NOTHING_REQUIRES_GRAD: "b = const()\nbackward(b)",
+    Kind.FORBIDDEN_IN_PLACE: (
+        "w = leaf()\nx = w.mul(2.0)\nx.leaky_relu_(negative_slope=-0.5)\nbackward(x)"
+    ),
+    Kind.BROADCAST_TARGET: "b = const()\nc = const(2)\nb.mul_(c)",
+    Kind.DTYPE_CAST: "m = ints()\nm.mul_(2.0)",
+    Kind.VIEW_STRIDE: "b = const(2, 2)\nt = b.t()\nv = t.view(shape=[-1])",
+    Kind.FLAG_NONLEAF: "w = leaf()\nx = w.mul(2.0)\nx.requires_grad_(requires_grad=False)",
+    Kind.DETACH_VIEW: "b = const()\nv = b.view_as()\nv.detach_()",
+    Kind.SAVED_DETACHED: ("w = leaf()\nx = w.mul(2.0)\ny = x.square()\nx.detach_()\nbackward(y)"),
+    Kind.NOT_DIFFERENTIABLE: "w = leaf()\ny = w.heaviside(w)\nbackward(y)",
+    Kind.INFERENCE_WRITE: "b = const()\nwith inference_mode:\n    y = b.mul(2.0)\ny.mul_(2.0)",
+    Kind.INFERENCE_SAVED: "w = leaf()\nwith inference_mode:\n    y = w.mul(2.0)\nz = w.mul(y)",
+    Kind.INFERENCE_GRAD: (
+        "b = const()\nwith inference_mode:\n    y = b.mul(2.0)\ny.requires_grad_()"
+    ),
+    Kind.INFERENCE_VIEW_INPLACE: (
+        "w = leaf()\nwith inference_mode:\n    v = w.view_as()\nv.mul_(2.0)"
+    ),
+    Kind.INFERENCE_VIEW_REBASED: (
+        "w = leaf()\nwith inference_mode:\n    v = w.view_as()\n    w.mul_(2.0)\nbackward(v)"
+    ),
+    Kind.INPUT_UNGRADED: 'w = leaf()\nb = const()\nbackward(w, inputs=("b",))',
+}
+"""The smallest program that raises each kind, in its last step."""
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +216,58 @@ def test_every_kind_is_known_and_provoked(kind: Kind, eager: InProcessSubject) -
     body = next(body for provoked, body in PROVOKED if provoked is kind)
     message, _ = raised(eager, body)
     assert all(part in message for part in fragments(kind))
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_smallest_program_raises_as_predicted(kind: Kind, eager: InProcessSubject) -> None:
+    """The model names the step and the kind, and torch raises there, in words of that kind."""
+    draft = program(SMALLEST[kind])
+    raises = agree(draft, eager, watched=False).raises
+    assert raises is not None
+    assert (raises.kind, raises.step) == (kind, len(draft.steps) - 1)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_step_of_a_smallest_program_is_needed(kind: Kind) -> None:
+    """Without any one of its steps it raises nothing of that kind, or cannot be."""
+    whole = program(SMALLEST[kind]).program()
+    for index in range(len(whole.steps)):
+        steps = whole.steps[:index] + whole.steps[index + 1 :]
+        try:
+            raises = predict(check(Program(whole.leaves, steps)), quirks=QUIRKS).raises
+        except ProgramError:
+            continue
+        assert raises is None or raises.kind is not kind
+
+
+def both(text: str) -> str:
+    """A program in which two errors could be raised."""
+    return re.sub(r" *# else.*", "", text)
+
+
+def second_alone(text: str) -> str:
+    """The program with what stands behind `# else` for each line that is the first's cause."""
+    lines = []
+    for line in text.splitlines():
+        _, marked, other = line.partition("# else")
+        indent = line[: len(line) - len(line.lstrip())]
+        lines.append(indent + other.strip() if marked else line)
+    return "\n".join(filter(str.strip, lines))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [pytest.param(*pair, id=f"{pair[0].value}, {pair[1].value}") for pair in ORDER],
+)
+def test_of_two_errors_the_first_is_raised(
+    first: Kind, second: Kind, text: str, eager: InProcessSubject
+) -> None:
+    """Torch raises the one that the model says, and the other one where its cause is gone."""
+    for kind, body in ((first, both(text)), (second, second_alone(text))):
+        draft = program(body)
+        raises = agree(draft, eager, watched=False).raises
+        assert raises is not None
+        assert (raises.kind, raises.step) == (kind, len(draft.steps) - 1), body
 
 
 @pytest.mark.parametrize("in_backward", [False, True])

@@ -1,4 +1,4 @@
-"""Explanations: what they say of six programs, that all programs have one, that advice helps."""
+"""Explanations: what they say of some programs, that all programs have one, that advice helps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from conformance.cli.main import commands
 from conformance.explain import Explanation, explain, render
-from conformance.model import predict
+from conformance.explain.rules import RULES
+from conformance.model import Kind, predict
 from conformance.subjects import Subject
 from strategies.build import build
 from strategies.choices import Seeded
@@ -58,6 +59,31 @@ PROGRAMS = {
         step("exp", "a", to="x0"),
         step("mul", "x0", "x0", to="x1"),
         backward("x1", ONES),
+        backward("x1", ONES),
+    ),
+    "made_in_inference_mode": program(
+        A,
+        step("mul", "a", 2.0, to="x0", modes=["inference_mode"]),
+        step("add_", "x0", 1.0, modes=["inference_mode"]),
+        step("view_as", "a", to="x1", modes=["inference_mode", "enable_grad"]),
+        step("add", "a", "x0", to="x2"),
+        step("mul", "a", "x0", to="x3"),
+        backward("x3", ONES),
+    ),
+    "detached_in_place": program(
+        A,
+        step("mul", "a", 2.0, to="x0"),
+        step("view_as", "x0", to="x1"),
+        step("square", "x0", to="x2"),
+        step("detach_", "x0"),
+        backward("x1", ONES),
+        backward("x2", ONES),
+    ),
+    "shape_in_place": program(
+        '{"name":"a","shape":[1,2],"data":[1.0,2.0],"requires_grad":true}',
+        step("mul", "a", 2.0, to="x0"),
+        step("exp", "x0", to="x1"),
+        step("t_", "x1"),
         backward("x1", ONES),
     ),
     "nothing_wrong": program(
@@ -116,6 +142,19 @@ def test_write_through_data_is_told_as_hidden() -> None:
     assert explained.ending.outcome == "runs" and not explained.ending.trusted
 
 
+def test_every_kind_of_error_has_a_rule_of_its_own() -> None:
+    """None is explained by observation alone without a word on what is behind it."""
+    assert set(RULES) == set(Kind)
+
+
+def test_inference_mode_is_named_where_a_region_inside_it_records_elsewhere() -> None:
+    """Nothing inside inference mode ends it."""
+    explained = explain(PROGRAMS["made_in_inference_mode"])
+    assert explained.steps[2].why_not_recorded == "it is inside inference_mode"
+    assert [one.inference for one in explained.steps[0].made] == [True]
+    assert explained.steps[1].writes[0].uncounted
+
+
 def test_known_deviation_of_torch_is_told() -> None:
     """Where torch is known to raise against its documentation, the explanation says so."""
     explained = explain(
@@ -166,7 +205,10 @@ def test_looking_changes_nothing() -> None:
             risen = [
                 w.version_after for s in explained.steps for w in s.writes if made.name in w.seen_by
             ]
-            assert last[made.name] == max([made.version, *risen]), (given.id, made.name)
+            if made.inference:
+                assert last[made.name] is None
+            elif last[made.name] != "any":
+                assert last[made.name] == max([made.version, *risen]), (given.id, made.name)
 
 
 def test_advice_that_was_tried_holds_in_torch(local: Subject) -> None:

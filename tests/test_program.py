@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.model import Kind
+from conformance.subjects import InProcessSubject
 from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check
 from strategies.drawing import programs
 from strategies.parameters import KINDS
-from strategies.printer import print_body
 from strategies.program import (
     FORMAT,
     RECORDS,
@@ -32,9 +33,12 @@ from strategies.program import (
     check_name,
     decode,
     encode,
+    inferring,
     recording,
 )
+from strategies.table import TABLE
 from strategies.values import GENERATORS, splitmix64
+from tests._agreement import agree
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "program-format.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -103,7 +107,11 @@ def test_names_come_in_the_order_in_which_tensors_come_to_be() -> None:
         (as_json(steps=[{**EXP, "do": "jump"}]), r"'jump' - at `\$\.steps\[0\]\.do`"),
         (as_json(steps=[{"op": "exp", "args": ["a"]}]), "missing required field `do`"),
         (as_json(steps=[{**EXP, "args": [None]}]), r"got `null` - at `\$\.steps\[0\]\.args\[0\]`"),
-        (as_json(steps=[{**EXP, "modes": ["inference_mode"]}]), "'inference_mode' - at"),
+        (as_json(steps=[{**EXP, "modes": ["@inference_mode"]}]), "'@inference_mode' - at"),
+        (
+            as_json(steps=[{"do": "backward", "of": ["a"], "via": "method"}]),
+            r"'method' - at `\$\.steps\[0\]\.via`",
+        ),
         (as_json(steps=[{"do": "backward", "of": ["a"], "to": []}]), "unknown field `to`"),
         (as_json(format=2), "Program format 2 is unknown; this suite reads 1"),
         (as_json().replace("1.0", "NaN"), "JSON is malformed"),
@@ -147,10 +155,18 @@ def test_nothing_else_is_a_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("modes", "records"),
-    [((), True), (("no_grad",), False), (("no_grad", "@enable_grad"), True)],
+    [
+        ((), True),
+        (("no_grad",), False),
+        (("no_grad", "@enable_grad"), True),
+        (("enable_grad", "inference_mode"), False),
+        (("inference_mode", "enable_grad"), False),
+    ],
 )
 def test_the_innermost_mode_decides(modes: Any, records: bool) -> None:
+    """But nothing inside inference mode ends it."""
     assert recording(modes) is records
+    assert inferring(modes) is ("inference_mode" in modes)
 
 
 def test_equal_programs_are_equal_values() -> None:
@@ -161,15 +177,43 @@ def test_equal_programs_are_equal_values() -> None:
         one.leaves = ()  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("text", EXAMPLES, ids=["saved", "no-grad", "mask"])
-def test_the_documents_examples_are_programs(text: str) -> None:
+ENDS: dict[str, tuple[int, Kind] | None] = {
+    "saved": (3, Kind.SAVED_MODIFIED),
+    "no-grad": None,
+    "mask": None,
+    "in-place": (9, Kind.SAVED_MODIFIED),
+    "inference": (4, Kind.INFERENCE_SAVED),
+    "inputs": None,
+    "refused": (4, Kind.VIEW_STRIDE),
+}
+"""What the document says of its examples: the step that must raise, if any, and how."""
+
+
+@pytest.mark.parametrize(
+    ("text", "end"), list(zip(EXAMPLES, ENDS.values(), strict=True)), ids=list(ENDS)
+)
+def test_the_documents_examples_do_what_it_says(text: str, end: tuple[int, Kind] | None) -> None:
     program = decode(text)
     assert decode(encode(program)) == program
-    compile(print_body(check(program)).text, "example", "exec")
+    raises = agree(check(program), InProcessSubject("here"), watched=False).raises
+    assert (raises and (raises.step + 1, raises.kind)) == end
+
+
+def test_the_document_names_what_torch_refuses_and_what_moves_no_element() -> None:
+    """The tables have every reason of a refusal, and every row that changes no element."""
+    names = re.findall(r"`(\w+_?)`", " ".join(re.findall(r"^\| (`\w+_`.*?) \|", DOCUMENT, re.M)))
+    rows = [row for row in TABLE.values() if row.in_place and (row.moves or row.relabels)]
+    assert set(names) == {f"{row.name}_" for row in rows}
+    for kind in (Kind.BROADCAST_TARGET, Kind.DTYPE_CAST, Kind.VIEW_STRIDE):
+        assert f"\n| {kind.value} | " in DOCUMENT
+    forms = [(name, row) for row in TABLE.values() for name in row.names if row.undifferentiable]
+    underived = {n for n, row in forms if n.endswith("_") or row.undifferentiable == "always"}
+    said = DOCUMENT.split("### Operations without a derivative")[1].split("recorded")[0]
+    assert set(re.findall(r"`(\w+)`", said)) == underived
 
 
 def test_the_document_has_every_field_generator_mode_and_kind() -> None:
-    rows = set(re.findall(r"^\| `([^`]+)`", DOCUMENT, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([^`]*[^`_])`", DOCUMENT, re.MULTILINE))
     fields = {
         field for kind in (Program, Leaf, Apply, Backward) for field in kind.__struct_fields__
     }

@@ -12,12 +12,28 @@ from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check
 from strategies.printer import print_body
-from strategies.program import Apply, Backward, Generated, Leaf, Program, recording
+from strategies.program import (
+    Apply,
+    Backward,
+    Generated,
+    Leaf,
+    Mode,
+    Number,
+    Program,
+    inferring,
+    recording,
+)
 from strategies.reducing import reduced, size, tidied
 from strategies.table import OPERATIONS
 
 LEAF = "a = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)"
 ONE = "a = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)"
+
+
+SQUARE = "a = torch.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=torch.float64, requires_grad=True)"
+MADE_IN_INFERENCE = ("with torch.inference_mode():", "    x0 = a.mul(2.0)")
+DATA: list[Number] = [1.0, 2.0]
+LEAVES = (Leaf("a", (2,), DATA, requires_grad=True), Leaf("b", (2,), DATA, requires_grad=True))
 
 
 def raising(kind: Kind) -> Callable[[Program], bool]:
@@ -73,6 +89,36 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
             [[ONE, "a[0] = 2.0"], [LEAF, "x0 = a.view_as(a)", "x0.mul_(2.0)"]],
         ),
         (Kind.FREED, [[LEAF, "x0 = a.mul(2.0)", "x0.backward()", "x0.backward()"]]),
+        (Kind.FLAG_NONLEAF, [[LEAF, "x0 = a.mul(2.0)", "x0.requires_grad_(False)"]]),
+        (Kind.DETACH_VIEW, [[LEAF, "x0 = a.view_as(a)", "x0.detach_()"]]),
+        (
+            Kind.SAVED_DETACHED,
+            [[LEAF, "x0 = a.mul(2.0)", "x1 = x0.square()", "x0.detach_()", "x1.backward()"]],
+        ),
+        (Kind.INFERENCE_WRITE, [[LEAF, *MADE_IN_INFERENCE, "x0.mul_(2.0)"]]),
+        (Kind.INFERENCE_GRAD, [[LEAF, *MADE_IN_INFERENCE, "x0.requires_grad_()"]]),
+        (
+            Kind.INFERENCE_SAVED,
+            [[LEAF, *MADE_IN_INFERENCE, line] for line in ("x1 = a.mul(x0)", "x1 = x0.mul(a)")],
+        ),
+        (
+            Kind.DTYPE_CAST,
+            [
+                ["a = torch.tensor(1, dtype=torch.int64)", "a.mul_(2.0)"],
+                [LEAF, "x0 = a.gt(2.0)", "x0.mul_(2.0)"],
+            ],
+        ),
+        (Kind.VIEW_STRIDE, [[SQUARE, "x0 = a.t()", "x1 = x0.view((-1,))"]]),
+        (
+            Kind.INPUT_UNGRADED,
+            [
+                [
+                    LEAF,
+                    "b = torch.tensor(1.0, dtype=torch.float64)",
+                    "torch.autograd.backward([a], [None], inputs=[b])",
+                ]
+            ],
+        ),
     ],
 )
 def test_examples_of_an_error_end_as_the_same_program(kind: Kind, shown: list[list[str]]) -> None:
@@ -106,6 +152,101 @@ def test_a_region_stays_where_it_matters() -> None:
             "    x0 = a.view_as(a)",
             "x0.mul_(2.0)",
         ]
+
+
+def test_a_target_that_is_too_small_has_no_dimension() -> None:
+    """It is a leaf, or the sum of one."""
+    still = raising(Kind.BROADCAST_TARGET)
+    for program in examples(still, 4):
+        smallest = reduced(program, still).program
+        assert len(smallest.leaves) + len(smallest.steps) == 3
+        assert sorted(leaf.shape for leaf in smallest.leaves)[-1] == (1,)
+
+
+def backwards(program: Program) -> list[Backward]:
+    return [step for step in program.steps if isinstance(step, Backward)]
+
+
+@pytest.mark.parametrize(
+    ("still", "shown"),
+    [
+        (lambda backward: True, "a.backward()"),
+        (lambda backward: backward.inputs, "torch.autograd.backward([a], [None], inputs=[a])"),
+        (lambda backward: backward.via, "torch.autograd.grad([a], [a], [None], allow_unused=True)"),
+    ],
+)
+def test_backward_is_plain_unless_it_matters_how_it_is_called(
+    still: Callable[[Backward], object], shown: str
+) -> None:
+    """Inputs are dropped, and autograd.grad becomes backward."""
+    product = Apply("mul", ("a", "b"), to=("x",))
+    call = Backward(("x",), ([1.0, 2.0],), True, inputs=("a", "b"), via="grad")
+    smallest = reduced(
+        Program(LEAVES, (product, call)), lambda p: any(map(still, backwards(p)))
+    ).program
+    assert len(smallest.leaves) == 1 and shown in text(smallest)[-1]
+
+
+@pytest.mark.parametrize(
+    ("matters", "modes"),
+    [
+        (lambda modes: True, ()),
+        (lambda modes: not recording(modes), ("no_grad",)),
+        (lambda modes: inferring(modes), ("inference_mode",)),
+    ],
+)
+def test_inference_mode_becomes_no_grad_and_that_goes(
+    matters: Callable[[tuple[Mode, ...]], bool], modes: tuple[Mode, ...]
+) -> None:
+    """Unless it matters that it is there, or that nothing is recorded."""
+    made = Apply("mul", ("a", 2.0), to=("x",), modes=("inference_mode", "enable_grad"))
+
+    def still(program: Program) -> bool:
+        return program.steps != () and matters(program.steps[0].modes)
+
+    assert reduced(Program(LEAVES[:1], (made,)), still).program.steps[0].modes == modes
+
+
+@pytest.mark.parametrize(
+    ("step", "grad"),
+    [
+        (Apply("requires_grad_", ("a",), {"requires_grad": False}), False),
+        (Apply("detach_", ("a",)), False),
+        (Apply("requires_grad_", ("a",)), True),
+    ],
+)
+def test_a_leaf_has_from_the_start_the_flag_that_a_step_gives_it(step: Apply, grad: bool) -> None:
+    """What depends on the flag keeps it, and the step goes."""
+    leaf = Leaf("a", (2,), DATA, requires_grad=not grad)
+
+    def still(program: Program) -> bool:
+        exp = any(isinstance(step, Apply) and step.op == "exp" for step in program.steps)
+        return exp and predict(check(program)).flags["a"].requires_grad is grad
+
+    smallest = reduced(Program((leaf,), (step, Apply("exp", ("a",), to=("x",)))), still).program
+    assert [leaf.requires_grad for leaf in smallest.leaves] == [grad]
+    assert len(smallest.steps) == 1 and smallest.steps[0] != step
+
+
+def test_steps_that_change_no_element_go() -> None:
+    steps = (
+        Apply("mul", ("a", 2.0), to=("x",)),
+        Apply("unsqueeze_", ("x",), {"dim": 0}),
+        Apply("detach_", ("x",)),
+        Apply("requires_grad_", ("x",)),
+        Apply("exp", ("x",), to=("y",)),
+    )
+
+    def still(program: Program) -> bool:
+        return any(isinstance(step, Apply) and step.op == "exp" for step in program.steps)
+
+    assert text(reduced(Program(LEAVES[:1], steps), still).program) == [LEAF, "x0 = a.exp()"]
+
+
+def test_integers_become_floating_point_numbers_where_that_does_not_matter() -> None:
+    leaf = Leaf("a", (2,), DATA, "int64")
+    smallest = reduced(Program((leaf,), (Apply("mul_", ("a", 2.0)),)), lambda p: bool(p.steps))
+    assert text(smallest.program) == [LEAF, "a.mul_(2.0)"]
 
 
 def test_what_is_reduced_still_shows_it_and_is_legal() -> None:

@@ -66,6 +66,16 @@ CASES: tuple[tuple[Scope, str, Program], ...] = (
         program(_A, step("dropout_", "a")),
     ),
     (
+        scopes.leaf_written_in_grad_mode,
+        "writes no element",
+        program(_A, step("requires_grad_", "a", params={"requires_grad": False})),
+    ),
+    (
+        scopes.leaf_written_in_grad_mode,
+        "writes no element",
+        program(_A, step("detach_", "a")),
+    ),
+    (
         scopes.needed_and_modified,
         "",
         program(_A, step("exp", "a", to="x0"), step("mul_", "x0", 2.0), ended("x0")),
@@ -108,6 +118,21 @@ CASES: tuple[tuple[Scope, str, Program], ...] = (
         scopes.no_way_around_autograd,
         ".data",
         program(_A, step("data", "a", to="x0"), step("mul_", "x0", 2.0)),
+    ),
+    (
+        scopes.no_way_around_autograd,
+        "",
+        program(_A, step("data", "a", to="x0"), step("detach_", "x0")),
+    ),
+    (
+        scopes.no_way_around_autograd,
+        "",
+        program(_A, step("gt", "a", 1.0, to="x0"), step("mul_", "x0", 2.0)),
+    ),
+    (
+        scopes.no_way_around_autograd,
+        "",
+        program(_A, step("data", "a", to="x0"), step("unsqueeze_", "x0", params={"dim": 0})),
     ),
     (scopes.fresh_in_no_grad, "", program(_A, step("exp", "a", to="x0", modes=_UNRECORDED))),
     (

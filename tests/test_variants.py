@@ -179,6 +179,20 @@ def test_a_cut_detached_alias(machine: Machine, written: str) -> None:
 # -- what is no candidate, and what does not count ------------------------------------------------
 
 
+def test_a_cut_alias_whose_base_becomes_a_leaf(machine: Machine) -> None:
+    """The view would take its base's new history; as a copy it reaches no leaf."""
+    draft = _draft(
+        _apply("view_as", "c", to="v"),
+        _apply("mul_", "v", 2.0),
+        _apply("requires_grad_", "c"),
+        _backward("v"),
+    )
+    right = answer(draft, predict(draft), machine).gradients["c"].values.tolist()
+    assert right == [1.0, 1.0]
+    assert _gradient(machine, draft, CutAlias(0, ("v",)), "c") == [0.0, 0.0]
+    assert _told_apart(machine, draft) == {ALIAS_CUT}
+
+
 def test_what_follows_the_last_backward_is_no_candidate() -> None:
     """No gradient is left that a write, an operand or an alias could change."""
     draft = _draft(
@@ -203,6 +217,48 @@ def test_an_inert_write_is_no_write() -> None:
     found = variants(draft, predict(draft))
     assert found[WRITE_IGNORED] == (IgnoredWrite(1),)
     assert found[SAVED_STALE] == (StaleOperand(3, 0, 1),)
+
+
+@pytest.mark.parametrize(
+    "relabel",
+    [
+        _apply("transpose_", "x", dim0=0, dim1=0),
+        _apply("detach_", "z"),
+        _apply("requires_grad_", "c"),
+    ],
+    ids=["transpose_", "detach_", "requires_grad_"],
+)
+def test_what_writes_no_element_is_no_write(relabel: Apply) -> None:
+    """A change of shape, of history or of the flag is not the last write, and stales nothing."""
+    draft = _draft(
+        _apply("clone", "a", to="x"),
+        _apply("mul_", "x", 3.0),
+        _apply("exp", "b", to="z"),
+        relabel,
+        _apply("exp", "x", to="y"),
+        _backward("y"),
+    )
+    found = variants(draft, predict(draft))
+    assert found[WRITE_IGNORED] == (IgnoredWrite(1),)
+    assert found[SAVED_STALE] == (StaleOperand(4, 0, 1),)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_write_before_a_change_of_shape(machine: Machine, late: bool) -> None:
+    """The product reads what was written before it, or after, the target took another shape."""
+    moved = _apply("unsqueeze_", "x", dim=0)
+    write = _apply("mul_", "x", 3.0)
+    draft = _draft(
+        _apply("clone", "a", to="x"),
+        *((moved, write) if late else (write, moved)),
+        _apply("exp", "x", to="y"),
+        Backward(("y",), ([1.0, 1.0],)),
+    )
+    stale = StaleOperand(3, 0, 2 if late else 1)
+    assert variants(draft, predict(draft))[SAVED_STALE] == (stale,)
+    assert _told_apart(machine, draft) == {WRITE_IGNORED, SAVED_STALE}
+    expected = (3.0 * np.exp([1.0, 2.0])).tolist()
+    assert _gradient(machine, draft, stale) == pytest.approx(expected)
 
 
 def test_a_write_to_other_cells_makes_nothing_stale() -> None:

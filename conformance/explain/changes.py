@@ -43,6 +43,7 @@ def writes_of(
                 hidden_from=tuple(n for n in family if before[n].tensor.counter is not counter),
                 outdates=tuple(_outdated(ledger, bump)),
                 moves=isinstance(step, Shaped) and step.row.moves is not None,
+                uncounted=state.tensor.inference,
             )
         )
     return tuple(facts)

@@ -39,6 +39,8 @@ class MadeFact(msgspec.Struct, frozen=True, kw_only=True):
     """Why autograd will not let it be written, if it will not."""
     says_otherwise: str = ""
     """The known deviation by which torch's `requires_grad` is another."""
+    inference: bool = False
+    """Whether its memory was made in inference mode: its version means nothing then."""
 
 
 class OutdatedFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,8 @@ class WriteFact(msgspec.Struct, frozen=True, kw_only=True):
     """What nodes had saved at the version before."""
     moves: bool = False
     """Whether it changes the shape or the strides alone, and no element."""
+    uncounted: bool = False
+    """Whether it writes an inference tensor, which has no version; both numbers mean nothing."""
 
 
 class KeptFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +95,8 @@ class UnpackedFact(msgspec.Struct, frozen=True, kw_only=True):
     now_at: int
     modified_by: tuple[int, ...] = ()
     """The numbers of the steps that wrote it since."""
+    cut_off: bool = False
+    """Whether it was the result of an operation when it was saved, and is a leaf now."""
 
 
 class ExecutedFact(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,6 +49,7 @@ Looked = dict[str, State]
 BANS: dict[str, str] = {
     "multi": "that came with others from one operation",
     "no_grad": "made inside no_grad",
+    "inference": "made inside inference_mode",
 }
 """How a view was made that autograd lets nobody write."""
 

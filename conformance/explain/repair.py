@@ -10,13 +10,13 @@ import msgspec
 
 from conformance.explain.facts import Advice
 from conformance.explain.ledger import Ledger
-from conformance.explain.trace import Traced, in_order
+from conformance.explain.trace import Traced, in_order, region
 from conformance.model import QUIRKS, Kind, predict
 from conformance.model.state import Tensor
 from strategies.draft import Shaped, Value
 from strategies.draft import check as check_program
 from strategies.printer import statement
-from strategies.program import Apply, Backward, Program, ProgramError, Step, recording
+from strategies.program import Apply, Backward, Mode, Program, ProgramError, Step, recording
 
 _MOST = 2
 """How many ways to mend a program are told."""
@@ -72,6 +72,7 @@ def _candidates(traced: Traced, kind: Kind, failing: int) -> Iterator[Repair]:
             yield from _recorded_root(ledger, step)
         return
     yield from _views_recorded(ledger, step)
+    yield from _in_no_grad(ledger, step)
     if kind in _OF_LEAVES:
         yield from _no_grad(ledger, failing)
     if kind is Kind.OVERLAP_PARTIAL:
@@ -250,15 +251,37 @@ def _views_recorded(ledger: Ledger, shaped: Shaped) -> Iterator[Repair]:
     used = [ledger.interpreter.tensors[o.name] for o in shaped.operands if isinstance(o, Value)]
     for tensor in used:
         made = _origin(ledger, tensor)
-        if tensor.creation != "no_grad" or made is None:
+        if tensor.creation not in ("no_grad", "inference") or made is None or not made[1].modes:
             continue
         number, step = made
         steps = [*ledger.draft.steps]
         steps[number - 1] = msgspec.structs.replace(step, modes=())
         yield Repair(
-            f"Make the view {tensor.name} outside no_grad: move step {number} out of the region.",
+            f"Make the view {tensor.name} outside {region(step.modes)}: move step {number} out of "
+            f"the region.",
             _program(ledger, steps),
         )
+
+
+def _in_no_grad(ledger: Ledger, shaped: Shaped) -> Iterator[Repair]:
+    """Make what the step uses in no_grad, where tensors have versions."""
+    for operand in shaped.operands:
+        tensor = ledger.interpreter.tensors[operand.name] if isinstance(operand, Value) else None
+        if tensor is None or not tensor.inference:
+            continue
+        steps = [
+            msgspec.structs.replace(step, modes=tuple(map(_plainer, step.modes)))
+            for step in ledger.draft.steps
+        ]
+        yield Repair(
+            f"Make {tensor.name} inside no_grad in place of inference_mode.",
+            _program(ledger, steps),
+        )
+        return
+
+
+def _plainer(mode: Mode) -> Mode:
+    return "no_grad" if mode == "inference_mode" else mode
 
 
 def _origin(ledger: Ledger, tensor: Tensor) -> tuple[int, Apply] | None:

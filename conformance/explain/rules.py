@@ -50,6 +50,19 @@ _UNTRACKED = Rule(
     OBSERVED,
     "Make the view outside no_grad, or write it inside no_grad only and make it anew.",
 )
+_INFERENCE = "the docstring of torch.inference_mode"
+_INFERRED = Rule(
+    '"tensors created in this mode cannot be used in computations recorded by autograd": they have '
+    "no version counter, so nothing could tell that one was written after a node had saved it.",
+    _INFERENCE,
+    "Make the tensor inside torch.no_grad(), or use a clone of it that is made outside.",
+)
+_INFERRED_VIEW = Rule(
+    '"Compared to no_grad, it removes additional overhead by disabling view tracking and version '
+    'counter bumps." So autograd does not know how a view that was made there lies in its base.',
+    _INFERENCE,
+    "Make the view outside inference mode.",
+)
 _EXPANDED = Rule(
     '"More than one element of an expanded tensor may refer to a single memory location. As a '
     "result, in-place operations (especially ones that are vectorized) may result in incorrect "
@@ -66,6 +79,11 @@ RULES: dict[Kind, Rule] = {
     Kind.MULTI_VIEW_REBASED: _MANY,
     Kind.NO_GRAD_VIEW_INPLACE: _UNTRACKED,
     Kind.NO_GRAD_VIEW_REBASED: _UNTRACKED,
+    Kind.INFERENCE_WRITE: _INFERRED,
+    Kind.INFERENCE_SAVED: _INFERRED,
+    Kind.INFERENCE_GRAD: _INFERRED,
+    Kind.INFERENCE_VIEW_INPLACE: _INFERRED_VIEW,
+    Kind.INFERENCE_VIEW_REBASED: _INFERRED_VIEW,
     Kind.OVERLAP_SELF: _EXPANDED,
     Kind.BACKWARD_OVERLAP: _EXPANDED,
     Kind.OVERLAP_PARTIAL: Rule(
@@ -98,8 +116,8 @@ RULES: dict[Kind, Rule] = {
         "Use detach(), which makes a new tensor in the same memory.",
     ),
     Kind.FLAG_NONLEAF: Rule(
-        '"Setting requires_grad only makes sense for leaf tensors (tensors that do not have a '
-        "grad_fn, e.g., a module's parameters).\"",
+        '"even though every tensor has this flag, setting it only makes sense for leaf tensors '
+        "(tensors that do not have a grad_fn, e.g., a nn.Module's parameters).\"",
         _MECHANICS,
         "Use detach() to get a tensor that does not require grad.",
     ),
@@ -109,8 +127,21 @@ RULES: dict[Kind, Rule] = {
         "Broadcasting semantics, https://docs.pytorch.org/docs/stable/notes/broadcasting.html",
         _OUT_OF_PLACE,
     ),
+    Kind.DTYPE_CAST: Rule(
+        '"An integral output tensor cannot accept a floating point tensor." "A boolean output '
+        'tensor cannot accept a non-boolean tensor."',
+        "Tensor Attributes, https://docs.pytorch.org/docs/stable/tensor_attributes.html",
+        "Convert the target first, with to(), or use the form that makes a new tensor.",
+    ),
+    Kind.INPUT_UNGRADED: Rule(
+        '"Inputs w.r.t. which the gradient will be accumulated into .grad." A tensor that does not '
+        "require grad receives none; that backward refuses it is observed.",
+        _BACKWARD,
+        "Name only leaves that require grad when backward runs, or leave inputs out.",
+    ),
     Kind.VIEW_STRIDE: Rule(
-        "A view shares the memory, so its shape must be one that strides can express.",
+        '"For a tensor to be viewed, the new view size must be compatible with its original size '
+        'and stride."',
         "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html",
         "Use reshape(), which copies where no view can be.",
     ),

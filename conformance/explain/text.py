@@ -133,6 +133,9 @@ def _made(made: MadeFact) -> str:
     grad = "requires grad" if made.requires_grad else "does not require grad"
     if made.says_otherwise:
         grad += f" (torch says that it does: known deviation {made.says_otherwise})"
+    if made.inference:
+        shared = "new memory" if made.how == "new memory" else f"shares the memory of {made.of}"
+        return f"{shared}; an inference tensor, which has no version and does not require grad"
     if made.how == "view":
         base = f", on the base {made.base}" if made.base != made.of else ""
         ban = f"; a view {made.ban} cannot be written where autograd records" if made.ban else ""
@@ -157,7 +160,10 @@ def _made(made: MadeFact) -> str:
 def _write(write: WriteFact) -> Iterator[str]:
     names = [write.through, *(name for name in write.seen_by if name != write.through)]
     moved = f"version {write.version_before} -> {write.version_after}"
-    if write.moves:
+    if write.uncounted:
+        share = f"the memory that {_listed(names)} share" if len(names) > 1 else write.through
+        yield from _note(f"writes {share}: no version is kept in inference mode")
+    elif write.moves:
         yield from _note(f"changes no element, and counts as a write all the same: {moved}")
     elif len(names) > 1:
         yield from _note(f"writes the memory that {_listed(names)} share: {moved}")
@@ -232,7 +238,9 @@ def _executed(executed: ExecutedFact) -> str:
         return f"{executed.node} receives its gradient"
     looked: dict[str, None] = {}
     for unpacked in executed.unpacks:
-        if unpacked.modified_by:
+        if unpacked.cut_off:
+            looked[f"{unpacked.tensor}, saved as the result of an operation, is a leaf now"] = None
+        elif unpacked.modified_by:
             steps = _listed([str(step) for step in unpacked.modified_by])
             word = "step" if len(unpacked.modified_by) == 1 else "steps"
             looked[

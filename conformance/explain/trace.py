@@ -27,7 +27,7 @@ from conformance.model.quirks import NO_GRAD_VIEW
 from conformance.model.state import Node, Raised, Saved, Tensor, Unspecified
 from strategies.draft import Draft, Shaped, Value
 from strategies.printer import Body, print_body
-from strategies.program import Backward, recording
+from strategies.program import Backward, Mode, inferring, recording
 
 
 @dataclass(slots=True)
@@ -154,10 +154,15 @@ def _why_not_recorded(step: Shaped | Backward, before: Looked) -> str:
     if not any(before[name].requires_grad for name in operands):
         return f"{' and '.join(dict.fromkeys(operands))} {_do(operands)} not require grad"
     if not recording(step.step.modes):
-        return f"it is inside {step.step.modes[-1].removeprefix('@')}"
+        return f"it is inside {region(step.step.modes)}"
     if not step.row.differentiable:
         return "no gradient passes through it"
     return ""
+
+
+def region(modes: tuple[Mode, ...]) -> str:
+    """The region that decides that nothing is recorded."""
+    return "inference_mode" if inferring(modes) else modes[-1].removeprefix("@")
 
 
 def _do(names: list[str]) -> str:
@@ -205,6 +210,7 @@ def _made(
                 is_leaf=state.node is None and not ledger.interpreter.outdated(tensor),
                 ban=BANS.get(tensor.creation, ""),
                 says_otherwise=NO_GRAD_VIEW if silent else "",
+                inference=tensor.inference,
             )
         )
     return tuple(facts)
@@ -267,9 +273,10 @@ def _executed(ledger: Ledger, flow: Flow, node: Node, raises: bool) -> ExecutedF
                 saved_at=saved.version,
                 now_at=saved.tensor.counter.value,
                 modified_by=tuple(b.step for b in ledger.modified_by(saved)),
+                cut_off=cut_off(saved),
             )
         )
-        if saved.stale:
+        if saved.stale or cut_off(saved):
             break
     return ExecutedFact(
         node=ledger.label(node),
@@ -277,6 +284,11 @@ def _executed(ledger: Ledger, flow: Flow, node: Node, raises: bool) -> ExecutedF
         unpacks=tuple(unpacks),
         raises=raises,
     )
+
+
+def cut_off(saved: Saved) -> bool:
+    """Whether a saved operand has lost its node since, which backward refuses."""
+    return saved.of_node and not saved.is_result and saved.tensor.node is None
 
 
 def in_order(saved: list[Saved]) -> list[Saved]:

@@ -36,9 +36,9 @@ def run_backward(
 ) -> Flow:
     """Run the nodes that the roots reach, newest ready first, until done or one raises.
 
-    With inputs, "the gradient will only be accumulated into" them (torch.autograd.backward): what
-    leads to none of them is not run. With capture, their gradients are returned instead
-    (torch.autograd.grad).
+    Inputs are those "w.r.t. which the gradient will be accumulated into .grad. All other Tensors
+    will be ignored" (torch.autograd.backward): what leads to none of them is not run. With capture,
+    their gradients are returned instead (torch.autograd.grad).
 
     Source: "Autograd mechanics", how the engine runs; the order was observed.
     """
