@@ -65,11 +65,9 @@ def cells_of(draft: Draft) -> Iterator[tuple[str, str]]:
 def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
     name = step.row.name
     yield name, IN_PLACE if step.in_place else PLAIN
-    first = next(
-        interpreter.tensors[o.name]
-        for o in step.operands
-        if isinstance(o, Value) and o.dtype == "float64"
-    )
+    values = [operand for operand in step.operands if isinstance(operand, Value)]
+    looked_at = next((value for value in values if value.dtype == "float64"), values[0])
+    first = interpreter.tensors[looked_at.name]
     if step.in_place or not step.row.in_place:
         if first.base is not None:
             yield name, ON_VIEW

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from strategies import layout as lay
@@ -25,6 +26,7 @@ from strategies.program import (
     Data,
     Generated,
     Leaf,
+    ProgramError,
     inferring,
     recording,
 )
@@ -39,6 +41,16 @@ _NUMBERS = (2.0, -1.0, 0.5, 3.0, 1.0, 0.0, -0.25)
 
 
 _STYLES = (("few", 41), ("dyadic", 33), ("positive", 14), ("kinked", 12))
+
+
+# Programs are many and their shapes few.
+@lru_cache(maxsize=4096)
+def joined(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape to which both broadcast, if they do."""
+    try:
+        return lay.broadcast_shapes(one, two)
+    except ValueError:
+        return None
 
 
 @dataclass(slots=True)
@@ -70,11 +82,16 @@ class Growth(Known):
         else:
             data = Generated(style, self.choose.below(1000))
             trait = {"dyadic": 1, "positive": 2, "kinked": 0}[style]
-        name = "abcdefgh"[len(self.draft.leaves)]
+        name = self.leaf_name()
         value = self.draft.add_leaf(Leaf(name, shape, data, requires_grad=grad))
         self.roots[name] = Root(grad, True)
         self.traits[value.memory] = trait
         return value
+
+    def leaf_name(self) -> str:
+        """The name of the next leaf."""
+        count = len(self.draft.leaves)
+        return "abcdefgh"[count] if count < 8 else f"leaf{count}"
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -162,14 +179,23 @@ class Growth(Known):
         via = among(self.choose, ways) if len(ways) > 1 else ""
         op = row.name + "_" if in_place else row.name
         to = () if in_place else self._names(row, layouts, params)
-        if to is None:
-            return None
         step = Apply(
             op, tuple(args), params, to, via if via != next(iter(templates)) else "", self.modes
         )
-        return self.draft.shape(step, f"step {len(self.draft.steps) + 1}")
+        try:
+            shaped = self.draft.shape(step, f"step {len(self.draft.steps) + 1}")
+        except ProgramError:
+            # Three operands need not broadcast, though two of them do with the first.
+            if len(layouts) < 3:
+                raise
+            return None
+        if any(value.layout.numel > MOST_CELLS for value in shaped.results):
+            return None
+        return None if shaped.refused and not in_place else shaped
 
     def _parameters(self, row: Row, layout: Layout) -> dict[str, Any]:
+        if not row.params:
+            return {}
         values: dict[str, Any] = {}
         for param in row.params:
             values[param.name] = KINDS[param.kind].draw(self.choose, param, layout, values)
@@ -182,15 +208,12 @@ class Growth(Known):
 
     def _names(
         self, row: Row, layouts: tuple[Layout | None, ...], params: dict[str, Any]
-    ) -> tuple[str, ...] | None:
-        """Names for what the plain form gives; None if a result would be too large to read."""
+    ) -> tuple[str, ...]:
+        """Names for what the plain form gives."""
+        if not row.multi:
+            return (self.fresh_name(),)
         defaults = {p.name: p.default for p in row.params}
-        try:
-            made = row.result(layouts, {**defaults, **params})
-        except ValueError:
-            return None
-        if any(one.layout.numel > MOST_CELLS for one in made):
-            return None
+        made = row.result(layouts, {**defaults, **params})
         count = len(self.draft.values) - len(self.draft.leaves)
         return tuple(f"x{count + i}" for i in range(len(made)))
 
@@ -200,11 +223,8 @@ class Growth(Known):
         for value in self.draft.values.values():
             if value.dtype != dtype:
                 continue
-            try:
-                both = lay.broadcast_shapes(shape, value.layout.shape)
-            except ValueError:
-                continue
-            if both == shape or (not exact and math.prod(both) <= MOST_CELLS):
+            both = joined(shape, value.layout.shape)
+            if both == shape or (both is not None and not exact and math.prod(both) <= MOST_CELLS):
                 found.append(value)
         return found
 
@@ -233,7 +253,7 @@ class Growth(Known):
         """An in-place operation; leaves that require grad are rarely its target while recording."""
         values = self.floats()
         if not chance(self.choose, self.recipe.unsafe):
-            safe = [v for v in values if self._may_write(v)]
+            safe = self.writable(values)
             if not safe:
                 return None
             values = safe
@@ -246,12 +266,20 @@ class Growth(Known):
             target, WRITES, in_place=True, allowed=lambda row: has_mask or row.name not in MASKED
         )
 
+    def writable(self, values: list[Value]) -> list[Value]:
+        """Those that may be written here, as far as is known."""
+        return [value for value in values if self._may_write(value)]
+
+    def positive(self, values: list[Value]) -> list[Value]:
+        """Those that are known to have positive elements only."""
+        return [value for value in values if self.traits.get(value.memory) == 2]
+
     def _may_write(self, value: Value) -> bool:
         root = self.roots[value.name]
-        stuck = value.memory in self.inference and not inferring(self.modes)
-        if value.layout.overlaps_itself or stuck:
+        if root.leaf and root.grad and recording(self.modes):
             return False
-        return not (root.leaf and root.grad and recording(self.modes))
+        stuck = value.memory in self.inference and not inferring(self.modes)
+        return not (stuck or value.layout.overlaps_itself)
 
     def cotangent(self, shape: tuple[int, ...]) -> Data | None:
         """A cotangent for a root of this shape: ones, or small dyadic numbers of either sign."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strategies.growth import Growth
 
 _SHAPES = tuple(row for row in RELABELS if row.moves)
+_NEVER_DERIVED = tuple(row for row in UNDERIVED if row.undifferentiable == "always")
 _REFUSING = ("mul", "add", "copy", "sub", "div")
 """Rows whose in-place forms refuse a target that is smaller than what they compute."""
 
@@ -25,14 +26,14 @@ def odd(growth: Growth) -> Shaped | None:
     draw = weighted(
         growth.choose,
         (
-            (change_shape, 30),
+            (change_shape, 29),
             (set_flag, 22),
             (detach_in_place, 18),
             (without_derivative, 12),
             (too_small_a_target, 7),
             (another_dtype, 6),
             (no_such_view, 5),
-            (go_around_autograd, 1),
+            (go_around_autograd, 2),
         ),
     )
     return draw(growth)
@@ -90,13 +91,20 @@ def detach_in_place(growth: Growth, *, views: bool = False) -> Shaped | None:
 
 
 def without_derivative(growth: Growth) -> Shaped | None:
-    """A form that is recorded and has no derivative: backward says so, if it comes there."""
+    """A form without a derivative: where it is recorded backward says so, if it comes there."""
     values = [v for v in growth.floats() if growth.grad(v) and not growth.roots[v.name].leaf]
-    if not values or not recording(growth.modes):
+    if not recording(growth.modes):
+        values = growth.writable(growth.floats())
+    if not values:
         return None
+    # Most of these rows are defined for positive numbers only, and views are few.
+    views = [value for value in values if value.name in growth.views]
+    values = views if views and chance(growth.choose, 40) else values
+    positive = growth.positive(values)
+    values = positive if positive and chance(growth.choose, 75) else values
     value = recent(growth.choose, values)
     in_place = chance(growth.choose, 70)
-    rows = tuple(r for r in UNDERIVED if (r.undifferentiable == "in place") == in_place)
+    rows = UNDERIVED if in_place else _NEVER_DERIVED
     return growth.operation(value, rows, in_place=in_place)
 
 
@@ -125,10 +133,13 @@ def _joined(target: Value, other: Value) -> tuple[int, ...] | None:
 def another_dtype(growth: Growth) -> Shaped | None:
     """A floating-point result that is to be written into integers or truth values."""
     masks = [v for v in growth.draft.values.values() if v.dtype in ("bool", "int64")]
-    if masks and chance(growth.choose, 60):
+    room = len(growth.draft.leaves) <= growth.recipe.most_leaves
+    if masks and (chance(growth.choose, 60) or not room):
         target = recent(growth.choose, masks)
+    elif not room:
+        return None
     else:
-        name = "abcdefgh"[len(growth.draft.leaves)]
+        name = growth.leaf_name()
         shape = recent(growth.choose, growth.floats()).layout.shape
         data: list[float | str] = [float(i) for i in range(math.prod(shape))]
         target = growth.whole_leaf(Leaf(name, shape, data, "int64"))  # type: ignore[arg-type]

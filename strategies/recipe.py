@@ -66,7 +66,8 @@ class Recipe:
     """Percent of steps inside a region after which the region stays open."""
     wild: int = 4
     """Percent of operations drawn although an operand may lie outside their domain."""
-    retain: int = 30
+    retain: int = 60
+    """Percent of backward calls that retain the graph: half of the programs have several."""
     ending: int = 80
     """Percent of programs that end with a write that the loss depends on, where writes are drawn;
     so many of the others would not notice if it were ignored."""
@@ -75,7 +76,7 @@ class Recipe:
     second_loss: int = 25
     """Percent of programs that end with two backward calls."""
     rows: frozenset[str] | None = None
-    """Names of the rows that may be drawn; None for all."""
+    """Names of the rows that may be drawn, but for odd steps and rare ends; None for all."""
 
 
 DEFAULT = Recipe()

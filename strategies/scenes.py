@@ -12,6 +12,7 @@ from strategies.build import PLAIN, VIEWS, WRITES, Growth, finish
 from strategies.choices import Choose, among, chance, recent, weighted
 from strategies.program import Apply, Backward, Program
 from strategies.staging import (
+    FLAGGING,
     INERT,
     NO_REGION,
     PURE_VIEWS,
@@ -31,7 +32,11 @@ from strategies.table import TABLE
 
 
 def leaf_written(choose: Choose) -> Program:
-    """A leaf that requires grad, or a view of it, is written: in grad mode and in no_grad."""
+    """A leaf that requires grad, or a view of it, is written: in grad mode and in no_grad.
+
+    What may stand in the place of the write changes no element: a dropout that does nothing, or a
+    change of the flag or of history.
+    """
     growth, leaf = start(choose)
     some(growth, 2)
     target = leaf
@@ -41,7 +46,8 @@ def leaf_written(choose: Choose) -> Program:
         shaped = growth.operation(target, views, in_place=False)
         target = recent(choose, shaped.results) if shaped is not None else target
     growth.modes = among(choose, (*RECORDED, *UNRECORDED[:3]))
-    apply(growth, target, INERT if chance(choose, 20) else WRITES, in_place=True)
+    rows = weighted(choose, ((WRITES, 64), (INERT, 18), (FLAGGING, 18)))
+    apply(growth, target, rows, in_place=True)
     growth.modes = ()
     finish(growth)
     return growth.draft.program()

@@ -12,7 +12,7 @@ from conformance.model import Kind, Prediction, predict
 from strategies.draft import Draft, Shaped, Value, check
 from strategies.program import Apply, Backward, Program, recording
 from strategies.staging import ACTIVATIONS
-from strategies.table import OPERATIONS
+from strategies.table import OPERATIONS, Row
 
 _ACTIVATIONS = frozenset(row.name for row in ACTIVATIONS)
 
@@ -32,13 +32,22 @@ def _written_beside_data(draft: Draft) -> set[int]:
         memory = _first(step).memory
         if step.row.name == "data":
             aliased.add(memory)
-        elif step.in_place and memory in aliased:
+        elif step.in_place and writes_elements(step.row) and memory in aliased:
             written.add(memory)
     return written
 
 
+def writes_elements(row: Row) -> bool:
+    """Whether the in-place form of a row may change elements, not shape, flag or history alone."""
+    return not (row.inert or row.relabels or row.moves)
+
+
 def _first(step: Shaped) -> Value:
-    return next(o for o in step.operands if isinstance(o, Value) and o.dtype != "bool")
+    """The tensor that a step writes or looks at: not the mask that comes before it."""
+    tensors = [operand for operand in step.operands if isinstance(operand, Value)]
+    if step.in_place:
+        return tensors[0]
+    return next((tensor for tensor in tensors if tensor.dtype != "bool"), tensors[0])
 
 
 # -- activations in place
@@ -103,8 +112,11 @@ def leaf_written_in_grad_mode(program: Program) -> str:
     """The last in-place step is recorded, and writes something."""
     for step in reversed(program.steps):
         if isinstance(step, Apply) and OPERATIONS[step.op][1]:
-            if OPERATIONS[step.op][0].inert:
+            row = OPERATIONS[step.op][0]
+            if row.inert:
                 return "dropout that does nothing"
+            if not writes_elements(row):
+                return "writes no element"
             return "" if recording(step.modes) else "no_grad"
     return "nothing written"
 

@@ -42,6 +42,13 @@ def test_leaf_inplace_raises(trial: Trial) -> None:
         breaks=_nothing_raised,
         title="a dropout that does nothing writes nothing and does not raise",
     )
+    trial.searches(
+        writes,
+        scope=scope,
+        condition="writes no element",
+        breaks=_nothing_raised,
+        title="requires_grad_ and detach_ change what autograd knows of a leaf, and no element",
+    )
 
 
 def _leaf_untouched(judged: Judged) -> Finding | None:

@@ -81,7 +81,7 @@ def variants(draft: Draft, prediction: Prediction) -> dict[str, tuple[Change, ..
         for number, (step, acted) in enumerate(zip(draft.shaped, prediction.acted, strict=False))
         if isinstance(step, Shaped)
     ]
-    writes = [(number, step) for number, step, _ in steps if step.in_place and not step.row.inert]
+    writes = [(number, step) for number, step, _ in steps if _writes(step)]
     before = [(number, step, acted) for number, step, acted in steps if number < last]
     ignored = [IgnoredWrite(number) for number, _ in writes[-1:] if number < last]
     stale = [
@@ -97,6 +97,12 @@ def variants(draft: Draft, prediction: Prediction) -> dict[str, tuple[Change, ..
     ]
     found: tuple[tuple[Change, ...], ...] = (tuple(ignored), tuple(stale), tuple(cut))
     return dict(zip(KINDS, found, strict=True))
+
+
+def _writes(step: Shaped) -> bool:
+    """Whether it is an in-place step that writes elements."""
+    row = step.row
+    return step.in_place and not (row.inert or row.relabels or row.moves)
 
 
 def _stale(number: int, step: Shaped, writes: list[tuple[int, Shaped]]) -> Iterator[StaleOperand]:
@@ -159,6 +165,15 @@ class _Changed(Walk):
         parted = isinstance(self.change, CutAlias) and name in self.change.names
         return (_COPY, history) if parted else (memory, history)
 
+    def arrive(self, step: Shaped | Backward, acted: Acted) -> None:
+        before = {name: self.place(name) for name in acted.places if name in self.places}
+        super().arrive(step, acted)
+        # A view takes the history that its base got since; a copy cannot find its cells there.
+        for name, old in before.items():
+            new = self.place(name)
+            if new not in self.cells:
+                self._carry_over(old, new)
+
     def step(self, step: Shaped | Backward, acted: Acted) -> None:
         self.number += 1
         change = self.change
@@ -175,10 +190,13 @@ class _Changed(Walk):
         """Give an alias cells of its own; one without a history gets them from its step."""
         origin = super().place(name)
         if origin in self.cells:
-            copied = self.place(name)
-            self.cells[copied] = self.assembly.snapshot(self.cells[origin])
-            if origin in self.live:
-                self.live.add(copied)
+            self._carry_over(origin, self.place(name))
+
+    def _carry_over(self, old: Place, new: Place) -> None:
+        """Give a place cells of its own, with the values and derivatives of another one."""
+        self.cells[new] = self.assembly.snapshot(self.cells[old])
+        if old in self.live:
+            self.live.add(new)
 
     def operands(self, step: Shaped, acted: Acted) -> list[Handle | float]:
         operands = super().operands(step, acted)
