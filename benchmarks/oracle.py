@@ -23,7 +23,7 @@ from conformance.oracle.machine import Machine
 from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import Draft, check
-from tests._reference import loss_of, moving
+from tests._reference import loss_of, moving, understands
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ def main(programs: int, plain: int, seed: int | None) -> None:
 
     fast = milliseconds([ours(case, machine) for case in drawn])
     say("oracle", fast)
-    chosen = np.random.default_rng(seed).permutation(programs)[:plain]
+    known = [number for number in range(programs) if understands(drawn[number].draft)]
+    chosen = np.random.default_rng(seed).permutation(known)[:plain]
     same = [fast[number] for number in chosen]
     say(f"oracle, {plain} of them", same)
     for name, jitted in (("jax.value_and_grad", False), ("the same, jitted", True)):

@@ -28,9 +28,8 @@ from conformance.oracle.interpret import answer
 from conformance.oracle.machine import Machine
 from conformance.records import InFlight, RecordWriter, Verdict
 from conformance.subjects import Subject, open_subject
-from strategies.build import build
+from strategies.build import grown
 from strategies.choices import Seeded
-from strategies.draft import check
 from strategies.printer import print_body
 from strategies.program import Program, encode
 
@@ -70,9 +69,8 @@ def by_stage(seed: int, programs: int, subjects: dict[str, Subject], machine: Ma
     with tempfile.TemporaryDirectory() as folder, RecordWriter(Path(folder)) as records:
         for index in range(programs):
             with clock.stage("draw"):
-                program = build(Seeded(seed, index))
-            with clock.stage("check"):
-                draft = check(program)
+                draft = grown(Seeded(seed, index))
+                program = draft.program()
             with clock.stage("print"):
                 body = print_body(draft)
             with clock.stage("predict"):
@@ -104,7 +102,7 @@ def torch_alone(text: str) -> None:
     names = {"torch": torch, "nn": nn, "F": functional, "watch": lambda step: None}
     try:
         exec(compile(text, "program", "exec"), names)  # noqa: S102
-    except RuntimeError:
+    except (IndexError, RuntimeError):
         return
 
 
@@ -114,8 +112,9 @@ def end_to_end(seed: int, programs: int, subject: Subject, machine: Machine) -> 
     with tempfile.TemporaryDirectory() as folder, RecordWriter(Path(folder)) as records:
 
         def one(index: int) -> None:
-            program = build(Seeded(seed, index))
-            examiner.examine(program)
+            draft = grown(Seeded(seed, index))
+            program = draft.program()
+            examiner.examine(program, draft=draft)
             record(records, program)
 
         for index in range(programs, programs + WARM):

@@ -115,11 +115,19 @@ class Examiner:
         shows = entry.id in {known.entry.id for known in judged.deviations}
         return shows, judged.script(header=(entry.title,))
 
-    def examine(self, program: Program, *, watched: bool = False, oracle: bool = True) -> Judged:
+    def examine(
+        self,
+        program: Program,
+        *,
+        draft: Draft | None = None,
+        watched: bool = False,
+        oracle: bool = True,
+    ) -> Judged:
         """The verdict on a program; raises ProgramError if it is none, SubjectError if there is
-        nobody to run it. Without the oracle, errors, flags and memory alone are judged.
+        nobody to run it. Without the oracle, errors, flags and memory alone are judged. The draft
+        that a program was grown on need not be made anew.
         """
-        draft = check(program)
+        draft = draft or check(program)
         body = print_body(draft, device=self.subject.device, watch=watched)
         prediction = predict(draft, watched=watched)
         none = Answer({}, {}, "the oracle was not asked")

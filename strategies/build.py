@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategies.choices import Choose, chance
+from strategies.draft import Draft
 from strategies.endings import LONGEST, end_with_a_rarity, end_with_a_write, finish
 from strategies.growth import Growth
 from strategies.pools import PLAIN, VIEWS, WRITES
@@ -15,6 +16,11 @@ def build(choose: Choose, recipe: Recipe = DEFAULT) -> Program:
 
     Examples shrink towards one leaf and few steps.
     """
+    return grown(choose, recipe).program()
+
+
+def grown(choose: Choose, recipe: Recipe = DEFAULT) -> Draft:
+    """The draft of such a program, checked as it grew."""
     growth = Growth(choose, recipe)
     growth.leaf(requires_grad=True)
     while len(growth.draft.steps) < recipe.most_steps - 1 and chance(choose, recipe.go_on):
@@ -22,7 +28,7 @@ def build(choose: Choose, recipe: Recipe = DEFAULT) -> Program:
     growth.modes = ()
     if not _ends_on_purpose(growth):
         choose.apart(lambda: finish(growth))
-    return growth.draft.program()
+    return growth.draft
 
 
 def _ends_on_purpose(growth: Growth) -> bool:
@@ -44,5 +50,6 @@ __all__ = [
     "Recipe",
     "build",
     "finish",
+    "grown",
     "with_rows",
 ]

@@ -216,7 +216,20 @@ class Draft:
             self._objects[results[0].name] = self._objects.get(first, first)
         if shaped.moved is not None and not shaped.refused:
             self._move(str(shaped.step.args[0]), shaped.moved)
-        done = replace(shaped, results=tuple(results))
+        done = shaped
+        if results:
+            done = Shaped(
+                shaped.step,
+                shaped.row,
+                shaped.in_place,
+                shaped.operands,
+                shaped.params,
+                shaped.made,
+                tuple(results),
+                shaped.target,
+                shaped.moved,
+                shaped.refused,
+            )
         self.steps.append(shaped.step)
         self.shaped.append(done)
         return done

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +114,8 @@ def contiguous(shape: tuple[int, ...], offset: int = 0) -> Layout:
     return Layout(shape, tuple(reversed(strides)), offset)
 
 
+# Programs are many and their shapes few.
+@lru_cache(maxsize=4096)
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The common shape of several; raises ValueError if they do not broadcast."""
     ndim = max((len(s) for s in shapes), default=0)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from conformance.oracle import cache
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Backward, inferring, recording
+from strategies.program import Backward, Leaf, inferring, recording
 from strategies.table import TABLE
 from strategies.values import materialise
 
@@ -358,24 +358,47 @@ class _Walk:
         self.received.append((step.inputs or None, frozenset(self.silent)))
 
 
+def moving(draft: Draft) -> dict[str, jax.Array]:
+    """The leaves that require grad, by name."""
+    return {leaf.name: _array(leaf) for leaf in draft.leaves if leaf.requires_grad}
+
+
+def _array(leaf: Leaf) -> jax.Array:
+    return jnp.asarray(materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name), float)
+
+
+def _walked(draft: Draft, moved: Mapping[str, jax.Array]) -> tuple[_Walk, dict[str, jax.Array]]:
+    """A whole program from these `moving` leaves, and every tensor's value at its end."""
+    walk = _Walk()
+    for leaf in draft.leaves:
+        array = moved.get(leaf.name, _array(leaf))
+        walk.own(leaf.name, draft.values[leaf.name].memory, array)
+    for step in draft.shaped:
+        walk.step(step)
+    return walk, {name: walk.read(name) for name in walk.tensors}
+
+
+def loss_of(draft: Draft) -> Callable[[Mapping[str, jax.Array]], tuple[Any, dict[str, jax.Array]]]:
+    """The sum of a program's losses, and all values, as a function of `moving` leaves."""
+
+    def loss(moved: Mapping[str, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
+        walk, values = _walked(draft, moved)
+        return sum(walk.losses, jnp.zeros(())), values
+
+    return loss
+
+
 def reference(draft: Draft) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Every tensor's value at the end, and the gradient at each leaf that requires grad.
 
     Both by name, float64. The program must raise nothing and be one that `understands` admits.
     """
-    data = {x.name: materialise(x.data, x.shape, x.dtype, x.name) for x in draft.leaves}
-    fixed = {name: jnp.asarray(numbers, float) for name, numbers in data.items()}
-    moving = {leaf.name: fixed[leaf.name] for leaf in draft.leaves if leaf.requires_grad}
+    leaves = moving(draft)
     received: list[Received] = []
 
     def losses(moved: Mapping[str, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
-        walk = _Walk()
-        for name, array in {**fixed, **moved}.items():
-            walk.own(name, draft.values[name].memory, array)
-        for step in draft.shaped:
-            walk.step(step)
+        walk, values = _walked(draft, moved)
         received[:] = walk.received
-        values = {name: walk.read(name) for name in walk.tensors}
         return jnp.stack(walk.losses or [jnp.zeros(())]), values
 
     def slopes(moved: Mapping[str, jax.Array]) -> tuple[dict[str, jax.Array], list[Any]]:
@@ -383,16 +406,16 @@ def reference(draft: Draft) -> tuple[dict[str, Floats], dict[str, Floats]]:
         return values, [pull(unit)[0] for unit in jnp.eye(every.size)]
 
     # Compiling is all the time it takes.
-    values, pulled = jax.jit(slopes).lower(moving).compile(_OPTIONS)(moving)
+    values, pulled = jax.jit(slopes).lower(leaves).compile(_OPTIONS)(leaves)
     gradients = {
         name: sum(
             (
                 np.asarray(slope[name], np.float64)
                 for slope, (inputs, silent) in zip(pulled, received, strict=False)
-                if name in (inputs or moving) and name not in silent
+                if name in (inputs or leaves) and name not in silent
             ),
             np.zeros(leaf.shape),
         )
-        for name, leaf in moving.items()
+        for name, leaf in leaves.items()
     }
     return {name: np.asarray(value, np.float64) for name, value in values.items()}, gradients

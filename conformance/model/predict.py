@@ -6,6 +6,8 @@ says; `predict` follows the documentation unless a quirk is named.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from conformance.model import relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
@@ -284,9 +286,12 @@ class Interpreter:
         self.graded.update(flow.accumulated)
         return Acted(flow=flow)
 
-    def places(self) -> dict[str, Place]:
-        """Where every tensor lies now."""
-        return {name: (tensor.memory, tensor.history) for name, tensor in self.tensors.items()}
+    def places(self, names: Iterable[str]) -> dict[str, Place]:
+        """Where tensors lie now; all of them, if one has got another history."""
+        if self.graph.rehistoried:
+            names, self.graph.rehistoried = self.tensors, False
+        found = ((name, self.tensors[name]) for name in names)
+        return {name: (tensor.memory, tensor.history) for name, tensor in found}
 
     # -- what can be seen -----------------------------------------------------------------------
 
@@ -363,8 +368,7 @@ def predict(
 ) -> Prediction:
     """What the program does by the documentation, and by the quirks that are named."""
     interpreter = Interpreter(draft, quirks)
-    prediction = Prediction(places=interpreter.places())
-    places = prediction.places
+    prediction = Prediction(places=interpreter.places(interpreter.tensors))
     for index, step in enumerate(draft.shaped):
         try:
             acted = interpreter.run_step(step)
@@ -376,8 +380,7 @@ def predict(
         except Unspecified as reason:
             prediction.unspecified = str(reason)
             return prediction
-        places, before = interpreter.places(), places
-        acted.places = {name: at for name, at in places.items() if before.get(name) != at}
+        acted.places = interpreter.places(step.step.to if isinstance(step, Shaped) else ())
         prediction.acted.append(acted)
         if acted.flow is not None:
             prediction.hidden = prediction.hidden or acted.flow.hidden

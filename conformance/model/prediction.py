@@ -49,7 +49,7 @@ class Acted:
     """For each tensor operand, whether a gradient flows back through it."""
     flow: Flow | None = None
     places: dict[str, Place] = field(default_factory=dict)
-    """Where tensors lie that the step made, or to which it gave another history."""
+    """Where tensors lie that the step made; all of them, if it gave one another history."""
 
 
 @dataclass(frozen=True, slots=True)

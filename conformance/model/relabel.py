@@ -77,6 +77,7 @@ def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
         target.flag = True
         target.shape_of_grad = target.layout.shape
         target.history = interpreter.new_history()
+        interpreter.graph.rehistoried = True
     else:
         target.flag = wants
     return Acted(connected=(False,))
@@ -95,6 +96,7 @@ def _detach_in_place(interpreter: Interpreter, step: Shaped) -> Acted:
         raise Raised(Kind.DETACH_VIEW, f"{target.name} is a view of {target.base.name}")
     target.flag, target.node = False, None
     target.history = interpreter.new_history()
+    interpreter.graph.rehistoried = True
     return Acted(connected=(False,))
 
 

@@ -146,6 +146,8 @@ class Graph:
         self._order = 0
         self.recorded: list[Node] = []
         """The nodes of the operations that were recorded, oldest first."""
+        self.rehistoried = False
+        """Whether a tensor got another history since somebody asked."""
         self.writes: Counting[int] = Counting()
         """Memory -> how often it was written, by whatever alias."""
 
@@ -178,6 +180,7 @@ class Graph:
                 )
             tensor.node = Node("as_strided", [self.edge(base)], self.number())
             tensor.made_at = tensor.counter.value
+            self.rehistoried = self.rehistoried or tensor.history != base.history
             tensor.history = base.history
         return tensor.node
 
