@@ -264,10 +264,10 @@ class Walk:
 
     def passes(self) -> list[list[int]]:
         """The backward calls that add to the same leaves, together."""
-        groups: dict[frozenset[str] | None, list[int]] = {None: []}
+        groups: dict[frozenset[str] | None, list[int]] = {}
         for number, only in enumerate(self.losses):
             groups.setdefault(only, []).append(number)
-        return list(groups.values())
+        return list(groups.values()) or [[]]
 
 
 def answer(
