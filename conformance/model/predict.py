@@ -14,8 +14,8 @@ from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
 from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
+from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
 from conformance.model.state import (
-    AT_ONCE,
     Counter,
     Creation,
     Graph,
@@ -28,7 +28,6 @@ from conformance.model.state import (
 from strategies import layout as lay
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, inferring, recording
-from strategies.table import TABLE, Save
 from strategies.table.row import Row
 
 
@@ -102,9 +101,8 @@ class Interpreter:
         ):
             node, acted = self.record(step, operands)
             result.node = node
-            if step.row.undifferentiable == "always":
-                node.underivable, node.order = step.step.op, AT_ONCE
-            self._save(node, _recorded_row(step), step, operands, result, written=None)
+            lose_derivative(node, step)
+            self._save(node, recorded_row(step), step, operands, result, written=None)
         self.tensors[result.name] = result
         return acted
 
@@ -142,12 +140,12 @@ class Interpreter:
         An in-place operation keeps a private copy of the values it overwrites ("Autograd
         mechanics", "In-place correctness checks"; derivatives.yaml).
         """
-        named = _by_name(row, step, operands)
+        named = by_name(row, step, operands)
         viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
         edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
         for save in row.saved(step.in_place):
             late = step.in_place and save.what == "result"
-            if not _applies(save, named, edges) or late != (step.in_place and result is not None):
+            if not applies(save, named, edges) or late != (step.in_place and result is not None):
                 continue
             tensor = result if save.what == "result" else named.get(save.what)
             if save.what == "private" or (save.what in named and named[save.what] is None):
@@ -234,8 +232,7 @@ class Interpreter:
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
-            if step.row.undifferentiable:
-                node.underivable = step.step.op
+            lose_derivative(node, step)
         check_overlap(step, target, operands[1:])
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
@@ -318,33 +315,6 @@ def _version(tensor: Tensor) -> Version:
     if tensor.inference:
         return None
     return "any" if tensor.counter.relative else tensor.counter.value
-
-
-def _recorded_row(step: Shaped) -> Row:
-    """The row of the node that is recorded: `matmul` records what its operands' ranks call for."""
-    if step.row.acts_as is None:
-        return step.row
-    return TABLE[step.row.acts_as(tuple(o.layout for o in step.operands if isinstance(o, Value)))]
-
-
-def _by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor | None]:
-    """Each operand's tensor by torch's argument name; None for a number."""
-    left = iter(operands)
-    return {
-        spec.name: next(left) if isinstance(given, Value) else None
-        for spec, given in zip(row.operands, step.operands, strict=True)
-    }
-
-
-def _applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
-    if not save.when:
-        return True
-    return any(
-        named[when.removeprefix("tensor ")] is not None
-        if when.startswith("tensor ")
-        else edges.get(when) is not None
-        for when in save.when
-    )
 
 
 def _covers(index: list[object], tensor: Tensor) -> bool:

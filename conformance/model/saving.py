@@ -1,0 +1,43 @@
+"""What the node of a step is like: the row that it stands for, what it saves, what it lacks."""
+
+from __future__ import annotations
+
+from conformance.model.state import AT_ONCE, Node, Tensor
+from strategies.draft import Shaped, Value
+from strategies.table import TABLE, Save
+from strategies.table.row import Row
+
+
+def recorded_row(step: Shaped) -> Row:
+    """The row of the node that is recorded: `matmul` records what its operands' ranks call for."""
+    if step.row.acts_as is None:
+        return step.row
+    return TABLE[step.row.acts_as(tuple(o.layout for o in step.operands if isinstance(o, Value)))]
+
+
+def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor | None]:
+    """Each operand's tensor by torch's argument name; None for a number."""
+    left = iter(operands)
+    return {
+        spec.name: next(left) if isinstance(given, Value) else None
+        for spec, given in zip(row.operands, step.operands, strict=True)
+    }
+
+
+def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
+    if not save.when:
+        return True
+    return any(
+        named[when.removeprefix("tensor ")] is not None
+        if when.startswith("tensor ")
+        else edges.get(when) is not None
+        for when in save.when
+    )
+
+
+def lose_derivative(node: Node, step: Shaped) -> None:
+    """Mark the node of an operation that has no derivative in this form, as backward will say."""
+    if step.row.undifferentiable == "always":
+        node.underivable, node.order = step.step.op, AT_ONCE
+    elif step.row.undifferentiable and step.in_place:
+        node.underivable = step.step.op
