@@ -53,13 +53,17 @@ class Caught(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How a hunt draws: its seed is None if it repeats itself and keeps no database."""
+    """How a hunt draws: its seed is None if it repeats itself and keeps no database.
+
+    What is found is shrunk by its choices, unless `shrinks` is false.
+    """
 
     examples: int
     seed: int | None
     database: Path
     shrink_s: float
     key: str
+    shrinks: bool = True
 
 
 def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) -> Caught[C] | None:
@@ -127,6 +131,6 @@ def _property(
         derandomize=repeats,
         report_multiple_bugs=False,
         print_blob=False,
-        phases=[Phase.reuse, Phase.generate, Phase.shrink],
+        phases=[Phase.reuse, Phase.generate, *([Phase.shrink] if effort.shrinks else [])],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
     )(drawn)

@@ -40,6 +40,10 @@ _TRIES = 12
 """How often a case is drawn anew until it lies where it is wanted."""
 
 
+_ILLUSTRATING_S = 2.0
+"""Seconds for shrinking a script that only illustrates where a claim ends."""
+
+
 @st.composite
 def kept(draw: st.DrawFn, cases: st.SearchStrategy[C], wanted: Callable[[C], bool]) -> C:
     """The cases that are wanted, where they may be one in ten; examples shrink as the cases do."""
@@ -212,7 +216,8 @@ class Trial:
                 searched.found = True
                 raise Outcome(message)
 
-        failure = self._hunt(kept(programs, beyond), case, self.profile.searched)
+        # The reducer alone is enough for what only illustrates, and takes a tenth of the time.
+        failure = self._hunt(kept(programs, beyond), case, self.profile.searched, shrinks=False)
         if failure is not None:
             failure = self._smallest(failure, case, beyond)
         if failure is not None and isinstance(failure.error, Disagreement):
@@ -278,7 +283,7 @@ class Trial:
                     raise Outcome(finding.message)
 
         beyond = kept(scripts, lambda script: script.beyond == condition)
-        failure = self._hunt(beyond, case, self.profile.searched)
+        failure = self._hunt(beyond, case, self.profile.searched, shrink_s=_ILLUSTRATING_S)
         if failure is not None and isinstance(failure.error, Disagreement):
             self._script_deviates(failure.case, failure.error, minimal=failure.minimal)
         self._looked(searched, title)
@@ -339,7 +344,13 @@ class Trial:
         raise error
 
     def _hunt(
-        self, cases: st.SearchStrategy[C], test: Callable[[C], Any], examples: int
+        self,
+        cases: st.SearchStrategy[C],
+        test: Callable[[C], Any],
+        examples: int,
+        *,
+        shrinks: bool = True,
+        shrink_s: float | None = None,
     ) -> Caught[C] | None:
         self._properties += 1
         repeats = self.profile.derandomised
@@ -349,8 +360,9 @@ class Trial:
             examples,
             None if repeats else self.seed + self._properties,
             self.out / "examples",
-            self.profile.shrink_s,
+            self.profile.shrink_s if shrink_s is None else shrink_s,
             key,
+            shrinks,
         )
         return hunt(cases, test, effort)
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from strategies.choices import Choose, chance
 from strategies.draft import Draft
-from strategies.endings import LONGEST, end_with_a_rarity, end_with_a_write, finish
+from strategies.endings import (
+    LONGEST,
+    end_with_a_hidden_write,
+    end_with_a_rarity,
+    end_with_a_write,
+    finish,
+)
 from strategies.growth import Growth
 from strategies.pools import PLAIN, VIEWS, WRITES
 from strategies.program import Program
@@ -37,6 +43,8 @@ def _ends_on_purpose(growth: Growth) -> bool:
     room = len(growth.draft.steps) <= recipe.most_steps - LONGEST
     if chance(choose, recipe.rarity) and room:
         return choose.apart(lambda: end_with_a_rarity(growth))
+    if chance(choose, recipe.data) and room:
+        return choose.apart(lambda: end_with_a_hidden_write(growth))
     writes = chance(choose, recipe.ending if recipe.in_place else 0)
     return writes and room and choose.apart(lambda: end_with_a_write(growth))
 

@@ -63,6 +63,19 @@ def end_with_a_write(growth: Growth) -> bool:
     return True
 
 
+def end_with_a_hidden_write(growth: Growth) -> bool:
+    """Overwrite through `.data` what backward needs; whether there was anything to overwrite."""
+    base = _fresh(growth)
+    if base is None:
+        return False
+    root = _use(growth, base)
+    hidden = growth.operation(base, (TABLE["data"],), in_place=False)
+    if hidden is not None:
+        _write(growth, hidden.results[0])
+    growth.backward(root)
+    return True
+
+
 def _fresh(growth: Growth) -> Value | None:
     """A fresh value with a history, which nothing has saved; None if nothing has a history."""
     live = [v for v in growth.floats() if growth.grad(v) and v.layout.numel]

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from hypothesis import strategies as st
 
 from conformance.claims._inplace import drawn_target, setup
 from conformance.claims._methods import Method
 from conformance.claims._promotion import broadcasts_into, category, plain_dtype
-from conformance.claims._seeing import Shown, expecting, same_bits, within
+from conformance.claims._seeing import Shown, exactly, expecting, same_bits, within
 from conformance.claims._targets import Shape, Target, complex_elements, elements, shapes
 from conformance.judge import Finding
 from conformance.subjects import Observation
@@ -25,6 +26,7 @@ SHAPE = "another shape"
 DTYPE = "another dtype"
 COMPLEX = "complex product"
 MATRIX = "matrix product into a non-contiguous target"
+ORDER = "random numbers into a non-contiguous target"
 
 _CLAIMED = """\
 {setup}
@@ -107,6 +109,8 @@ class Case:
             return COMPLEX
         if category(x.dtype) >= 2 and name in MATRIX_PRODUCTS and x.lies != "contiguous":
             return MATRIX
+        if name in _RANDOM and x.lies != "contiguous":
+            return ORDER
         return ""
 
 
@@ -158,6 +162,9 @@ def _documented(shown: Shown, case: Case) -> Iterator[Finding]:
     elif case.beyond in (COMPLEX, MATRIX):
         seen, wanted = shown.array("x"), shown.array("cast")
         yield from within("x", seen, wanted, few_ulps(wanted), _why(case.method.name))
+    elif case.beyond == ORDER:
+        seen, wanted = (np.sort(shown.array(name), axis=None) for name in ("x", "cast"))
+        yield from exactly("x in order", seen, wanted, "as many of each number are drawn")
     else:
         yield from same_bits(shown, "x", "cast", _why(case.method.name))
 
@@ -193,6 +200,9 @@ def cases(*, among: Sequence[Method], complexes: bool = True) -> st.SearchStrate
     turned = [d for d in ("complex64", "complex128") if d in dtypes]
     if products and turned:
         sorts.append(_products(products, turned))
+    fills = [method for method in among if method.name in _RANDOM]
+    if fills:
+        sorts.append(_fills(fills))
     matrices = [method for method in among if method.name in MATRIX_PRODUCTS]
     if matrices:
         sorts.append(_matrices(matrices))
@@ -250,6 +260,14 @@ def _products(draw: st.DrawFn, among: Sequence[Method], dtypes: Sequence[str]) -
     layout = draw(st.sampled_from(method.layouts))
     target = Target("x", draw(complex_elements()), shape, dtype, layout)
     return Case(method, target, _operand(draw, method, shape, dtype) if method.takes_y else None)
+
+
+@st.composite
+def _fills(draw: st.DrawFn, among: Sequence[Method]) -> Case:
+    """Random numbers into targets of several rows, whose memory lies in another order or not."""
+    shape = (draw(st.integers(2, 3)), draw(st.integers(2, 4)))
+    layout = draw(st.sampled_from(("transposed", "contiguous", "sliced")))
+    return Case(draw(st.sampled_from(among)), Target("x", (1.0,), shape, "float64", layout))
 
 
 def _turned(draw: st.DrawFn, target: Target) -> Target:

@@ -91,7 +91,7 @@ def same_contents(
     why: str,
     kind: str = "wrong value",
 ) -> Iterator[Finding]:
-    """Findings unless both have the same dtype, shape and bytes."""
+    """Findings unless both have the same dtype, shape and bytes, but for which NaN a NaN is."""
     for what in ("dtype", "shape"):
         does, should = getattr(seen, what), getattr(wanted, what)
         if does != should:
@@ -101,8 +101,9 @@ def same_contents(
     if seen.data != wanted.data:
         left, right = seen.array(), wanted.array()
         at = _first_difference(left, right)
-        message = f"{name}{at} is {_entry(left, at)} and {other} has {_entry(right, at)}: {why}"
-        yield Finding(kind, message, str(right.tolist()), str(left.tolist()))
+        if at is not None:
+            message = f"{name}{at} is {_entry(left, at)} and {other} has {_entry(right, at)}: {why}"
+            yield Finding(kind, message, str(right.tolist()), str(left.tolist()))
 
 
 def exactly(
@@ -145,10 +146,14 @@ def flag(name: str, seen: object, wanted: object, why: str, kind: str) -> Iterat
         yield Finding(kind, message, repr(wanted), repr(seen))
 
 
-def _first_difference(left: NDArray[Any], right: NDArray[Any]) -> list[int]:
+def _first_difference(left: NDArray[Any], right: NDArray[Any]) -> list[int] | None:
+    """Where two arrays differ in a bit; two NaNs do not, whose bits nothing documents."""
     width = left.dtype.itemsize
     bits = [np.frombuffer(a.tobytes(), np.uint8).reshape(*a.shape, width) for a in (left, right)]
-    return [int(i) for i in np.argwhere((bits[0] != bits[1]).any(-1))[0]]
+    differ = (bits[0] != bits[1]).any(-1)
+    if left.dtype.kind in "fc":
+        differ &= ~(np.isnan(left) & np.isnan(right))
+    return [int(i) for i in np.argwhere(differ)[0]] if differ.any() else None
 
 
 def _entry(array: NDArray[Any], at: list[int]) -> str:

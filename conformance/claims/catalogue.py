@@ -111,7 +111,8 @@ _CLAIMS = (
         _TENSORS,
         "Bitwise where the plain result has the target's dtype and shape and no operand is a part "
         "of the target; complex products, and addmm_/addbmm_ into non-contiguous targets, agree to "
-        "a few ulp. Else after a cast, or the predicted raise.",
+        "a few ulp, and random numbers fall in the order of memory. Else after a cast, or the "
+        "predicted raise.",
     ),
     Claim(
         "leaf-inplace-raises",

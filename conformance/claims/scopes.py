@@ -19,7 +19,8 @@ _ACTIVATIONS = frozenset(row.name for row in ACTIVATIONS)
 
 def no_way_around_autograd(program: Program) -> str:
     """Nothing is written in memory that has a `.data` alias."""
-    return ".data" if _written_beside_data(check(program)) else ""
+    hides = any(isinstance(step, Apply) and step.op == "data" for step in program.steps)
+    return ".data" if hides and _written_beside_data(check(program)) else ""
 
 
 def _written_beside_data(draft: Draft) -> set[int]:

@@ -257,6 +257,12 @@ _UNEQUAL = (
         "wrong value",
         "x[",
     ),
+    (
+        _plain_form.ORDER,
+        "Random numbers are drawn in the order of memory, which is not that of the elements",
+        "wrong value",
+        "x[",
+    ),
 )
 """Condition of the claim's scope, what is shown there, and the kind and words of the finding."""
 
