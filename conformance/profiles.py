@@ -28,7 +28,7 @@ PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
         Profile("quick", 40, 150, 20, 4, derandomised=True),
-        Profile("default", 300, 2000, 60, 12),
+        Profile("default", 300, 1500, 60, 12),
         Profile("nightly", 5000, 60000, 1000, 30),
     )
 }

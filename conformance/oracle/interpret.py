@@ -316,11 +316,19 @@ def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str,
     for name, handles in walk.leaves.items():
         allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
         counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
-        with np.errstate(invalid="ignore"):
-            numbers = result.gradients[counted].sum(0)
-            slack = result.gradient_slack[counted].sum(0)
         found[name] = Entries(
-            sum(numbers[handle] for handle in handles),
-            sum(slack[handle] for handle in handles),
+            _added(result.gradients, counted, handles),
+            _added(result.gradient_slack, counted, handles),
         )
     return found
+
+
+def _added(
+    by_pass: NDArray[np.float64], counted: list[int], handles: list[Handle]
+) -> NDArray[np.float64]:
+    """The sum over passes, and over the times that a leaf began to require grad."""
+    if len(counted) == len(handles) == 1:
+        return np.asarray(by_pass[counted[0]][handles[0]])
+    with np.errstate(invalid="ignore"):
+        numbers = by_pass[counted].sum(0)
+        return np.asarray(sum(numbers[handle] for handle in handles))
