@@ -55,7 +55,7 @@ FAULTS: tuple[tuple[str, str, set[str], int], ...] = (
     ("no-grad-other-paths", "no_grad_that_records", {GRADIENT}, 4),
     ("no-grad-other-paths", "no_grad_that_leaks", {SPURIOUS, GRADIENT, FLAG}, 4),
     ("no-grad-inplace", "no_grad_that_records", {GRADIENT, VALUE, MISSING, FLAG}, 5),
-    ("no-grad-inplace", "no_grad_write_that_detaches", {GRADIENT, MISSING, FLAG}, 4),
+    ("no-grad-inplace", "no_grad_write_that_detaches", {GRADIENT, MISSING, FLAG, SPURIOUS}, 4),
     ("detach-shares", "detach_that_copies", {MISSING, ALIASING, VALUE}, 4),
     ("detach-shares", "detach_that_requires_grad", {SPURIOUS, FLAG}, 4),
     ("detach-shares", "detach_with_its_own_version", {MISSING, FLAG}, 4),
@@ -63,7 +63,7 @@ FAULTS: tuple[tuple[str, str, set[str], int], ...] = (
 """Claim, the faulty torch that it must catch, what that may look like, and in how many steps."""
 
 _PATCHED = (torch, torch.Tensor, F)
-QUICK = replace(PROFILES["quick"], shrink_s=4.0, searched=20)
+QUICK = replace(PROFILES["quick"], examples=100, shrink_s=4.0, searched=20)
 
 
 @pytest.fixture

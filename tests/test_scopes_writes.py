@@ -56,6 +56,7 @@ CONDITIONS: dict[str, set[str]] = {
         _plain_form.DTYPE,
         _plain_form.MATRIX,
         _plain_form.COMPLEX,
+        _plain_form.ORDER,
     },
     "guided-relu": {test_guided.NOT_FINITE},
     "errata-complex-grad": {test_dtypes.WHOLE},
@@ -70,8 +71,11 @@ Start = Callable[..., Trial]
 
 
 @pytest.fixture
-def put(tmp_path: Path, local: Subject, machine: Machine) -> Iterator[Start]:
+def put(
+    tmp_path: Path, local: Subject, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Start]:
     """Put a claim on trial on the torch of this process, its answers changed or not."""
+    monkeypatch.setattr("conformance.trial._ILLUSTRATING_S", 20.0)
     with RecordWriter(tmp_path) as writer:
 
         def start(claim: str, change: Change | None = None, kind: type[Trial] = Trial) -> Trial:
@@ -129,6 +133,7 @@ FOUND = (
     ("inplace-equals-functional", "is cast", "x.logical_not_()"),
     ("inplace-equals-functional", "not contiguous", "x.addmm_(left, right)"),
     ("inplace-equals-functional", "Complex products", "dtype=torch.complex64"),
+    ("inplace-equals-functional", "order of memory", "x.bernoulli_(0.5)"),
     ("guided-relu", "zero times infinity", "GuidedBackpropReLU.apply(step0)"),
     ("errata-complex-grad", "integer tensor", "x.clone().requires_grad_()"),
 )

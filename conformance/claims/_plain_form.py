@@ -267,7 +267,9 @@ def _fills(draw: st.DrawFn, among: Sequence[Method]) -> Case:
     """Random numbers into targets of several rows, whose memory lies in another order or not."""
     shape = (draw(st.integers(2, 3)), draw(st.integers(2, 4)))
     layout = draw(st.sampled_from(("transposed", "contiguous", "sliced")))
-    return Case(draw(st.sampled_from(among)), Target("x", (1.0,), shape, "float64", layout))
+    return Case(
+        draw(st.sampled_from(among)), Target("x", draw(elements()), shape, "float64", layout)
+    )
 
 
 def _turned(draw: st.DrawFn, target: Target) -> Target:

@@ -18,6 +18,8 @@ def test_functional_leaves_operands(trial: Trial) -> None:
     """Values, versions and memory of operands are as before, and results are new (001, 003)."""
     operations = drawn(scenes.plain_operations)
     trial.holds(operations, scope=fresh_results, law=_new_tensors)
+    # Views and their kin lie where the op table says.
+    trial.holds(operations)
     for condition, title in _NOT_FRESH.items():
         trial.searches(
             operations,
