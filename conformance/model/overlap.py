@@ -35,7 +35,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
     if fills:
         return
     for place in places:
-        if place == target.layout or not _touch(place, target.layout):
+        if _same_cells(place, target.layout) or not _touch(place, target.layout):
             continue
         if place.is_dense and target.layout.is_dense:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
@@ -55,6 +55,11 @@ def _fills(step: Shaped, target: Tensor, others: list[Tensor]) -> bool:
     """Whether one value goes everywhere: torch copies it first if it shares the target's memory."""
     by_index = step.row.name == "setitem" and len(others) == 1 and not others[0].layout.shape
     return step.row.name == "fill" or (by_index and target.layout.shape != ())
+
+
+def _same_cells(one: Layout, two: Layout) -> bool:
+    """Whether torch takes them for the same: it compares range and strides, and no sizes."""
+    return one == two or (one.strides == two.strides and one.span == two.span)
 
 
 def _touch(one: Layout, two: Layout) -> bool:

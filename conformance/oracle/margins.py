@@ -19,6 +19,11 @@ def zero(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     return (a,)
 
 
+def part_of_a_period(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
+    """One radian off, and a periodic function may be anything."""
+    return (1.0 + (a - a[..., :1]),)
+
+
 def both_zero(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     return a, b
 

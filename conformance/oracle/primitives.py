@@ -114,7 +114,7 @@ def _arithmetic() -> list[Primitive]:
 
 
 _TRANSCENDENTAL = """
-    rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh asin acos atan asinh atanh
+    rsqrt exp exp2 expm1 log log2 log10 log1p sinh cosh tanh asin acos atan asinh atanh
     erf erfc sigmoid silu mish logsigmoid gelu gelu_tanh
 """
 
@@ -123,6 +123,10 @@ def _transcendental() -> list[Primitive]:
     rounding = Rounding.UNLESS_FIRST_IS_ZERO
     return [
         *(Primitive(name, 1, rounding=rounding) for name in _TRANSCENDENTAL.split()),
+        *(
+            Primitive(name, 1, rounding=rounding, margins=margins.part_of_a_period)
+            for name in ("sin", "cos", "tan")
+        ),
         Primitive("acosh", 1, rounding=rounding, filler=(1.5, 1.5, 1.5)),
         Primitive("softplus", 3, (1.0, 20.0), rounding=rounding, filler=(0.5, 1.5, 20.0)),
         Primitive("atan2", 2, rounding=rounding, margins=margins.branch_cut),
