@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -121,23 +122,23 @@ def test_strategy_draws_every_side_of_the_scope(claim: str) -> None:
 # -- what is found
 
 FOUND = (
-    ("relu-input-changed", "writes nothing", "F.dropout(x, 0.5, training=False, inplace=True)"),
-    ("relu-input-changed", "returns its input", "training=False, inplace=False)"),
-    ("inplace-same-storage", "at another address", "out = x.resize_(3)"),
-    ("inplace-same-storage", "another storage", "out = x.set_(y)"),
-    ("inplace-same-storage", "binds a new tensor", "x @= y"),
-    ("inplace-equals-functional", "read while it is written", "y = x[..., :1]"),
-    ("inplace-equals-functional", "is refused", "y = x[:1]"),
-    ("inplace-equals-functional", "another shape", "x.add_(y)"),
-    ("inplace-equals-functional", "wider kind of dtype", "dtype=torch.int64"),
-    ("inplace-equals-functional", "is cast", "x.logical_not_()"),
-    ("inplace-equals-functional", "not contiguous", "x.addmm_(left, right)"),
-    ("inplace-equals-functional", "Complex products", "dtype=torch.complex64"),
-    ("inplace-equals-functional", "order of memory", "x.bernoulli_(0.5)"),
-    ("guided-relu", "zero times infinity", "GuidedBackpropReLU.apply(step0)"),
-    ("errata-complex-grad", "integer tensor", "x.clone().requires_grad_()"),
+    ("relu-input-changed", "writes nothing", r"x, 0\.5, training=False, inplace=True\)"),
+    ("relu-input-changed", "returns its input", r"training=False, inplace=False\)"),
+    ("inplace-same-storage", "at another address", r"out = x\.resize_\(3\)"),
+    ("inplace-same-storage", "another storage", r"out = x\.set_\(y\)"),
+    ("inplace-same-storage", "binds a new tensor", r"x @= y"),
+    ("inplace-equals-functional", "read while it is written", r"y = x\[\.\.\., :1\]"),
+    ("inplace-equals-functional", "is refused", r"y = x\[:1\]"),
+    ("inplace-equals-functional", "another shape", r"x\.add_\(y\)"),
+    ("inplace-equals-functional", "wider kind of dtype", r"dtype=torch\.(int64|bool)"),
+    ("inplace-equals-functional", "is cast", r"x\.logical_not_\(\)"),
+    ("inplace-equals-functional", "not contiguous", r"x\.addmm_\(left, right\)"),
+    ("inplace-equals-functional", "Complex products", r"dtype=torch\.complex64"),
+    ("inplace-equals-functional", "order of memory", r"x\.bernoulli_\(0\.5\)"),
+    ("guided-relu", "zero times infinity", r"GuidedBackpropReLU\.apply\(step0\)"),
+    ("errata-complex-grad", "integer tensor", r"x\.clone\(\)\.requires_grad_\(\)"),
 )
-"""Claim, words of what is shown beyond its scope, and of the script that shows it."""
+"""Claim, words of what is shown beyond its scope, and a pattern of the script that shows it."""
 
 
 @pytest.mark.parametrize("claim", sorted(SCRIPTS))
@@ -152,7 +153,7 @@ def test_searches_find_their_counterexamples(claim: str, put: Start) -> None:
     for title, text in wanted:
         (shown,) = (example for name, example in found.items() if title in name)
         body = shown.script.split("facts = {}\n")[1]
-        assert text in body, body
+        assert re.search(text, body), body
         assert body.index("print(") < 1100, body
 
 
