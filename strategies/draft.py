@@ -7,9 +7,13 @@ obey the same rules.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from strategies import layout as lay
 from strategies.layout import Layout
@@ -26,6 +30,7 @@ from strategies.program import (
     inferring,
 )
 from strategies.table import OPERATIONS, Made, Refused, Row
+from strategies.table.row import Layouts
 from strategies.table.views import indexed
 from strategies.values import materialise
 
@@ -62,6 +67,8 @@ class Shaped:
     """How the target lies after an in-place change of shape."""
     refused: str = ""
     """Why torch refuses the step for its shapes or dtypes, unless it refuses it for more."""
+    index: NDArray[np.int64] | None = None
+    """The entries of its int64 operand."""
 
 
 @dataclass(slots=True)
@@ -142,7 +149,8 @@ class Draft:
             raise ProgramError(
                 f"{where} cannot be written via {step.via!r}; use one of {', '.join(ways)}."
             )
-        if step.params and "{p}" not in spelling(row, in_place, step.via):
+        template = spelling(row, in_place, step.via)
+        if "{p}" not in template and set(step.params) - placed_in(template):
             raise ProgramError(
                 f"{where} takes no parameters when written via {step.via or next(iter(ways))!r}."
             )
@@ -164,6 +172,10 @@ class Draft:
             params = complete(row.params, step.params, first.layout, where)
         except ValueError as error:
             raise ProgramError(str(error)) from None
+        misfit = row.fits(layouts, params)
+        if misfit:
+            raise ProgramError(f"{where}: {misfit}.")
+        index = self._index(where, row, operands, layouts, params)
         refused, target, moved = "", None, None
         made: tuple[Made, ...] = ()
         try:
@@ -191,7 +203,29 @@ class Draft:
             )
             for name, one in zip(step.to, made, strict=True)
         )
-        return Shaped(step, row, in_place, operands, params, made, results, target, moved, refused)
+        return Shaped(
+            step, row, in_place, operands, params, made, results, target, moved, refused, index
+        )
+
+    def _index(
+        self,
+        where: str,
+        row: Row,
+        operands: tuple[Value | float, ...],
+        layouts: Layouts,
+        params: dict[str, Any],
+    ) -> NDArray[np.int64] | None:
+        """The entries of the index operand; raises ProgramError if one names no position."""
+        if row.indexing is None:
+            return None
+        (name,) = (o.name for o in operands if isinstance(o, Value) and o.dtype == "int64")
+        (leaf,) = (leaf for leaf in self.leaves if leaf.name == name)
+        entries = materialise(leaf.data, leaf.shape, leaf.dtype, name).astype(np.int64)
+        bound = row.indexing.bound(layouts, params)
+        least = -bound if row.indexing.from_end else 0
+        if ((entries < least) | (entries >= bound)).any():
+            raise ProgramError(f"{where}: {name} must hold positions from {least} to {bound - 1}.")
+        return entries
 
     def add(self, step: Apply, where: str = "") -> Shaped:
         """Add an operation; raises ProgramError if it cannot be."""
@@ -218,18 +252,7 @@ class Draft:
             self._move(str(shaped.step.args[0]), shaped.moved)
         done = shaped
         if results:
-            done = Shaped(
-                shaped.step,
-                shaped.row,
-                shaped.in_place,
-                shaped.operands,
-                shaped.params,
-                shaped.made,
-                tuple(results),
-                shaped.target,
-                shaped.moved,
-                shaped.refused,
-            )
+            done = replace(shaped, results=tuple(results))
         self.steps.append(shaped.step)
         self.shaped.append(done)
         return done
@@ -297,9 +320,16 @@ def spelling(row: Row, in_place: bool, via: str) -> str:
     return ways[via] if via else next(iter(ways.values()))
 
 
-def _written(
-    row: Row, layouts: Sequence[Layout | None], params: dict[str, Any]
-) -> tuple[Layout, str]:
+_PLACED = re.compile(r"{([a-z]\w+)}")
+
+
+@cache
+def placed_in(template: str) -> frozenset[str]:
+    """The parameters that a template has a place of their own for; `{p}` stands for the others."""
+    return frozenset(_PLACED.findall(template))
+
+
+def _written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout, str]:
     """Where an in-place step writes, and why torch refuses it for the shapes of its operands.
 
     Raises ValueError if the operands do not broadcast at all.
@@ -311,6 +341,11 @@ def _written(
         return target, ""
     if "index" in params:
         target = indexed(target, params["index"])
+    if row.wants is not None:
+        shape = row.result(layouts, params)[0].layout.shape
+        if shape != target.shape:
+            raise ValueError(f"the result has shape {shape} and the target {target.shape}")
+        return target, ""
     others = [o for o in layouts[1:] if o is not None]
     if "index" in params:
         others = [lay.without_leading_ones(o) for o in others]

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from strategies import layout as lay
 from strategies.choices import among, chance, recent, weighted
-from strategies.draft import Shaped, Value
+from strategies.draft import Shaped, Value, placed_in
+from strategies.indices import draw_index
 from strategies.knowledge import Known, Root
 from strategies.layout import Layout
 from strategies.oddities import odd
-from strategies.parameters import KINDS
+from strategies.parameters import KINDS, complete
 from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SUMS, VIEWS, WRITES
 from strategies.program import (
     Apply,
@@ -31,7 +32,7 @@ from strategies.program import (
     recording,
 )
 from strategies.recipe import MODES, SHAPES
-from strategies.table import TABLE, Row
+from strategies.table import TABLE, Operand, Row
 from strategies.table.views import indexed
 
 MOST_CELLS = 24
@@ -150,6 +151,12 @@ class Growth(Known):
         if in_place and "index" in params:
             target = indexed(target, params["index"])
         for operand in row.operands[2 if leading else 1 :]:
+            if row.wants is not None and operand.tensor:
+                wanted = self._wanted(row, operand, args, params)
+                if wanted is None:
+                    return None
+                args.append(wanted.name)
+                continue
             if operand.number and not (operand.tensor and chance(self.choose, 65)):
                 args.append(among(self.choose, _NUMBERS))
                 continue
@@ -175,7 +182,11 @@ class Growth(Known):
         if not row.needs(layouts):
             return None
         templates = row.in_place if in_place else row.plain
-        ways = tuple(way for way, text in templates.items() if not params or "{p}" in text)
+        ways = tuple(
+            way
+            for way, text in templates.items()
+            if "{p}" in text or not params.keys() - placed_in(text)
+        )
         via = among(self.choose, ways) if len(ways) > 1 else ""
         op = row.name + "_" if in_place else row.name
         to = () if in_place else self._names(row, layouts, params)
@@ -192,6 +203,36 @@ class Growth(Known):
         if any(value.layout.numel > MOST_CELLS for value in shaped.results):
             return None
         return None if shaped.refused and not in_place else shaped
+
+    def _wanted(
+        self, row: Row, operand: Operand, args: list[Argument], params: dict[str, Any]
+    ) -> Value | None:
+        """An operand of a shape that the row wants next: one that is there, or a new leaf."""
+        assert row.wants is not None
+        params = complete(row.params, params, self.draft.values[str(args[0])].layout, row.name)
+        layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
+        shapes = [s for s in row.wants(layouts, params) if math.prod(s) <= MOST_CELLS]
+        if not shapes:
+            return None
+        if operand.dtype == "int64":
+            shape = among(self.choose, shapes)
+            assert row.indexing is not None
+            data = draw_index(self.choose, row.indexing, shape, layouts, params)
+            return self.whole_leaf(Leaf(self.leaf_name(), shape, data, "int64"))
+        partners = [
+            value
+            for value in self.draft.values.values()
+            if value.dtype == operand.dtype and value.layout.shape in shapes
+        ]
+        if partners and not chance(self.choose, 10):
+            return recent(self.choose, partners)
+        if len(self.draft.leaves) > self.recipe.most_leaves + 2:
+            return None
+        shape = among(self.choose, shapes)
+        if operand.dtype == "bool":
+            mask: Data = [float(self.choose.below(2)) for _ in range(math.prod(shape))]
+            return self.whole_leaf(Leaf(self.leaf_name(), shape, mask, "bool"))
+        return self.leaf(shape=shape)
 
     def _parameters(self, row: Row, layout: Layout) -> dict[str, Any]:
         if not row.params:

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from strategies.draft import Draft, Shaped, Value, spelling
+from strategies.draft import Draft, Shaped, Value, placed_in, spelling
 from strategies.layout import Layout
 from strategies.program import Backward, Data, Leaf, Mode
 from strategies.values import materialise
@@ -83,12 +83,16 @@ def _subscript(item: Any) -> str:
     return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
-def _parameters(shaped: Shaped) -> str:
-    """The parameters as they follow the operands; what equals its default is left out."""
+def _parameters(shaped: Shaped, placed: frozenset[str]) -> str:
+    """The parameters as they follow the operands; what equals its default is left out, and what is
+    placed elsewhere.
+    """
     texts: list[str] = []
     named = False
     for param in shaped.row.params:
         value = shaped.params[param.name]
+        if param.name in placed:
+            continue
         if param.kind == "index":
             inner = ", ".join(map(_subscript, value)) or "()"
             texts.append(inner)
@@ -105,7 +109,9 @@ def expression(shaped: Shaped) -> str:
     """The step's right-hand side, or the whole statement of an in-place step."""
     template = spelling(shaped.row, shaped.in_place, shaped.step.via)
     names = [o.name if isinstance(o, Value) else number(o) for o in shaped.operands]
-    text = template.format(*names, p=_parameters(shaped))
+    placed = placed_in(template)
+    values = {name: _plain(shaped.params[name]) for name in placed}
+    text = template.format(*names, p=_parameters(shaped, placed), **values)
     return text.replace("(, ", "(").replace("[, ", "[")
 
 

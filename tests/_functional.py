@@ -159,15 +159,20 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
+    placed = {}
     for param in row.params:
-        if param.required or params.get(param.name) is not None:
+        if f"{{{param.name}}}" in template:
+            space[f"p_{param.name}"] = params.get(param.name, param.default)
+            placed[param.name] = f"p_{param.name}"
+        elif param.required or params.get(param.name) is not None:
             given = params[param.name]
             space[f"p_{param.name}"] = _subscript(given) if param.kind == "index" else given
             prefix = "" if param.required else f"{param.name}="
             texts.append(f", {prefix}p_{param.name}")
     space |= {f"x{position}": operand for position, operand in enumerate(operands)}
     names = [f"x{position}" for position in range(len(operands))]
-    text = template.format(*names, p="".join(texts)).replace("(, ", "(").replace("[, ", "[")
+    text = template.format(*names, p="".join(texts), **placed)
+    text = text.replace("(, ", "(").replace("[, ", "[")
     return eval(_compiled(text), space)
 
 

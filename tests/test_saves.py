@@ -14,8 +14,9 @@ from conformance.model import QUIRKS, Kind, classify, predict
 from conformance.subjects import InProcessSubject
 from strategies.choices import Seeded
 from strategies.draft import Draft, Shaped, Value
-from strategies.layout import Layout
-from strategies.parameters import KINDS
+from strategies.indices import draw_index
+from strategies.layout import Layout, contiguous
+from strategies.parameters import KINDS, complete
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Leaf, ProgramError
 from strategies.table import OPERATIONS, Row
@@ -71,8 +72,8 @@ def seen(draft: Draft, subject: InProcessSubject) -> Outcome:
 class Sketch:
     """A program that applies one operation to clones of leaves, ready for what comes after."""
 
-    def __init__(self, row: Row, op: str, shapes: Sequence[tuple[int, ...]]) -> None:
-        self.row, self.op = row, op
+    def __init__(self, row: Row, op: str, shapes: Sequence[tuple[int, ...]], pick: int = 0) -> None:
+        self.row, self.op, self.pick = row, op, pick
         self.draft = Draft()
         self.operands: list[str | float] = []
         self.shapes = shapes
@@ -80,44 +81,77 @@ class Sketch:
     def operand(self, position: int, form: str, grad: bool) -> None:
         """Add an operand: a clone of a leaf of its own, a number, or what aliases the first one."""
         spec = self.row.operands[position]
-        name = "abc"[position]
+        name = "abcdef"[position]
         if form == "number":
             self.operands.append(0.5)
         elif form == "same":
             self.operands.append(self.operands[self._first()])
         elif form in ALIASES:
             source = self.operands[self._first()]
-            self.operands.append(self._make(form, (source,), "xyz"[position]))
+            self.operands.append(self._make(form, (source,), "uvwxyz"[position]))
         elif spec.dtype == "bool":
             self._leaf(name, position, requires_grad=False)
             self.operands.append(self._make("gt", (name, 0.75), f"mask{position}"))
+        elif spec.dtype == "int64":
+            self._index_leaf(name)
+            self.operands.append(name)
         else:
             self._leaf(name, position, requires_grad=grad)
-            self.operands.append(self._make("clone", (name,), "xyz"[position]))
+            self.operands.append(self._make("clone", (name,), "uvwxyz"[position]))
 
     def _first(self) -> int:
         return int(self.row.operands[0].dtype == "bool")
 
     def _leaf(self, name: str, position: int, *, requires_grad: bool) -> None:
-        shape = self.shapes[position]
+        shape = self.shapes[position] if self._given is None else self._wanted()
         count = Layout(shape, ()).numel
         data: list[Any] = [0.5 + 0.25 * i for i in range(count)]
         self.draft.add_leaf(Leaf(name, shape, data, requires_grad=requires_grad))
+
+    def _index_leaf(self, name: str) -> None:
+        """Positions for the row's index, drawn as in programs."""
+        assert self.row.indexing is not None and self._given is not None
+        shape, layouts = self._wanted(), self._layouts()
+        data = draw_index(Seeded(1, self.pick), self.row.indexing, shape, layouts, self._given)
+        self.draft.add_leaf(Leaf(name, shape, data, "int64"))
+
+    def _layouts(self) -> tuple[Layout | None, ...]:
+        return tuple(
+            self.draft.values[o].layout if isinstance(o, str) else None for o in self.operands
+        )
+
+    def _wanted(self) -> tuple[int, ...]:
+        """One of the shapes that the row wants next."""
+        if not self.operands:
+            return self.shapes[0]
+        assert self.row.wants is not None and self._given is not None
+        shapes = self.row.wants(self._layouts(), self._given)
+        if not shapes:
+            raise ProgramError("no operand would fit")
+        return shapes[self.pick % len(shapes)]
+
+    @property
+    def _given(self) -> dict[str, Any] | None:
+        """The parameters, of a row whose operands' shapes depend on them; None for others."""
+        if self.row.wants is None:
+            return None
+        first = contiguous(self.shapes[0])
+        return complete(self.row.params, self._parameters(first), first, self.op)
+
+    def _parameters(self, first: Layout) -> dict[str, Any]:
+        choose, params = Seeded(0, self.pick), dict[str, Any]()
+        for param in self.row.params:
+            params[param.name] = KINDS[param.kind].draw(choose, param, first, params)
+        return params
 
     def _make(self, op: str, args: tuple[str | float, ...], to: str) -> str:
         self.draft.add(Apply(op, args, to=(to,)))
         return to
 
-    def apply(self, draw: int, via: str) -> Shaped:
+    def apply(self, via: str) -> Shaped:
         """Add the operation itself; raises ProgramError if these operands do not allow it."""
-        first = self.draft.values[str(self.operands[0])].layout
-        choose = Seeded(0, draw)
-        params: dict[str, Any] = {}
-        for param in self.row.params:
-            params[param.name] = KINDS[param.kind].draw(choose, param, first, params)
-        layouts = tuple(
-            self.draft.values[o].layout if isinstance(o, str) else None for o in self.operands
-        )
+        params = self._parameters(self.draft.values[str(self.operands[0])].layout)
+        layouts = self._layouts()
         if not self.row.needs(layouts):
             raise ProgramError("these operands do not fit")
         count = 0
@@ -183,11 +217,11 @@ def sketches(op: str) -> Iterator[tuple[Sketch, Shaped]]:
     """Every program that ends with the operation, where its operands allow it."""
     row, in_place = OPERATIONS[op]
     for variant in variants(row, row.in_place if in_place else row.plain):
-        sketch = Sketch(row, op, variant.shapes)
+        sketch = Sketch(row, op, variant.shapes, variant.draw)
         try:
             for position, part in enumerate(variant.form):
                 sketch.operand(position, part, variant.flags[position])
-            shaped = sketch.apply(variant.draw, variant.via)
+            shaped = sketch.apply(variant.via)
         except ProgramError:
             continue
         yield sketch, shaped

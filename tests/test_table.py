@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.choices import Replayed, Seeded
-from strategies.draft import Draft, Shaped, Value
+from strategies.choices import Replayed, Seeded, among
+from strategies.draft import Draft, Shaped, Value, placed_in
 from strategies.drawing import layouts, shapes
+from strategies.indices import draw_index
 from strategies.layout import Layout, contiguous
 from strategies.parameters import KINDS, complete
 from strategies.printer import expression, print_body, statement
-from strategies.program import Apply, Generated, Leaf, ProgramError
+from strategies.program import Apply, Data, Generated, Leaf, ProgramError
 from strategies.table import OPERATIONS, TABLE, Row
 from tests.on_torch import layout_of, names, same, tensor_at
 
@@ -46,22 +47,45 @@ def cases(op: str, *, most: int = 6) -> list[tuple[Draft, Apply]]:
         draft = Draft()
         generator = "dyadic" if row.domain == "any" else "positive"
         for name, shape, operand in zip("abc", several, row.operands, strict=False):
+            if row.wants is not None and name != "a":
+                break
             count = math.prod(shape)
             if operand.dtype == "bool":
                 draft.add_leaf(Leaf(name, shape, [i % 2 for i in range(count)], "bool"))
             else:
                 draft.add_leaf(Leaf(name, shape, Generated(generator, ord(name))))
-        args = [n if o.tensor else 2.0 for n, o in zip("abc", row.operands, strict=False)]
+        args = [n if o.tensor else 2.0 for n, o in zip("abcdef", row.operands, strict=False)]
         choose, params = Seeded(1, index), dict[str, Any]()
         first = draft.values["a"].layout
         try:
             for param in row.params:
                 params[param.name] = KINDS[param.kind].draw(choose, param, first, params)
+            wanted_leaves(draft, row, params, choose)
             made.append((draft, _fitting(draft, row, op, tuple(args), params, in_place)))
         except (ProgramError, IndexError, ZeroDivisionError):
             continue
     assert made, f"no shapes here suit {op}"
     return made[:most]
+
+
+def wanted_leaves(draft: Draft, row: Row, params: dict[str, Any], choose: Seeded) -> None:
+    """Leaves for the other operands of a row that says which shapes it wants."""
+    if row.wants is None:
+        return
+    given = complete(row.params, params, draft.values["a"].layout, row.name)
+    for name, operand in zip("bcdef", row.operands[1:], strict=False):
+        if not operand.tensor:
+            continue
+        layouts = tuple(value.layout for value in draft.values.values())
+        shape = among(choose, row.wants(layouts, given))
+        count = math.prod(shape)
+        data: Data = Generated("dyadic", ord(name))
+        if operand.dtype == "int64":
+            assert row.indexing is not None
+            data = draw_index(choose, row.indexing, shape, layouts, given)
+        elif operand.dtype == "bool":
+            data = [i % 2 for i in range(count)]
+        draft.add_leaf(Leaf(name, shape, data, operand.dtype))  # type: ignore[arg-type]
 
 
 def _fitting(
@@ -96,7 +120,11 @@ def ways(op: str, step: Apply) -> list[str]:
     """The ways in which a step can be written: one with parameters needs a place for them."""
     row, in_place = OPERATIONS[op]
     templates = row.in_place if in_place else row.plain
-    return [way for way, text in templates.items() if not step.params or "{p}" in text]
+    return [
+        way
+        for way, text in templates.items()
+        if "{p}" in text or not step.params.keys() - placed_in(text)
+    ]
 
 
 @pytest.mark.parametrize("op", PLAIN)

@@ -35,7 +35,8 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
     if fills:
         return
     for place in places:
-        if _same_cells(place, target.layout) or not _touch(place, target.layout):
+        alike = _same_cells(place, target.layout) and not step.row.reads_apart
+        if alike or not _touch(place, target.layout):
             continue
         if place.is_dense and target.layout.is_dense:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")

@@ -57,6 +57,8 @@ class Interpreter:
         """Interpret one step; raises Raised or Unspecified."""
         if isinstance(step, Backward):
             return self._backward(step)
+        if step.index is not None and _collides(step):
+            raise Unspecified(f"{step.step.op} with an index that names a position twice")
         if step.in_place:
             rule = relabel.rule_of(step)
             return rule(self, step) if rule is not None else self._write(step)
@@ -304,6 +306,14 @@ class Interpreter:
             except Raised as raised:
                 flags[name] = Flags(requires_grad, version, None, None, raised.kind)
         return flags
+
+
+def _collides(step: Shaped) -> bool:
+    """Whether nobody says which of two entries of an index counts."""
+    layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+    indexing, index = step.row.indexing, step.index
+    assert indexing is not None and index is not None
+    return indexing.collides(index, layouts, step.params)
 
 
 _WRAPS = frozenset({"mul", "div"})

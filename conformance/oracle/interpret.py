@@ -173,6 +173,10 @@ class Walk:
             if not isinstance(given, Value):
                 operands.append(given)
                 continue
+            if given.dtype == "int64" and step.index is not None:
+                next(connected)
+                operands.append(step.index)
+                continue
             target = step.target if position == 0 else None
             handle = self.handle(given.name, target or given.layout)
             flows = next(connected)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from conformance.oracle import cache, conditioning, packing, program
 from conformance.oracle.assembly import Assembly
+from conformance.oracle.primitives import CORE
 from conformance.oracle.program import Capacity
 
 Floats = NDArray[np.float64]
@@ -42,14 +43,15 @@ class Result:
 def capacity_for(assembly: Assembly, passes: int) -> Capacity:
     """The smallest capacity that holds a program: a first one, and four times as much each time.
 
-    Rows and inputs grow together, passes by themselves.
+    Rows and inputs grow together, passes by themselves; special functions only where used.
     """
     rows, inputs, most = _FIRST.rows, _FIRST.inputs, _FIRST.passes
     while assembly.row_count > rows or assembly.input_count > inputs:
         rows, inputs = 4 * rows, 4 * inputs
     while passes > most:
         most *= 4
-    return Capacity(rows, inputs, most)
+    special = any(block.code >= CORE for block in assembly.blocks)
+    return Capacity(rows, inputs, most, special)
 
 
 class Machine:
@@ -104,8 +106,9 @@ class Machine:
 
     def _compile(self, capacity: Capacity) -> Compiled:
         if self._on_compile is not None:
+            special = " with special functions" if capacity.special else ""
             self._on_compile(
-                f"preparing the oracle for programs of up to {capacity.rows} instructions"
+                f"preparing the oracle for programs of up to {capacity.rows} instructions{special}"
             )
         cache.prepare(self._cache_folder)
         with warnings.catch_warnings():

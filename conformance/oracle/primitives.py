@@ -141,5 +141,13 @@ def _transcendental() -> list[Primitive]:
     ]
 
 
-PRIMITIVES: tuple[Primitive, ...] = (*_copying(), *_arithmetic(), *_transcendental())
+def _special() -> list[Primitive]:
+    """Functions that take XLA long to compile: only machines that need them hold them."""
+    return []
+
+
+_CORE = (*_copying(), *_arithmetic(), *_transcendental())
+CORE = len(_CORE)
+"""Codes from here on are of special functions."""
+PRIMITIVES: tuple[Primitive, ...] = (*_CORE, *_special())
 CODES: dict[str, int] = {primitive.name: code for code, primitive in enumerate(PRIMITIVES)}

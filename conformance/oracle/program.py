@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +21,10 @@ from jax import lax
 from conformance.oracle.activations import DROPPED
 from conformance.oracle.assembly import LANES
 from conformance.oracle.functions import PARTIALS, VALUES
-from conformance.oracle.primitives import PRIMITIVES, Primitive, Rounding
+from conformance.oracle.primitives import CORE, PRIMITIVES, Primitive, Rounding
 
 Array = jax.Array
-Branch = Callable[[Array], tuple[Array, Array]]
+Branch = Callable[[Array, Array], tuple[Array, Array]]
 
 RUNS = 3
 ULP = 2.0**-52
@@ -43,6 +44,8 @@ class Capacity:
     rows: int
     inputs: int
     passes: int
+    special: bool = False
+    """Whether it holds the special functions, which take long to compile."""
 
     @property
     def slots(self) -> int:
@@ -126,14 +129,20 @@ BRANCHES = [_branch(primitive) for primitive in PRIMITIVES]
 """What each opcode computes, by code."""
 
 
+def _branches(special: bool) -> list[Branch]:
+    return BRANCHES if special else BRANCHES[:CORE]
+
+
 # Signs [operand, lane, run] by which the derivatives of one instruction move apart, so that two of
 # them that cancel exactly (in a / a) show it in one of the runs.
 _APART = np.array([[0.0, 1.0, 1.0], [0.0, -1.0, 1.0], [0.0, 1.0, -1.0]])[:, np.newaxis, :RUNS]
 
 
-def _linearise(code: Array, stop: Array, noise: Array, x: Array) -> tuple[Array, Array]:
+def _linearise(
+    special: bool, code: Array, stop: Array, noise: Array, x: Array
+) -> tuple[Array, Array]:
     """The result and its partial derivatives; `DROPPED` where nothing comes through."""
-    result, partials = lax.switch(code, BRANCHES, x, noise)
+    result, partials = lax.switch(code, _branches(special), x, noise)
     # Products with 0, 1 and -1 are exact.
     exact = (partials == 0.0) | (jnp.abs(partials) == 1.0) | (partials == DROPPED)
     moved = jnp.where(exact, partials, partials * (1.0 + noise * _APART))
@@ -145,16 +154,18 @@ def _product(partials: Array, other: Array) -> Array:
     return jnp.where(partials == DROPPED, 0.0, partials * other)
 
 
-@jax.custom_jvp
-def _step(code: Array, stop: Array, noise: Array, x: Array) -> Array:
-    return _linearise(code, stop, noise, x)[0]
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _step(special: bool, code: Array, stop: Array, noise: Array, x: Array) -> Array:
+    return _linearise(special, code, stop, noise, x)[0]
 
 
 @_step.defjvp
 def _step_jvp(
-    primals: tuple[Array, Array, Array, Array], tangents: tuple[Array, Array, Array, Array]
+    special: bool,
+    primals: tuple[Array, Array, Array, Array],
+    tangents: tuple[Array, Array, Array, Array],
 ) -> tuple[Array, Array]:
-    result, partials = _linearise(*primals)
+    result, partials = _linearise(special, *primals)
     return result, jnp.sum(_product(partials, tangents[3]), 0)
 
 
@@ -169,7 +180,7 @@ def execute(capacity: Capacity, inputs: Array, integers: Array) -> Array:
 
     def body(slots: Array, number: Array) -> tuple[Array, None]:
         code, stop, noise, reads = program.row(number)
-        result = _step(code, stop, noise, slots[reads])
+        result = _step(capacity.special, code, stop, noise, slots[reads])
         return _write(slots, result, capacity.inputs + number * LANES), None
 
     slots, _ = lax.scan(body, _start(capacity, inputs), jnp.arange(capacity.rows))
@@ -189,7 +200,7 @@ def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> t
     def forward(number: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         slots, kept = state
         code, stop, noise, reads = program.row(number)
-        result, partials = _linearise(code, stop, noise, slots[reads])
+        result, partials = _linearise(capacity.special, code, stop, noise, slots[reads])
         kept = _write(kept, partials[None], number)
         return _write(slots, result, capacity.inputs + number * LANES), kept
 

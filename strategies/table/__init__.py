@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, pointwise, reductions, views, writes
-from strategies.table.row import Made, Operand, Param, Refused, Row, Save
+from strategies.table import activations, indexed, pointwise, reductions, views, writes
+from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
     row.name: row
@@ -11,6 +11,7 @@ TABLE: dict[str, Row] = {
         pointwise.ROWS,
         activations.ROWS,
         writes.ROWS,
+        indexed.ROWS,
         views.ROWS,
         reductions.ROWS,
     )
@@ -23,4 +24,4 @@ OPERATIONS: dict[str, tuple[Row, bool]] = {
 }
 """Name in a program -> its row, and whether that name is the in-place form."""
 
-__all__ = ["OPERATIONS", "TABLE", "Made", "Operand", "Param", "Refused", "Row", "Save"]
+__all__ = ["OPERATIONS", "TABLE", "Indexing", "Made", "Operand", "Param", "Refused", "Row", "Save"]

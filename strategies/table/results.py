@@ -36,6 +36,11 @@ def itself(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(tensors(layouts)[0], "same"),)
 
 
+def like_first(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """A row-major result of the first operand's shape."""
+    return (Made(contiguous(tensors(layouts)[0].shape)),)
+
+
 def packed(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     """A row-major result of the operands' broadcast shape."""
     return (Made(contiguous(broadcast_shapes(*(o.shape for o in tensors(layouts))))),)

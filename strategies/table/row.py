@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from strategies.layout import Layout
 
 Layouts = tuple[Layout | None, ...]
@@ -62,6 +65,41 @@ class Save:
     when: tuple[str, ...] = ()
 
 
+def _anywhere(params: Params) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """Which positions an int64 operand may name, and along which dimension they must differ.
+
+    Two entries that name the same position where `repeats` is false leave open which one counts.
+    """
+
+    bound: Callable[[Layouts, Params], int]
+    """Entries lie in [0, bound)."""
+    along: Callable[[Params], int] | None = None
+    """The dimension of the index in which positions count; None if all its entries do together."""
+    repeats: Callable[[Params], bool] = _anywhere
+    from_end: bool = False
+    """Whether entries from -bound up are understood as well."""
+
+    def lines(self, index: NDArray[Any], params: Params) -> NDArray[Any]:
+        """The index as rows [lines, entries] of which each names positions of its own."""
+        if self.along is None or index.ndim == 0:
+            return index.reshape(1, -1)
+        along = self.along(params) % index.ndim
+        moved = np.moveaxis(index, along, -1)
+        return moved.reshape(-1, index.shape[along])
+
+    def collides(self, index: NDArray[Any], layouts: Layouts, params: Params) -> bool:
+        """Whether two entries write the same position, so that nobody says which one counts."""
+        if self.repeats(params) or index.size == 0:
+            return False
+        lines = np.sort(self.lines(index % self.bound(layouts, params), params), axis=-1)
+        return bool((lines[:, 1:] == lines[:, :-1]).any())
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One operation: how torch spells it, what it gives, what it means, and what backward needs."""
@@ -95,6 +133,8 @@ class Row:
     """Which forms are recorded although they have no derivative, as backward says."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
+    reads_apart: bool = False
+    """Whether the in-place kernel refuses an operand that is the target itself, as one of parts."""
     begins_at: Callable[[Layouts], int] = lambda layouts: 0
     """The version of a fresh result: above 0 where torch writes in place to build it."""
     acts_as: Callable[[Layouts], str] | None = None
@@ -103,6 +143,13 @@ class Row:
     """The operands that torch views first: each has an edge then, even if it leads nowhere."""
     needs: Callable[[Layouts], bool] = lambda layouts: True
     """Whether operands of these layouts allow the operation at all."""
+    fits: Callable[[Layouts, Params], str] = lambda layouts, params: ""
+    """What is wrong with operands of these layouts and these parameters together, in words."""
+    wants: Callable[[Layouts, Params], tuple[tuple[int, ...], ...]] | None = None
+    """The shapes that the next operand may have, simplest first, after operands of these layouts;
+    None where broadcasting or `needs` decides."""
+    indexing: Indexing | None = None
+    """What its int64 operand means, if it has one."""
     broadcasts: bool = True
     """Whether operands only have to broadcast; otherwise `needs` alone decides."""
     domain: Literal["any", "positive", "nonzero", "unit"] = "any"
