@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from strategies.draft import placed_in
 from strategies.program import (
     Apply,
     Argument,
@@ -159,9 +160,9 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
-    placed = {}
+    placed: dict[str, str] = {}
     for param in row.params:
-        if f"{{{param.name}}}" in template:
+        if param.name in placed_in(template):
             space[f"p_{param.name}"] = params.get(param.name, param.default)
             placed[param.name] = f"p_{param.name}"
         elif param.required or params.get(param.name) is not None:

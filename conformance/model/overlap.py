@@ -34,6 +34,8 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
         raise Unspecified("a write to cells that repeat")
     if fills:
         return
+    if step.row.reads_apart and any(t is target for t in others):
+        raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")
     for place in places:
         alike = _same_cells(place, target.layout) and not step.row.reads_apart
         if alike or not _touch(place, target.layout):
