@@ -290,7 +290,7 @@ def test_lists_as_json(ac: Command) -> None:
     """Ids and names are strings."""
     claims = strict(ac("claims", "--json").out)
     assert [claim["id"] for claim in claims] == list(CATALOGUE)
-    names = [name for row in strict(ac("ops", "--json").out) for name in row["names"]]
+    names = [name for row in strict(ac("ops", "--json").out)["operations"] for name in row["names"]]
     assert names == list(OPERATIONS) and "relu_" in names
 
 

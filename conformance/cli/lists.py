@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 import msgspec
+from click.formatting import wrap_text
 from rich.console import Console
 from rich.table import Table
 
 from conformance.claims.catalogue import CATALOGUE
-from conformance.subjects import available_subjects
+from conformance.coverage import STATUSES, Coverage, coverage_of
+from conformance.subjects import available_subjects, open_subject
 from strategies.table import TABLE
 from strategies.table.row import Row
 
@@ -69,11 +71,67 @@ def subjects(json_: bool) -> None:
 
 @click.command()
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
-def ops(json_: bool) -> None:
-    """List the operations that programs are made of."""
+@click.option(
+    "--subject",
+    "subjects_",
+    multiple=True,
+    help="Whose in-place names to look up in the table; by default the local torch, if any.",
+)
+def ops(json_: bool, subjects_: tuple[str, ...]) -> None:
+    """List the operations of programs, and which in-place names of torch they cover."""
+    local = [one.name for one in available_subjects() if one.available][:1]
+    coverages = [_coverage(name) for name in subjects_ or local]
     if json_:
-        click.echo(as_json([_row(row) for row in TABLE.values()]))
+        rows = [_row(row) for row in TABLE.values()]
+        covered = [_covered_as_json(coverage) for coverage in coverages]
+        click.echo(as_json({"operations": rows, "coverage": covered}))
         return
+    _print_rows()
+    for coverage in coverages:
+        _print_coverage(coverage)
+    if not coverages:
+        click.echo("\nNo torch is at hand: --subject NAME says what of it the table covers.")
+
+
+def _coverage(name: str) -> Coverage:
+    with open_subject(name) as subject:
+        return coverage_of(subject)
+
+
+def _covered_as_json(coverage: Coverage) -> dict[str, object]:
+    return {
+        "torch": coverage.torch,
+        "counts": {status: len(coverage.of(status)) for status in STATUSES},
+        "names": {
+            covered.name: {
+                "status": covered.status,
+                **({"operation": covered.operation} if covered.operation else {}),
+                **({"reason": covered.reason} if covered.reason else {}),
+            }
+            for covered in coverage.names
+        },
+    }
+
+
+def _print_coverage(coverage: Coverage) -> None:
+    """How many in-place names each space has, then what is left out, by reason."""
+    click.echo(f"\nIn-place names of torch {coverage.torch}:\n")
+    table = _table("space", "names", *STATUSES)
+    for space in dict.fromkeys(covered.space for covered in coverage.names):
+        found = [covered for covered in coverage.names if covered.space == space]
+        counts = [str(sum(one.status == status for one in found)) for status in STATUSES]
+        table.add_row(space, str(len(found)), *counts)
+    Console().print(table)
+    reasons: dict[str, list[str]] = {}
+    for covered in coverage.names:
+        if covered.status != "row":
+            reasons.setdefault(covered.reason or "missing from the table", []).append(covered.name)
+    for reason, names in reasons.items():
+        click.echo(f"\n{reason}:")
+        click.echo(wrap_text(", ".join(names), 78, "  ", "  "))
+
+
+def _print_rows() -> None:
     table = _table("operation", "in place", "operands", "parameters", "saves for backward")
     for row in TABLE.values():
         names = row.names
