@@ -40,7 +40,7 @@ from strategies.program import (
     inferring,
     recording,
 )
-from strategies.table import OPERATIONS, Row
+from strategies.table import OPERATIONS, Row, fills
 from strategies.values import materialise
 
 Floats = NDArray[np.float64]
@@ -139,6 +139,9 @@ def _filled(x: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
     return given.expand(x.shape)
 
 
+FOREGONE = {row.name for row in fills.ROWS}
+"""Rows that fill with one number, which their parameters leave no choice."""
+
 OWN: dict[str, Callable[..., torch.Tensor]] = {
     "hardsigmoid": _hardsigmoid,
     "copy": lambda x, src: src.expand(x.shape),
@@ -175,6 +178,12 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
     text = template.format(*names, p="".join(texts), **placed)
     text = text.replace("(, ", "(").replace("[, ", "[")
     return eval(_compiled(text), space)
+
+
+def _filling(row: Row, operands: list[Any], params: Mapping[str, Any]) -> Any:
+    if row.name in FOREGONE:
+        return torch.full_like(operands[0], params.get("at", 1.0))
+    return _spelled(row, "", operands, params)
 
 
 def _subscript(index: list[Any]) -> tuple[Any, ...]:
@@ -344,7 +353,7 @@ class Walk:
         with torch.set_grad_enabled(records):
             operands = [self.read(target, places), *self._others(step.args[1:])]
             own = OWN.get(row.name)
-            new = own(*operands) if own else _spelled(row, "", operands, step.params)
+            new = own(*operands) if own else _filling(row, operands, step.params)
         for history in writer.family:
             if records and history is writer:
                 history.value = history.value.put(places, new)

@@ -127,7 +127,7 @@ def _print_coverage(coverage: Coverage) -> None:
         if covered.status != "row":
             reasons.setdefault(covered.reason or "missing from the table", []).append(covered.name)
     for reason, names in reasons.items():
-        click.echo(f"\n{reason}:")
+        click.echo("\n" + wrap_text(f"{reason}:", 78))
         click.echo(wrap_text(", ".join(names), 78, "  ", "  "))
 
 

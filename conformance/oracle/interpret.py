@@ -22,6 +22,7 @@ from conformance.oracle.primitives import CODES
 from strategies.draft import Draft, Shaped, Value
 from strategies.layout import Layout
 from strategies.program import Backward, Data
+from strategies.table import fills
 from strategies.values import materialise
 
 REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"}}
@@ -29,7 +30,7 @@ REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_con
 
 _RELABELS = frozenset({"requires_grad", "detach"})
 """Rows whose in-place forms write no element and may change the history of their target."""
-_OVERWRITES = frozenset({"copy", "fill", "setitem", "zero"})
+_OVERWRITES = frozenset({"copy", "fill", "setitem", "zero", *(row.name for row in fills.ROWS)})
 """Rows whose in-place forms compute nothing from what they overwrite."""
 _SMALL = 256
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, indexed, pointwise, reductions, views, writes
+from strategies.table import activations, fills, indexed, pointwise, reductions, views, writes
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
@@ -12,6 +12,7 @@ TABLE: dict[str, Row] = {
         activations.ROWS,
         writes.ROWS,
         indexed.ROWS,
+        fills.ROWS,
         views.ROWS,
         reductions.ROWS,
     )
