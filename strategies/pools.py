@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategies.table import TABLE
+from strategies.table import TABLE, fills
 
 MASKED = frozenset({"where", "masked_fill"})
 COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne"))
@@ -20,6 +20,8 @@ PRODUCTS = tuple(TABLE[name] for name in ("matmul", "mm", "dot", "mv", "bmm"))
 _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu", "mul", "sin")
 _DELICATE = frozenset({"floor", "ceil", "round", "trunc", "atan2"})
 """Rows that jump where common results lie: drawn less often, or too much is ill-conditioned."""
+_FILLS = frozenset(row.name for row in fills.ROWS)
+"""Rows after which nothing of the old value is left: drawn less often than `zero` and `fill`."""
 PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     row
     for row in TABLE.values()
@@ -36,7 +38,7 @@ RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or
 WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
     row
     for row in TABLE.values()
-    for _ in range(1 if row.name in _DELICATE else 3)
+    for _ in range(1 if row.name in _DELICATE | _FILLS else 3)
     if row.in_place and row not in RELABELS and not row.undifferentiable
 )
 UNDERIVED = tuple(row for row in TABLE.values() if row.undifferentiable)
