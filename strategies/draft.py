@@ -169,7 +169,7 @@ class Draft:
             shapes = ", ".join(str(o.shape) for o in layouts if o is not None)
             raise ProgramError(f"{where} is not defined for operands of shape {shapes}.")
         try:
-            params = complete(row.params, step.params, first.layout, where)
+            params = complete(row.params, step.params, _described(row, layouts), where)
         except ValueError as error:
             raise ProgramError(str(error)) from None
         misfit = row.fits(layouts, params)
@@ -320,6 +320,11 @@ def spelling(row: Row, in_place: bool, via: str) -> str:
     return ways[via] if via else next(iter(ways.values()))
 
 
+def _described(row: Row, layouts: Layouts) -> Layout:
+    """The operand that parameters are about: the first one that is read."""
+    return next(o for o in layouts[int(row.writes_out) :] if o is not None)
+
+
 _PLACED = re.compile(r"{([a-z]\w+)}")
 
 
@@ -341,7 +346,7 @@ def _written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout
         return target, ""
     if "index" in params:
         target = indexed(target, params["index"])
-    if row.wants is not None:
+    if row.wants is not None or row.writes_out:
         shape = row.result(layouts, params)[0].layout.shape
         if shape != target.shape:
             raise ValueError(f"the result has shape {shape} and the target {target.shape}")

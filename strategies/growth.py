@@ -18,6 +18,7 @@ from strategies.indices import draw_index
 from strategies.knowledge import Known, Root
 from strategies.layout import Layout
 from strategies.oddities import odd
+from strategies.outs import write_out
 from strategies.parameters import KINDS, complete
 from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SUMS, VIEWS, WRITES
 from strategies.program import (
@@ -130,12 +131,12 @@ class Growth(Known):
                 or (self.recipe.rows is not None and row.name not in self.recipe.rows)
             ):
                 continue
-            step = self._compose(row, first, in_place=in_place, wild=wild)
+            step = self.compose(row, first, in_place=in_place, wild=wild)
             if step is not None:
                 return self._learn(self.draft.accept(step))
         return None
 
-    def _compose(self, row: Row, first: Value, *, in_place: bool, wild: bool) -> Shaped | None:
+    def compose(self, row: Row, first: Value, *, in_place: bool, wild: bool) -> Shaped | None:
         """The row's step on a value with drawn operands and parameters, or None if it cannot be."""
         last = first
         args: list[Argument] = []
@@ -188,7 +189,7 @@ class Growth(Known):
             if "{p}" in text or not params.keys() - placed_in(text)
         )
         via = among(self.choose, ways) if len(ways) > 1 else ""
-        op = row.name + "_" if in_place else row.name
+        op = row.in_place_name if in_place else row.name
         to = () if in_place else self._names(row, layouts, params)
         step = Apply(
             op, tuple(args), params, to, via if via != next(iter(templates)) else "", self.modes
@@ -388,6 +389,7 @@ class Growth(Known):
                 ("compare", 6),
                 ("backward", recipe.backward),
                 ("odd", recipe.odd),
+                ("out", recipe.out),
             ),
         )
         if kind == "nothing":
@@ -408,5 +410,7 @@ class Growth(Known):
             self.loss()
         elif kind == "odd":
             odd(self)
+        elif kind == "out":
+            write_out(self)
         else:
             self.plain()

@@ -54,6 +54,8 @@ class Recipe:
     backward: int = 4
     odd: int = 4
     """Steps that write no element, that torch refuses, or that have no derivative."""
+    out: int = 2
+    """Steps that write into what `out=` names."""
     inputs: int = 12
     """Percent of backward calls that name the leaves that they are for."""
     region: int = 14

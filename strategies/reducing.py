@@ -159,7 +159,10 @@ def _without_step(program: Program, index: int) -> Iterator[Program]:
         return
     operands = [argument for argument in step.args if isinstance(argument, str)]
     for name in dict.fromkeys((*operands, *(leaf.name for leaf in program.leaves))):
-        yield _renamed(without, dict.fromkeys(step.to, name))
+        renamed = _renamed(without, dict.fromkeys(step.to, name))
+        yield renamed
+        # A leaf that requires grad could not be written in the place of the result.
+        yield _with_flag(renamed, Apply("detach_", (name,)))
     yield _without_names(without, set(step.to))
 
 

@@ -86,6 +86,8 @@ PROVOKED: tuple[tuple[Kind, str], ...] = (
         "c = torch.ones(2)\ntorch.autograd.backward([x.sum()], inputs=[c])",
     ),
     (Kind.INPUT_UNGRADED, "c = torch.ones(2)\ntorch.autograd.grad([x.sum()], [c])"),
+    (Kind.OUT_GRAD, "torch.exp(x, out=torch.ones(2))"),
+    (Kind.OUT_GRAD, "torch.exp(torch.ones(2), out=x)"),
 )
 """What makes torch raise an error of each kind, in the last line."""
 
@@ -162,6 +164,7 @@ SMALLEST: dict[Kind, str] = {
         "w = leaf()\nwith inference_mode:\n    v = w.view_as()\n    w.mul_(2.0)\nbackward(v)"
     ),
     Kind.INPUT_UNGRADED: 'w = leaf()\nb = const()\nbackward(w, inputs=("b",))',
+    Kind.OUT_GRAD: "w = leaf()\nb = const()\nb.exp_out(w)",
 }
 """The smallest program that raises each kind, in its last step."""
 

@@ -208,7 +208,7 @@ none; step; 1.2.0 to 1.4.0:
 none; step; 1.5.1:
     diff_view_meta->creation_meta == CreationMeta::DEFAULT INTERNAL ASSERT FAILED at
     /pytorch/torch/csrc/autograd/variable.cpp:82, please report a bug to PyTorch.
-none; step; 1.7.1 to 1.8.1:
+out= where autograd records; step; 1.7.1 to 1.8.1:
     heaviside(): functions with out=... arguments don't support automatic differentiation, but one
     of the arguments requires grad.
 none; step; 1.8.1 to 1.13.1:
@@ -290,6 +290,7 @@ PROGRAMS: dict[Kind, str] = {
     Kind.INFERENCE_VIEW_INPLACE: _INFERENCE + "v.mul_(2)",
     Kind.INFERENCE_VIEW_REBASED: _INFERENCE + "x.mul_(2)\nv * 2",
     Kind.INPUT_UNGRADED: _X + "b = torch.ones(2)\nx.sum().backward(inputs=[b])",
+    Kind.OUT_GRAD: _X + "torch.exp(x, out=torch.ones(2))",
 }
 """What makes torch raise each kind, in the last line."""
 

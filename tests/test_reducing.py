@@ -131,8 +131,8 @@ def test_an_overwritten_saved_tensor_needs_two_operations_a_write_and_backward()
     still = raising(Kind.SAVED_MODIFIED)
     for program in examples(still, 4):
         smallest = reduced(program, still).program
-        assert len(smallest.leaves) == 1 and len(smallest.steps) <= 4
-        assert [leaf.shape for leaf in smallest.leaves] == [()]
+        assert len(smallest.leaves) + len(smallest.steps) <= 5
+        assert {leaf.shape for leaf in smallest.leaves} == {()}
 
 
 def test_a_multi_output_view_needs_two_steps() -> None:

@@ -39,7 +39,9 @@ PARAMETERS = 3
 ALIASES = ("same", "view_as", "detach", "data")
 """What stands in the place of a second operand when it shares the first one's memory."""
 
-DIFFERENTIABLE = [op for op, (row, _) in OPERATIONS.items() if row.dtype == "float64"]
+DIFFERENTIABLE = [
+    op for op, (row, _) in OPERATIONS.items() if row.dtype == "float64" and not row.writes_out
+]
 
 Outcome = tuple[int | None, Kind | None] | None
 

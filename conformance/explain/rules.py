@@ -139,6 +139,13 @@ RULES: dict[Kind, Rule] = {
         _BACKWARD,
         "Name only leaves that require grad when backward runs, or leave inputs out.",
     ),
+    Kind.OUT_GRAD: Rule(
+        "A function with out= writes its result into a tensor that is there, which cannot have the "
+        "result's history as well; torch's message says that such functions do not support "
+        "automatic differentiation.",
+        OBSERVED,
+        "Leave out= out, or write inside no_grad.",
+    ),
     Kind.VIEW_STRIDE: Rule(
         '"For a tensor to be viewed, the new view size must be compatible with its original size '
         'and stride."',

@@ -42,6 +42,7 @@ class Kind(str, Enum):
     INFERENCE_VIEW_INPLACE = "view made in inference mode in place"
     INFERENCE_VIEW_REBASED = "view made in inference mode whose base was written"
     INPUT_UNGRADED = "input that does not require grad"
+    OUT_GRAD = "out= where autograd records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         ),
     ),
     (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
+    (Kind.OUT_GRAD, Message(("functions with out=... arguments don't support automatic",))),
 )
 """A message fits one of these at most."""
 

@@ -222,6 +222,8 @@ class Interpreter:
         """Checks first, then edges and saves, then overlap, then the write and its bookkeeping."""
         if step.row.inert:
             return Acted(connected=(True,))
+        if step.row.writes_out:
+            return self._write_out(step)
         operands = self.operands(step)
         target = self._target(step, operands[0])
         self._fit(step, target, operands[1:])
@@ -243,6 +245,22 @@ class Interpreter:
         if node is not None:
             self.graph.rebase(target, node)
             self._save(node, step.row, step, operands, target, written=target)
+        return acted
+
+    def _write_out(self, step: Shaped) -> Acted:
+        """`out=` has no history to give: "functions with out=... arguments don't support automatic
+        differentiation" (torch's message), and everything that could have one is refused.
+        """
+        target, *operands = self.operands(step)
+        wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
+        if wanting and recording(step.step.modes):
+            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
+        if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
+            raise Unspecified("out= that shares memory with an operand")
+        acted = Acted(connected=(False,) * (1 + len(operands)))
+        check_overlap(step, target, operands)
+        self.graph.writes[target.memory] += 1
+        self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
         return acted
 
     def _target(self, step: Shaped, tensor: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategies.table import activations, fills, indexed, pointwise, reductions, views, writes
+from strategies.table.out import out_rows
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
@@ -20,9 +21,25 @@ TABLE: dict[str, Row] = {
 }
 """Name of the plain form -> row."""
 
+OUT = out_rows(TABLE)
+"""Name in programs -> the row of an `out=` form, derived from those of the table."""
+
 OPERATIONS: dict[str, tuple[Row, bool]] = {
-    name: (row, name != row.name) for row in TABLE.values() for name in row.names
+    name: (row, name == row.in_place_name)
+    for row in (*TABLE.values(), *OUT.values())
+    for name in row.names
 }
 """Name in a program -> its row, and whether that name is the in-place form."""
 
-__all__ = ["OPERATIONS", "TABLE", "Indexing", "Made", "Operand", "Param", "Refused", "Row", "Save"]
+__all__ = [
+    "OPERATIONS",
+    "OUT",
+    "TABLE",
+    "Indexing",
+    "Made",
+    "Operand",
+    "Param",
+    "Refused",
+    "Row",
+    "Save",
+]

@@ -127,6 +127,8 @@ class Row:
     """Where the in-place form leaves its target, if it changes shape and strides and no element."""
     relabels: bool = False
     """Whether the in-place form changes what autograd knows of its target, and no element."""
+    writes_out: bool = False
+    """Whether it is an `out=` form: its first operand is overwritten and never read."""
     outside_the_law: bool = False
     """Whether the documentation leaves open what the in-place form does to gradients."""
     undifferentiable: Literal["", "in place", "always"] = ""
@@ -169,7 +171,12 @@ class Row:
     def names(self) -> tuple[str, ...]:
         """The names by which programs call the row: plain, in place, or both."""
         plain = (self.name,) if self.plain else ()
-        return (*plain, *((self.name + "_",) if self.in_place else ()))
+        return (*plain, *((self.in_place_name,) if self.in_place else ()))
+
+    @property
+    def in_place_name(self) -> str:
+        """The name by which programs call the in-place form."""
+        return self.name if self.writes_out else f"{self.name}_"
 
 
 def operands(*specs: str) -> tuple[Operand, ...]:

@@ -1,0 +1,52 @@
+"""Steps that write their result into a tensor that is there: `torch.add(a, b, out=c)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from strategies.choices import among, chance, recent
+from strategies.draft import Shaped, Value
+from strategies.program import Apply, recording
+from strategies.table import OUT, TABLE
+from strategies.table.out import SUFFIX
+
+if TYPE_CHECKING:
+    from strategies.growth import Growth
+
+_PLAIN = tuple(TABLE[name.removesuffix(SUFFIX)] for name in OUT)
+
+
+def write_out(growth: Growth) -> Shaped | None:
+    """A plain step's result written into another tensor, most often where nothing is recorded;
+    examples shrink towards the first row of the table.
+    """
+    row, first = among(growth.choose, _PLAIN), recent(growth.choose, growth.floats())
+    if growth.recipe.rows is not None and row.name not in growth.recipe.rows:
+        return None
+    refused = chance(growth.choose, 12)
+    plain = growth.compose(row, first, in_place=False, wild=False)
+    if plain is None or (row.name == "sum" and plain.params["dim"] is None):
+        return None
+    operands = [o for o in plain.operands if isinstance(o, Value)]
+    grads = any(growth.grad(o) for o in operands if o.dtype == "float64")
+    out = _place(growth, plain, operands, grads=refused or not recording(growth.modes))
+    if recording(growth.modes) and not refused and (grads or growth.grad(out)):
+        growth.modes = ("no_grad",)
+    step = Apply(row.name + SUFFIX, (out.name, *plain.step.args), plain.step.params)
+    return growth.take(Apply(step.op, step.args, step.params, modes=growth.modes))
+
+
+def _place(growth: Growth, plain: Shaped, operands: list[Value], *, grads: bool) -> Value:
+    """A tensor of the result's shape, apart from the operands or one of them, or a new leaf."""
+    shape, memories = plain.results[0].layout.shape, {o.memory for o in operands}
+    own = plain.row.broadcasts and chance(growth.choose, 15)
+    fitting = [
+        value
+        for value in growth.writable(growth.floats())
+        if value.layout.shape == shape
+        and (grads or not growth.grad(value))
+        and (value in operands if own else value.memory not in memories)
+    ]
+    return (
+        recent(growth.choose, fitting) if fitting else growth.leaf(shape=shape, requires_grad=False)
+    )

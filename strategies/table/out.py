@@ -1,0 +1,92 @@
+"""The `out=` forms: a row whose function takes `out` has one, derived from its plain form.
+
+In programs `add_out` (its name in C++) is an in-place operation on the tensor that it writes, its
+first operand; it has the shape of the result. "Functions with out=... arguments don't support
+automatic differentiation" (torch's own words): they raise if anything requires grad where autograd
+records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from strategies.table.row import Layouts, Operand, Params, Row
+
+SUFFIX = "_out"
+WITHOUT = frozenset("clone masked_fill rrelu celu selu relu".split())
+"""Rows with a function of torch that takes no `out`."""
+
+
+_WITH_DIM = frozenset({"sum"})
+
+
+def out_rows(table: Mapping[str, Row]) -> dict[str, Row]:
+    """Name in programs -> the row of an `out=` form."""
+    rows = (_out(row) for row in table.values() if _takes_out(row))
+    return {row.name: row for row in rows}
+
+
+def _takes_out(row: Row) -> bool:
+    function = row.plain.get("function", "")
+    fresh = row.kind == "fresh" and row.dtype == "float64" and not row.multi
+    # What has no derivative goes by autograd's fallback, which gives `out` a node of its own.
+    derived = row.undifferentiable != "always"
+    return fresh and derived and function.startswith("torch.") and row.name not in WITHOUT
+
+
+def _out(row: Row) -> Row:
+    return replace(
+        row,
+        name=row.name + SUFFIX,
+        operands=(Operand("out"), *row.operands),
+        meaning=_meaning(row),
+        plain={},
+        in_place={"function": _template(row.plain["function"], len(row.operands))},
+        saves=(),
+        saves_in_place=(),
+        acts_as=None,
+        viewed=lambda layouts: (),
+        result=lambda layouts, params: row.result(layouts[1:], params),
+        needs=lambda layouts: row.needs(layouts[1:]),
+        fits=lambda layouts, params: _fits(row, layouts, params),
+        wants=None,
+        indexing=None if row.indexing is None else _shifted(row),
+        undifferentiable="",
+        forbids=lambda params: False,
+        writes_out=True,
+        derivative="none: it raises where autograd records",
+    )
+
+
+def _fits(row: Row, layouts: Layouts, params: Params) -> str:
+    if row.name in _WITH_DIM and params["dim"] is None:
+        return f"{row.name} takes out with dim only"
+    return row.fits(layouts[1:], params)
+
+
+def _template(function: str, count: int) -> str:
+    """`torch.add({0}, {1}{p})` as `torch.add({1}, {2}{p}, out={0})`."""
+    for place in reversed(range(count)):
+        function = function.replace(f"{{{place}}}", f"{{{place + 1}}}")
+    return f"{function[:-1]}, out={{0}})"
+
+
+def _meaning(row: Row) -> Any:
+    """What the row computes, without a look at what is overwritten."""
+    meaning = row.meaning
+    if isinstance(meaning, str):
+        return lambda m, out, *operands, **params: m.apply(meaning, *operands, *params.values())
+    assert meaning is not None
+    return lambda m, out, *operands, **params: meaning(m, *operands, **params)
+
+
+def _shifted(row: Row) -> Any:
+    indexing = row.indexing
+    assert indexing is not None
+
+    def bound(layouts: Layouts, params: Mapping[str, Any]) -> int:
+        return indexing.bound(layouts[1:], params)
+
+    return replace(indexing, bound=bound)

@@ -1,0 +1,109 @@
+"""The `out=` forms: which rows have one, what it writes, and that autograd refuses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from conformance.model import Kind, classify, predict
+from strategies.choices import Seeded
+from strategies.draft import Draft, check
+from strategies.growth import Growth
+from strategies.outs import write_out
+from strategies.printer import expression, print_body
+from strategies.program import Apply, Backward, Leaf
+from strategies.recipe import DEFAULT
+from strategies.table import OUT, TABLE
+from strategies.table.out import SUFFIX, WITHOUT
+from tests.on_torch import names, run, same
+from tests.test_table import cases
+
+
+def written(op: str) -> list[tuple[Draft, Apply]]:
+    """Steps of an `out=` form into a leaf of the result's shape, each with its leaves."""
+    found = []
+    for draft, plain in cases(op.removesuffix(SUFFIX)):
+        if op == "sum_out" and plain.params["dim"] is None:
+            continue
+        shape = draft.shape(plain, "case").results[0].layout.shape
+        count = int(torch.Size(shape).numel())
+        draft.add_leaf(Leaf("z", shape, [7.0] * count))
+        found.append((draft, Apply(op, ("z", *plain.args), plain.params)))
+    return found
+
+
+def execute(draft: Draft, step: Apply) -> dict[str, Any]:
+    """All names after the leaves and the step."""
+    space = names()
+    exec(print_body(draft).text, space)
+    exec(expression(draft.shape(step, "case")), space)
+    return space
+
+
+@pytest.mark.parametrize("op", OUT)
+def test_out_holds_what_the_plain_form_returns(op: str) -> None:
+    """`out` is overwritten with the result, bit for bit, and its version rises by one."""
+    for draft, step in written(op):
+        space = execute(draft, step)
+        plain = Apply(op.removesuffix(SUFFIX), step.args[1:], step.params, ("y",))
+        exec(f"y = {expression(draft.shape(plain, 'case'))}", space)
+        assert same(space["z"], space["y"]) and space["z"]._version == 1
+
+
+@pytest.mark.parametrize("op", OUT)
+def test_out_is_refused_where_anything_requires_grad(op: str) -> None:
+    """The operand or `out` itself: either is enough, and neither is where nothing is recorded."""
+    draft, step = written(op)[0]
+    floats = [n for n in (str(a) for a in step.args) if n in draft.values]
+    for name in (n for n in floats if draft.values[n].dtype == "float64"):
+        space = names()
+        exec(print_body(draft).text, space)
+        space[name].requires_grad_()
+        text = expression(draft.shape(step, "case"))
+        with pytest.raises(RuntimeError) as raised:
+            exec(text, space)
+        assert classify(str(raised.value), in_backward=False) is Kind.OUT_GRAD
+        assert space["z"]._version == 0
+        with torch.no_grad():
+            exec(text, space)
+        assert space["z"].requires_grad == (name == "z") and space["z"].is_leaf
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT & set(TABLE)))
+def test_rows_without_out_refuse_it(name: str) -> None:
+    """What is said to take no `out` takes none."""
+    row, (draft, step) = TABLE[name], cases(name)[0]
+    assert row.plain["function"].startswith("torch.")
+    space = names()
+    exec(print_body(draft).text, space)
+    text = expression(draft.shape(Apply(name, step.args, step.params, step.to, "function"), "case"))
+    with pytest.raises((TypeError, NotImplementedError)):
+        exec(f"{text[:-1]}, out=a.clone())", space)
+
+
+def test_what_out_overwrites_keeps_its_history() -> None:
+    """Inside `no_grad` the value is new and the derivative is that of the old, as of any write."""
+    draft = Draft()
+    draft.add_leaf(Leaf("w", (2,), [1.0, 2.0], requires_grad=True))
+    draft.add(Apply("mul", ("w", 3.0), to=("x",)))
+    draft.add(Apply("exp_out", ("x", "w"), modes=("no_grad",)))
+    draft.add_backward(Backward(("x",), ([1.0, 1.0],)))
+    ran = run(draft)
+    assert ran.error is None and predict(draft).raises is None
+    assert ran.names["w"].grad.tolist() == [3.0, 3.0]
+
+
+def test_drawn_steps_are_legal_and_most_of_them_run() -> None:
+    """A tenth or so is refused by autograd; the others write where nothing is recorded."""
+    raised = []
+    for index in range(300):
+        growth = Growth(Seeded(31, index), DEFAULT)
+        growth.leaf(requires_grad=True)
+        growth.leaf()
+        if write_out(growth) is not None:
+            raised.append(predict(check(growth.draft.program())).raises)
+    kinds = [found.kind for found in raised if found is not None]
+    assert len(raised) > 200 and set(kinds) <= {Kind.OUT_GRAD}
+    assert 0.02 * len(raised) < len(kinds) < 0.3 * len(raised)
