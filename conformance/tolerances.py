@@ -25,6 +25,10 @@ FEW_ULPS = 8
 """Complex products, and matrix products into targets that are not contiguous: in place and plain
 take different kernels, which add the same few products in another order."""
 
+COMPLEX_RTOL = 1e-11
+"""Chains of at most four complex operations in complex128, of the largest entry: the parts of a
+product cancel, and torch and XLA add them in different orders."""
+
 NETWORK_ATOL = 1e-9
 """float64 networks of convolutions and batch norms against the oracle: their sums run over some
 hundred products of order one, batch norm divides by small deviations, and the true gradient of a

@@ -20,11 +20,14 @@ from conformance.claims import (
     _operators,
     _plain_form,
     _twins,
+    test_complex,
     test_defaults,
     test_dtypes,
     test_errata,
+    test_fills,
     test_golden,
     test_guided,
+    test_kinks,
     test_memory,
     test_modules,
     test_overwriting,
@@ -41,11 +44,14 @@ from conformance.subjects import InProcessSubject, Subject, open_subject
 from conformance.trial import Disagreement, Script, Trial
 
 _MODULES = (
+    test_complex,
     test_defaults,
     test_dtypes,
     test_errata,
+    test_fills,
     test_golden,
     test_guided,
+    test_kinks,
     test_memory,
     test_modules,
     test_overwriting,
@@ -176,6 +182,9 @@ def test_scripts_shrink_to_the_simplest(
 # -- planted faults
 
 FAULTS = (
+    ("kink-gradients", "relu_with_a_gradient_at_zero", "silent wrong gradient"),
+    ("random-fill-cuts-gradient", "uniform_that_hides", "silent wrong gradient"),
+    ("complex-gradients", "complex_gradient_not_conjugated", "silent wrong gradient"),
     ("relu-default", "relu_in_place_by_default", "wrong value"),
     ("relu-input-changed", "relu_in_place_that_copies", "wrong value"),
     ("relu-input-changed", "relu_out_of_place_that_writes", "wrong value"),

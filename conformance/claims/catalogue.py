@@ -237,6 +237,35 @@ _CLAIMS = (
         "Always.",
     ),
     Claim(
+        "kink-gradients",
+        "At a kink the gradient is torch's convention",
+        "Where the derivative is not unique, or the number is not ordinary (0, -0, infinities, "
+        "NaN, the bounds of a clamp), the gradient is that of torch's formula.",
+        (),
+        "https://docs.pytorch.org/docs/stable/notes/autograd.html"
+        "#gradients-for-non-differentiable-functions",
+        "Always, but for the gradient at NaN of ReLU6, hardtanh and their kin, which depends on "
+        "the place in the tensor.",
+    ),
+    Claim(
+        "random-fill-cuts-gradient",
+        "A random fill cuts the gradient",
+        "After x.uniform_(), normal_() and their kin what x was computed from gets a gradient of "
+        "zeros; the same seed gives the same numbers.",
+        (),
+        _TENSORS,
+        "Targets that may be written; a leaf that requires grad refuses them.",
+    ),
+    Claim(
+        "complex-gradients",
+        "Complex gradients survive in-place writes",
+        "A complex tensor that is overwritten, through its real, imaginary or conjugate view as "
+        "well, gives the gradient dL/dx + i dL/dy of what was computed.",
+        (),
+        "https://docs.pytorch.org/docs/stable/notes/autograd.html#autograd-for-complex-numbers",
+        "complex128, from torch 1.8 on; jax's gradient is the conjugate of torch's.",
+    ),
+    Claim(
         "errata-complex-grad",
         "Complex tensors can require grad, integers cannot",
         "The article says that a tensor that requires grad must be floating-point; complex ones "

@@ -1,0 +1,141 @@
+"""Gradients where the derivative is not unique, and at numbers that are not ordinary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from conformance.claims._seeing import Shown, exactly, expecting
+from conformance.claims._targets import literal
+from conformance.claims.claim import proves
+from conformance.judge import Finding
+from conformance.trial import Script, Trial
+
+NAN, INF = math.nan, math.inf
+_ELU_SCALE = 1.0507009873554805 * 1.6732632423543772
+
+
+@dataclass(frozen=True, slots=True)
+class Kink:
+    """An expression in x, a point at which every element of x lies, and each one's gradient there.
+
+    `in_place` is the same as a statement that writes y, where there is one.
+    """
+
+    expression: str
+    at: float
+    gradient: float
+    in_place: str = ""
+
+
+def _of(name: str, at: float, gradient: float, rest: str = "") -> Kink:
+    """A method with an in-place form."""
+    return Kink(f"x.{name}({rest})", at, gradient, f"y.{name}_({rest})")
+
+
+def _function(name: str, at: float, gradient: float, rest: str = "") -> Kink:
+    """A function that takes `inplace`."""
+    arguments = f", {rest}" if rest else ""
+    return Kink(f"F.{name}(x{arguments})", at, gradient, f"F.{name}(y{arguments}, inplace=True)")
+
+
+KINKS: tuple[Kink, ...] = (
+    _function("relu", 0.0, 0.0),
+    _function("relu", -0.0, 0.0),
+    _function("relu", NAN, 1.0),
+    _function("relu", 5e-324, 1.0),
+    _of("abs", 0.0, 0.0),
+    _of("abs", -0.0, 0.0),
+    _of("abs", NAN, 0.0),
+    _of("abs", -INF, -1.0),
+    _of("sign", 0.0, 0.0),
+    _function("hardtanh", -1.0, 0.0),
+    _function("hardtanh", 1.0, 0.0),
+    _function("relu6", 0.0, 0.0),
+    _function("relu6", 6.0, 0.0),
+    _function("hardsigmoid", 3.0, 0.0),
+    _function("hardsigmoid", -3.0, 0.0),
+    Kink("F.hardshrink(x, 0.5)", 0.5, 0.0),
+    Kink("F.hardshrink(x, 0.5)", -0.5, 0.0),
+    Kink("F.softshrink(x, 0.5)", 0.5, 0.0),
+    Kink("F.softshrink(x, 0.5)", -0.5, 0.0),
+    _function("threshold", 0.5, 0.0, "0.5, 3.0"),
+    _function("threshold", NAN, 1.0, "0.5, 3.0"),
+    _of("clamp", 1.0, 1.0, "1.0, 2.0"),
+    _of("clamp", 2.0, 1.0, "1.0, 2.0"),
+    _of("clamp", NAN, 0.0, "1.0, 2.0"),
+    _of("clamp_min", 1.0, 1.0, "1.0"),
+    _of("clamp_max", 1.0, 1.0, "1.0"),
+    _of("clamp", 1.0, 1.0, "torch.ones_like(x.detach()), None"),
+    _function("leaky_relu", 0.0, 0.25, "0.25"),
+    Kink("F.prelu(x, torch.full((1,), 0.25, dtype=x.dtype, device=DEVICE))", 0.0, 0.25),
+    _function("elu", 0.0, 1.5, "1.5"),
+    _function("selu", 0.0, _ELU_SCALE),
+    _function("hardswish", -3.0, 0.0),
+    _function("hardswish", 3.0, 1.0),
+    Kink("x.amax()", 2.0, INF),
+    Kink("x.amin()", 2.0, INF),
+    Kink("x.max()", 2.0, INF),
+    Kink("x.min()", 2.0, INF),
+    Kink("torch.maximum(x, torch.full_like(x.detach(), 2.0))", 2.0, 0.5),
+    Kink("torch.minimum(x, torch.full_like(x.detach(), 2.0))", 2.0, 0.5),
+    Kink("torch.fmax(x, torch.full_like(x.detach(), 2.0))", 2.0, 1.0),
+    Kink("torch.fmin(x, torch.full_like(x.detach(), 2.0))", 2.0, 1.0),
+    Kink("x.norm()", 0.0, 0.0),
+    Kink("torch.hypot(x, torch.zeros_like(x.detach()))", 0.0, NAN),
+    _of("sqrt", 0.0, INF),
+    _of("reciprocal", INF, -0.0),
+)
+"""CLAIMS by torch's formulas; a gradient of INF for a reduction means shared equally."""
+
+COUNTS = (1, 3, 8, 21)
+"""Lengths with which the elements fill a kernel's vectors, its tail, or both."""
+_SHARED = ("amax", "amin", "max()", "min()")
+
+_PLAIN = """\
+x = {x}.requires_grad_()
+y = {expression}
+y.sum().backward()
+"""
+_WRITTEN = """\
+x = {x}.requires_grad_()
+y = x.clone()
+{statement}
+y.sum().backward()
+"""
+
+
+@proves("kink-gradients")
+def test_kink_gradients(trial: Trial) -> None:
+    """Each formula decides for itself (derivatives.yaml), in place as out of place."""
+    for kink in KINKS:
+        trial.once(script(kink, 3, in_place=False))
+    trial.scripts(scripts())
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    """A kink, plain or in place, on so many elements; examples shrink towards the first alone."""
+    kink = draw(st.sampled_from(KINKS))
+    count = draw(st.sampled_from(COUNTS))
+    return script(kink, count, in_place=bool(kink.in_place) and draw(st.booleans()))
+
+
+def script(kink: Kink, count: int, *, in_place: bool) -> Script:
+    """The script that asks a kink, with what must come of it."""
+    x = literal(np.full(count, kink.at), "float64")
+    template = _WRITTEN if in_place else _PLAIN
+    body = template.format(x=x, expression=kink.expression, statement=kink.in_place)
+    wanted = np.full(count, kink.gradient)
+    if any(name in kink.expression for name in _SHARED):
+        wanted = np.full(count, 1.0 / count)
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        why = f"torch's convention for {kink.in_place if in_place else kink.expression}"
+        yield from exactly("x.grad", shown.grad("x"), wanted, why, "silent wrong gradient")
+
+    return Script(body, ("x",), expecting(check))
