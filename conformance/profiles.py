@@ -11,7 +11,8 @@ class Profile:
 
     `examples` programs are judged for an ordinary claim and `correctness` for the one that the
     suite stands for; `searched` are drawn outside a claim's scope; `scripts` for claims whose cases
-    are whole scripts. Shrinking gets `shrink_s` seconds a claim.
+    are whole scripts. Each operation of the table gets `turns` programs plain, in place, on a view
+    and not. Shrinking gets `shrink_s` seconds a claim.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Profile:
     correctness: int
     scripts: int
     networks: int
+    turns: int
     searched: int = 500
     shrink_s: float = 20.0
     derandomised: bool = False
@@ -27,8 +29,8 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("quick", 40, 150, 20, 4, derandomised=True),
-        Profile("default", 300, 1500, 60, 12),
-        Profile("nightly", 5000, 60000, 1000, 30),
+        Profile("quick", 40, 150, 20, 4, 1, derandomised=True),
+        Profile("default", 300, 1500, 60, 12, 20),
+        Profile("nightly", 5000, 60000, 1000, 30, 300),
     )
 }

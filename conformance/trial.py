@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -155,6 +155,26 @@ class Trial:
             smallest = self._smallest(failure, case, lambda program: not scope(program))
             judged = self._known[smallest.case.id]
             self._deviates(judged, smallest.error, minimal=smallest.minimal)
+
+    def every(self, programs: Iterable[Program]) -> None:
+        """Each of these programs, which nobody needs to draw, must conform.
+
+        Raises Disagreement with the first failure, shrunk by whole steps.
+        """
+
+        def case(program: Program) -> Judged:
+            judged = self._examine(program)
+            if judged.verdict == "deviates":
+                raise Disagreement(judged.gravest)
+            return judged
+
+        for program in programs:
+            try:
+                case(program)
+            except Disagreement as error:
+                caught = self._smallest(Caught(program, error, False), case, lambda program: True)
+                judged = self._known[caught.case.id]
+                self._deviates(judged, caught.error, minimal=caught.minimal)
 
     def _smallest(
         self,

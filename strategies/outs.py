@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from strategies.choices import among, chance, recent
 from strategies.draft import Shaped, Value
 from strategies.program import Apply, recording
-from strategies.table import OUT, TABLE
+from strategies.table import OUT, TABLE, Row
 from strategies.table.out import SUFFIX
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 _PLAIN = tuple(TABLE[name.removesuffix(SUFFIX)] for name in OUT)
 
 
-def write_out(growth: Growth) -> Shaped | None:
+def write_out(growth: Growth, row: Row | None = None) -> Shaped | None:
     """A plain step's result written into another tensor, most often where nothing is recorded;
-    examples shrink towards the first row of the table.
+    examples shrink towards the first row of the table, unless it is given, as an `out=` form.
     """
-    row, first = among(growth.choose, _PLAIN), recent(growth.choose, growth.floats())
+    chosen = among(growth.choose, _PLAIN)
+    row = TABLE[row.name.removesuffix(SUFFIX)] if row is not None else chosen
+    first = recent(growth.choose, growth.floats())
     if growth.recipe.rows is not None and row.name not in growth.recipe.rows:
         return None
     refused = chance(growth.choose, 12)

@@ -12,7 +12,7 @@ from conformance.examine import Judged
 from conformance.subjects import TensorSeen
 from conformance.tolerances import close
 from conformance.trial import Trial
-from strategies import activation_scenes, scenes
+from strategies import activation_scenes, around, scenes
 from strategies.build import DEFAULT
 from strategies.drawing import programs
 from strategies.staging import drawn
@@ -23,6 +23,7 @@ def test_no_error_means_correct(trial: Trial) -> None:
     """A program raises where it must, or its values and gradients are right (article 003)."""
     everything = programs(recipe=_WITH_DATA)
     trial.holds(everything, scope=no_way_around_autograd, examples=trial.profile.correctness)
+    trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
     trial.holds(drawn(scenes.views_written))
     trial.holds(drawn(activation_scenes.at_kinks))
     trial.searches(
