@@ -21,7 +21,7 @@ def turns() -> list[tuple[Cell, Program]]:
 def test_every_operation_has_a_cell() -> None:
     """But for those that change what autograd knows of a tensor, which other programs have."""
     left = {op for op in OPERATIONS if op not in {cell.op for cell in CELLS}}
-    rows = {OPERATIONS[op][0] for op in left}
+    rows = [OPERATIONS[op][0] for op in left]
     assert all(row.moves or row.relabels or row.name in ("detach", "data") for row in rows)
 
 
