@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from conformance.explain.facts import Advice, Ending
 from conformance.explain.ledger import BANS, Bump, Ledger
+from conformance.explain.misfits import details, moved_leaf
+from conformance.explain.origins import origins, told
 from conformance.explain.repair import repairs
 from conformance.explain.rules import OBSERVED, RULES, UNKNOWN
 from conformance.explain.trace import Traced, all_names, cut_off, in_order
@@ -108,8 +110,11 @@ def _why(traced: Traced, raised: Raised, failing: int) -> Iterator[str]:
         yield from _inferred(ledger, raised, failing)
     elif raised.kind in _BANNED and subject and subject.creation in BANS:
         yield from _banned(ledger, subject, failing)
+    elif raised.kind is Kind.LEAF_MOVED and subject:
+        yield from moved_leaf(ledger, subject, failing)
     else:
         yield f"Step {failing}, `{ledger.text(failing)}`, raises: {raised.why}."
+        yield from details(ledger, raised.kind, failing, traced.failed)
 
 
 def _stale(traced: Traced) -> Saved | None:
@@ -212,16 +217,12 @@ def _no_start(ledger: Ledger, root: Tensor, failing: int) -> Iterator[str]:
         f"Backward of step {failing} starts at {root.name}, which does not require grad: no node "
         f"leads from it to any leaf."
     )
-    born = ledger.born.get(root, 0)
-    if born in ledger.unrecorded:
-        yield (
-            f"Step {born}, `{ledger.text(born)}`, made {root.name} and was not recorded: "
-            f"{ledger.unrecorded[born]}."
-        )
-    elif born:
-        yield f"Step {born}, `{ledger.text(born)}`, made {root.name} without a node."
-    else:
-        yield f"{root.name} is a leaf that was made without requires_grad=True."
+    ends = origins(ledger, root, failing)
+    links = [*dict.fromkeys(link for origin in ends for link in origin)]
+    for link in links[:_MOST]:
+        yield told(ledger, link)
+    if len(links) > _MOST:
+        yield f"So it is with {len(links) - _MOST} more."
 
 
 def _leaf(ledger: Ledger, target: Tensor, failing: int) -> Iterator[str]:
