@@ -16,6 +16,7 @@ from conformance.model.errors import Kind, fragments
 from conformance.model.state import Node, Raised, Saved, Tensor
 from strategies.program import Apply, Backward
 
+_SHOWN = "What a torch does, `autograd-conformance check` shows."
 _DETACH = (
     "Use .detach() in place of .data: writes through it are counted, and backward raises in place "
     "of a wrong gradient."
@@ -39,7 +40,12 @@ def ending(traced: Traced) -> Ending:
         return _raises(traced, traced.raised)
     deviations = tuple(_deviations(traced))
     if traced.unspecified:
-        why = (f"The documentation does not say what happens: {traced.unspecified}.",)
+        open_from = next(step.number for step in traced.steps if step.unspecified)
+        why = (
+            f"The documentation does not say what happens: {traced.unspecified}.",
+            f"From step {open_from} on all is open: whether anything raises, values, gradients and "
+            f"versions. {_SHOWN}",
+        )
         return Ending(outcome="unspecified", why=why, deviations=deviations)
     if traced.hidden:
         return Ending(
@@ -276,6 +282,7 @@ def _why_nobody_saw(traced: Traced) -> Iterator[str]:
         "So backward found the version that it expected, and computed with the new value as if it "
         "were the old one: nothing raises, and the gradients are not to be trusted."
     )
+    yield f"The values are certain, the gradients that run through that node are open. {_SHOWN}"
 
 
 # -- why it does not ----------------------------------------------------------------------------
