@@ -21,7 +21,6 @@ from conformance.model.predict import Interpreter
 from conformance.model.state import Counter, Node, Raised, Unspecified
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, recording
-from strategies.recipe import DEFAULT
 from strategies.table import TABLE, Row
 
 PLAIN = "plain"
@@ -39,8 +38,6 @@ def operations() -> tuple[Row, ...]:
 
 def why_never(row: Row, column: str) -> str:
     """Why no drawn step of this row can fall into the column; "" if one can."""
-    if row.name == "data" and not DEFAULT.data:
-        return "the default recipe draws no `.data`, which hides writes; a claim's scene does"
     if column == PLAIN and not row.plain:
         return "the row has no plain form"
     if column in (IN_PLACE, OF_SAVED) and not row.in_place:

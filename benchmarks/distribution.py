@@ -50,6 +50,8 @@ class Tally:
     programs: int = 0
     raising: Counter[Kind] = field(default_factory=Counter)
     unspecified: Counter[str] = field(default_factory=Counter)
+    hidden: Counter[str] = field(default_factory=Counter)
+    """Those whose gradients are unspecified: a write that no version counter saw, by reason."""
     steps: int = 0
     predicted: int = 0
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -68,6 +70,8 @@ class Tally:
             self.raising[prediction.raises.kind] += 1
         if prediction.unspecified:
             self.unspecified[_RESULT.sub("x", prediction.unspecified)] += 1
+        if prediction.hidden:
+            self.hidden[_RESULT.sub("x", prediction.hidden)] += 1
         reached = prediction.raises.step + 1 if prediction.raises else len(draft.steps)
         self.steps += reached
         self.predicted += len(prediction.acted) if prediction.unspecified else reached
@@ -155,6 +159,7 @@ def say_outcomes(counts: Tally) -> None:
     say("are unspecified by the model", sum(counts.unspecified.values()), total)
     for reason, found in counts.unspecified.most_common():
         say(f"  {reason}", found, total)
+    say("have unspecified gradients: a write that nobody counted", counts.hidden.total(), total)
     click.echo(f"of {counts.steps} steps up to the end or the one that raises")
     say("are predicted", counts.predicted, counts.steps)
 

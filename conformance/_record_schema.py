@@ -126,6 +126,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict"):
 
     `script` runs by itself, `step` is where the disagreement showed, `deviation` is an id in the
     register, `command` replays the program, `minimal` is false where shrinking ran out of budget.
+    Of an unspecified program, `observed` is what the subject did: `raises ...` or `ends with ...`
+    (empty in records of older versions of the suite).
     """
 
     claim: str

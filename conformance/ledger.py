@@ -10,6 +10,7 @@ import msgspec
 
 from conformance.examine import Judged
 from conformance.judge import Finding
+from conformance.outcome import done
 from conformance.records import (
     Counterexample,
     Finish,
@@ -53,6 +54,7 @@ class Ledger:
                 kind=judged.gravest.kind if known else None,  # type: ignore[arg-type]
                 deviation=", ".join(d.entry.id for d in known),
                 reason=judged.reason,
+                observed=done(judged) if judged.verdict == "unspecified" else "",
             )
         )
 

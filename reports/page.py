@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter as Tally
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,11 @@ from conformance.records import (
 from reports.findings import Finding, FindingGroup, Known, findings, known_deviations, unjudged
 from reports.words import ARTICLES, NO_ARTICLE, SEVERITY, gravity, slug
 
+_MOST = 8
+"""Reasons that are shown of one claim on one subject."""
+_RESULT = re.compile(r"\bx\d+\b")
+"""The name of a drawn result."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -37,13 +43,25 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why programs could not be decided, and what the subject did with them."""
+
+    text: str
+    programs: int
+    raised: int
+    """In how many of them the subject raised; the others ran to their end, if `seen`."""
+    seen: tuple[Verdict, ...]
+    """One program that raised and one that ran to its end, where the records tell."""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One claim on one subject."""
 
     column: Column
     row: Row | None
     finish: Finish | None
-    reasons: list[tuple[str, int]]
+    reasons: list[Reason]
 
     @property
     def verdict(self) -> RowVerdict:
@@ -238,13 +256,24 @@ def _anchors(claims: dict[str, Claim]) -> dict[str, str]:
 
 def _cell(column: Column, rows: dict[tuple[str, str], Row], claim: str) -> Cell:
     attempt = column.records.attempts.get((claim, column.subject.name))
-    reasons = Tally(
-        f"{verdict.verdict}: {verdict.reason}"
-        for verdict in _verdicts(column, claim)
-        if verdict.reason and verdict.verdict in ("unspecified", "not exercised")
-    )
+    reasons = _reasons(_verdicts(column, claim))
     finish = attempt.finish if attempt else None
-    return Cell(column, rows.get((claim, column.subject.name)), finish, reasons.most_common(8))
+    return Cell(column, rows.get((claim, column.subject.name)), finish, reasons)
+
+
+def _reasons(verdicts: list[Verdict]) -> list[Reason]:
+    """The most common reasons, whatever results are called in them."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.reason and verdict.verdict in ("unspecified", "not exercised"):
+            text = f"{verdict.verdict}: {_RESULT.sub('x', verdict.reason)}"
+            groups.setdefault(text, []).append(verdict)
+    found = []
+    for text, group in groups.items():
+        raised = [v for v in group if v.observed.startswith("raises")]
+        ended = [v for v in group if v.observed and not v.observed.startswith("raises")]
+        found.append(Reason(text, len(group), len(raised), (*raised[:1], *ended[:1])))
+    return sorted(found, key=lambda reason: -reason.programs)[:_MOST]
 
 
 def _verdicts(column: Column, claim: str) -> list[Verdict]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 from strategies.build import PLAIN, Growth
 from strategies.choices import Choose, among, chance, weighted
@@ -18,7 +20,7 @@ from strategies.staging import (
     apply,
     start,
 )
-from strategies.table import TABLE
+from strategies.table import TABLE, Row
 
 
 def activation_in_place(choose: Choose) -> Program:
@@ -65,22 +67,26 @@ def _beside(growth: Growth, chain: Value, kept: Value) -> Value:
 
 
 def _activate(growth: Growth, value: Value) -> None:
-    """An activation in place; at times with a negative slope or alpha."""
+    """An activation in place; at times with a slope, an alpha or bounds that forbid it."""
     choose = growth.choose
     row = among(choose, ACTIVATIONS)
-    negative = chance(choose, 20)
-    if negative:
-        row = among(choose, tuple(TABLE[name] for name in ("leaky_relu", "elu", "celu")))
-    params = {
-        param.name: -0.5
-        if negative and param.name in ("negative_slope", "alpha")
-        else among(choose, [c for c in param.choices if c >= 0] or param.choices)
-        for param in row.params
-        if param.name not in ("min_val", "max_val", "lower", "upper")
-    }
+    forbidden = chance(choose, 20)
+    if forbidden:
+        row = among(choose, _FORBIDDING)
+    params = among(choose, [values for values in _values(row) if row.forbids(values) == forbidden])
     growth.take(
         Apply(row.name + "_", (value.name,), params, (), among(choose, tuple(row.in_place)))
     )
+
+
+def _values(row: Row) -> list[dict[str, Any]]:
+    """All that the parameters of a row may be drawn to be, the simplest first."""
+    names = [param.name for param in row.params]
+    choices = product(*(param.choices for param in row.params))
+    return [dict(zip(names, given, strict=True)) for given in choices]
+
+
+_FORBIDDING = tuple(row for row in ACTIVATIONS if any(map(row.forbids, _values(row))))
 
 
 def at_kinks(choose: Choose) -> Program:

@@ -6,6 +6,7 @@ from strategies.choices import Choose, chance
 from strategies.draft import Draft
 from strategies.endings import (
     LONGEST,
+    end_around_autograd,
     end_with_a_hidden_write,
     end_with_a_rarity,
     end_with_a_write,
@@ -43,10 +44,17 @@ def _ends_on_purpose(growth: Growth) -> bool:
     room = len(growth.draft.steps) <= recipe.most_steps - LONGEST
     if chance(choose, recipe.rarity) and room:
         return choose.apart(lambda: end_with_a_rarity(growth))
-    if chance(choose, recipe.data) and room:
+    if chance(choose, recipe.hidden) and room and _draws(recipe, "data"):
         return choose.apart(lambda: end_with_a_hidden_write(growth))
+    if chance(choose, recipe.around) and room and _draws(recipe, "resize", "set"):
+        return choose.apart(lambda: end_around_autograd(growth))
     writes = chance(choose, recipe.ending if recipe.in_place else 0)
     return writes and room and choose.apart(lambda: end_with_a_write(growth))
+
+
+def _draws(recipe: Recipe, *rows: str) -> bool:
+    """Whether a recipe has writes, and these rows among what may be drawn."""
+    return recipe.in_place > 0 and (recipe.rows is None or recipe.rows.issuperset(rows))
 
 
 __all__ = [

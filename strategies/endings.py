@@ -7,7 +7,13 @@ from collections.abc import Callable
 from strategies.choices import among, chance, recent, weighted
 from strategies.draft import Value
 from strategies.growth import Growth
-from strategies.oddities import detach_in_place, no_such_view, set_flag, without_derivative
+from strategies.oddities import (
+    detach_in_place,
+    go_around_autograd,
+    no_such_view,
+    set_flag,
+    without_derivative,
+)
 from strategies.pools import BENDING, BENT, FLOODS, MASKED, PLAIN, QUIETLY, VIEWS, WRITES
 from strategies.program import Apply, Backward
 from strategies.recipe import MODES
@@ -73,6 +79,16 @@ def end_with_a_hidden_write(growth: Growth) -> bool:
     if hidden is not None:
         _write(growth, hidden.results[0])
     growth.backward(root)
+    return True
+
+
+def end_around_autograd(growth: Growth) -> bool:
+    """Give a tensor other memory behind autograd's back, and run backward all the same."""
+    if chance(growth.choose, 50 if growth.recipe.region else 0):
+        growth.modes = weighted(growth.choose, MODES)
+    go_around_autograd(growth)
+    growth.modes = ()
+    finish(growth)
     return True
 
 

@@ -32,6 +32,7 @@ from strategies.program import (
     inferring,
     recording,
 )
+from strategies.ranks import of_its_rank
 from strategies.recipe import MODES, SHAPES
 from strategies.table import TABLE, Operand, Row
 from strategies.table.views import indexed
@@ -116,12 +117,16 @@ class Growth(Known):
         *,
         in_place: bool,
         allowed: Callable[[Row], bool] = lambda row: True,
+        fitted: bool = False,
     ) -> Shaped | None:
         """Apply one of the rows to a value: a drawn one, or else the first of them that fits.
 
+        If fitted, a view of the value may be made first, of the rank that the drawn row asks for.
         Returns None if no row of the list fits at all.
         """
         first_choice, second = self.choose.below(len(rows)), self.choose.below(len(rows))
+        if fitted:
+            first = of_its_rank(self, first, rows[first_choice])
         wild = chance(self.choose, self.recipe.wild)
         # Two are drawn, or a row that rarely fits would give its share to one other.
         for row in (rows[first_choice], rows[second], *rows):
@@ -280,7 +285,11 @@ class Growth(Known):
         first = recent(self.choose, self.floats())
         has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
         return self.operation(
-            first, rows, in_place=False, allowed=lambda row: has_mask or row.name not in MASKED
+            first,
+            rows,
+            in_place=False,
+            allowed=lambda row: has_mask or row.name not in MASKED,
+            fitted=True,
         ) or self.operation(first, PLAIN, in_place=False)
 
     def view(self) -> Shaped | None:
@@ -305,7 +314,11 @@ class Growth(Known):
         target = recent(self.choose, values)
         has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
         return self.operation(
-            target, WRITES, in_place=True, allowed=lambda row: has_mask or row.name not in MASKED
+            target,
+            WRITES,
+            in_place=True,
+            allowed=lambda row: has_mask or row.name not in MASKED,
+            fitted=True,
         )
 
     def writable(self, values: list[Value]) -> list[Value]:

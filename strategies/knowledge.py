@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from strategies.choices import Choose
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Apply, Mode, inferring, recording
+from strategies.program import Apply, Backward, Mode, inferring, recording
 from strategies.recipe import Recipe
 
 _LIKE_THEIR_OPERAND = frozenset("sqrt rsqrt clone reshape flatten contiguous sum mean".split())
@@ -45,6 +45,26 @@ class Known:
 
     def floats(self) -> list[Value]:
         return [v for v in self.draft.values.values() if v.dtype == "float64"]
+
+    def held(self) -> set[int]:
+        """Memories of which a node keeps what they hold now."""
+        found: set[int] = set()
+        for step in self.draft.shaped:
+            if isinstance(step, Backward):
+                continue
+            tensors = [o for o in step.operands if isinstance(o, Value)]
+            if step.in_place:
+                found.discard(tensors[0].memory)
+            if not recording(step.step.modes) or not any(self.grad(t) for t in tensors):
+                continue
+            whats = {save.what for save in step.row.saved(step.in_place)}
+            for spec, operand in zip(step.row.operands, step.operands, strict=True):
+                written = step.in_place and operand is step.operands[0]
+                if isinstance(operand, Value) and spec.name in whats and not written:
+                    found.add(operand.memory)
+            if "result" in whats:
+                found.add(tensors[0].memory if step.in_place else step.results[0].memory)
+        return found
 
     def fresh_name(self) -> str:
         """The name of the next result."""

@@ -34,6 +34,7 @@ def odd(growth: Growth) -> Shaped | None:
             (another_dtype, 6),
             (no_such_view, 5),
             (go_around_autograd, 2),
+            (another_name_for_the_data, 2),
         ),
     )
     return draw(growth)
@@ -170,13 +171,41 @@ def no_such_view(growth: Growth) -> Shaped | None:
 
 
 def go_around_autograd(growth: Growth) -> Shaped | None:
-    """`resize_` to fewer elements, or `set_`, of what does not require grad."""
-    values = [v for v in growth.floats() if not growth.grad(v)]
-    if not values:
+    """`resize_` to fewer elements, or `set_`, of what does not require grad: often of a view, or
+    of a tensor that a node has saved.
+    """
+    value = _unguarded(growth, weighted(growth.choose, (("any", 20), ("view", 40), ("saved", 40))))
+    if value is None:
         return None
-    value = recent(growth.choose, values)
     if chance(growth.choose, 50):
         size = {"size": [value.layout.numel // 2]}
         return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
     source = recent(growth.choose, growth.floats()).name
     return growth.take(Apply("set_", (value.name, source), {}, (), "", growth.modes))
+
+
+def another_name_for_the_data(growth: Growth) -> Shaped | None:
+    """`.data` of a value, of whatever history: what is written through it is not counted."""
+    return growth.alias("data")
+
+
+def _unguarded(growth: Growth, kind: str) -> Value | None:
+    """A value that does not require grad: a view or a saved tensor, one that is there or a new one.
+
+    None if there is none of any kind.
+    """
+    held = growth.held() if kind == "saved" else set()
+    values = [v for v in growth.floats() if not growth.grad(v)]
+    wanted = {
+        "any": values,
+        "view": [v for v in values if v.name in growth.views],
+        "saved": [v for v in values if v.memory in held],
+    }[kind]
+    if wanted:
+        return recent(growth.choose, wanted)
+    sources = [v for v in growth.floats() if v.memory in held] if kind == "saved" else values
+    if kind == "any" or not sources or len(growth.draft.steps) > growth.recipe.most_steps - 3:
+        return recent(growth.choose, values) if values else None
+    made = {"view": "view_as", "saved": "detach"}[kind]
+    source, name = recent(growth.choose, sources), growth.fresh_name()
+    return growth.take(Apply(made, (source.name,), {}, (name,), "", growth.modes)).results[0]

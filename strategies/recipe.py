@@ -51,6 +51,7 @@ class Recipe:
     view: int = 24
     detach: int = 3
     data: int = 0
+    """`.data` of a value; what is written through it hides from the version counter."""
     backward: int = 4
     odd: int = 4
     """Steps that write no element, that torch refuses, or that have no derivative."""
@@ -73,6 +74,10 @@ class Recipe:
     ending: int = 80
     """Percent of programs that end with a write that the loss depends on, where writes are drawn;
     so many of the others would not notice if it were ignored."""
+    hidden: int = 1
+    """Percent of programs that end with a write through `.data` of what backward needs."""
+    around: int = 2
+    """Percent of programs that end with `resize_` or `set_`: after one nothing is predicted."""
     rarity: int = 9
     """Percent of programs that end with an error that chance alone hardly brings about."""
     second_loss: int = 25

@@ -14,6 +14,7 @@ from strategies.program import Apply, Backward, Program
 from strategies.staging import (
     FLAGGING,
     INERT,
+    MOVES,
     NO_REGION,
     PURE_VIEWS,
     QUIET,
@@ -56,11 +57,18 @@ def leaf_written(choose: Choose) -> Program:
 def saved_then_written(choose: Choose) -> Program:
     """A node saves a tensor (or does not), the tensor or an alias is written, backward runs.
 
-    The alias may be one of `.data`, and backward may run from where the node is not executed.
+    What is saved may be a view whose base is written, and the write a change of shape alone. The
+    alias may be one of `.data`, and backward may run from where the node is not executed, or for
+    some leaves only.
     """
-    growth, leaf = start(choose)
-    value = live(growth, leaf)
-    rows = weighted(choose, ((SAVES_RESULT, 40), (SAVES_OPERAND, 45), (SAVES_NOTHING, 15)))
+    growth, leaf = start(choose, replace(QUIET, inputs=30))
+    base = value = live(growth, leaf)
+    if chance(choose, 30):
+        value = apply(growth, base, PURE_VIEWS, fallback="view_as").results[0]
+    results, operands = (40, 45) if value is base else (15, 70)
+    rows = weighted(
+        choose, ((SAVES_RESULT, results), (SAVES_OPERAND, operands), (SAVES_NOTHING, 15))
+    )
     saver = apply(growth, value, rows)
     result = saver.results[0] if growth.grad(saver.results[0]) else value
     root = result
@@ -68,15 +76,20 @@ def saved_then_written(choose: Choose) -> Program:
         root = apply(growth, value, (TABLE["clone"],)).results[0]
     held = result if rows is SAVES_RESULT else value
     victim = among(choose, (held, held, result, value))
+    if value is not base and chance(choose, 60):
+        victim = base
     if chance(choose, 35):
         victim = apply(growth, victim, (TABLE["data"],)).results[0]
     else:
         victim = alias(growth, victim)
-    growth.modes = among(choose, ((), ("no_grad",)))
-    apply(growth, victim, WRITES, in_place=True)
-    growth.modes = ()
+    if chance(choose, 20):
+        apply(growth, victim, MOVES, in_place=True)
+    else:
+        growth.modes = among(choose, ((), ("no_grad",)))
+        apply(growth, victim, WRITES, in_place=True)
+        growth.modes = ()
     some(growth, 1)
-    growth.backward(root)
+    growth.backward(growth.draft.values[root.name])
     return growth.draft.program()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies.build import DEFAULT, PLAIN, VIEWS, Growth, Recipe
 from strategies.choices import Choose, Drawn
 from strategies.draft import Shaped, Value
+from strategies.pools import RELABELS
 from strategies.program import Mode, Program
 from strategies.table import TABLE, Row
 
@@ -59,6 +60,8 @@ SAVES_OPERAND = tuple(
 SAVES_NOTHING = tuple(TABLE[n] for n in ("add", "sub", "neg", "clone", "mm", "matmul", "sum"))
 PURE_VIEWS = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
 INERT = tuple(row for row in TABLE.values() if row.inert)
+MOVES = tuple(row for row in RELABELS if row.moves)
+"""Rows whose in-place forms change a shape, which counts as a write."""
 FLAGGING = (TABLE["detach"], TABLE["requires_grad"])
 """Rows whose in-place forms change what autograd knows of a tensor, and no element."""
 QUIET = replace(DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0, odd=0, inputs=0)

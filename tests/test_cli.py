@@ -232,6 +232,30 @@ def test_check_says_it_in_words(ac: Command, tmp_path: Path) -> None:
     ]
 
 
+def test_check_shows_what_the_subject_did_where_nothing_is_decided(
+    ac: Command, tmp_path: Path
+) -> None:
+    """A write through .data, resize_ and set_ are unspecified, and shown with what torch does."""
+    hidden = program(
+        A,
+        step("exp", "a", to="x0"),
+        step("data", "x0", to="x1"),
+        step("zero_", "x1"),
+        backward("x0", [1.0, 1.0]),
+    )
+    smaller = program(A, step("mul", "a", 2.0, to="x0"), step("detach", "x0", to="x1"),
+                      step("resize_", "x1", params={"size": [1]}))  # fmt: skip
+    other = program(A, step("detach", "a", to="x0"), step("set_", "x0", "a"), step("exp_", "a"))
+    (tmp_path / "three.jsonl").write_bytes(b"\n".join(map(encode, (hidden, smaller, other))))
+    lines = ac("check", "three.jsonl", "--in-process").out.splitlines()
+    assert [line.split(":")[0] for line in lines[::2]] == [
+        f"{one.id}  unspecified" for one in (hidden, smaller, other)
+    ]
+    assert lines[1] == "  the subject ends with a.grad = [0, 0], x1 = [0, 0], x0 = [0, 0]"
+    assert lines[3] == "  the subject ends with a.grad = None, x1 = [2], x0 = [2, 4]"
+    assert lines[5].startswith("  the subject raises at step 3: RuntimeError: a leaf Variable")
+
+
 def test_check_of_one_pretty_program(ac: Command, tmp_path: Path) -> None:
     """A single program may spread over lines."""
     pretty = json.dumps(json.loads(encode(DOUBLE)), indent=2)

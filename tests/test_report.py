@@ -120,7 +120,7 @@ def write_run(
                 )
             )
         writer.write(Verdict(*where, text, "known deviation", "wrong flag", deviation=text))
-        writer.write(Verdict(*where, text, "unspecified", reason=text))
+        writer.write(Verdict(*where, text, "unspecified", reason=text, observed=text))
         writer.write(Verdict(*where, text, "suite error", message=text, reason=text))
         for number in range(verdicts):
             writer.program(f"{number:016x}", {"steps": [["mul_", "x", 2.0]] * 8})
@@ -297,6 +297,26 @@ def test_a_known_deviation_that_no_record_describes_is_listed(tmp_path: Path) ->
     text = Parsed(render_single([tmp_path])).text
     assert "flag-of-view" in text
     assert "met by 1 program" in text
+
+
+def test_unspecified_programs_are_shown_with_what_the_subject_did(tmp_path: Path) -> None:
+    """By reason, whatever the results are called: how many raised, and a program of each sort.
+
+    Records of older versions do not tell what was seen, and are shown without it.
+    """
+    reason = "x{}, which exp saved, was overwritten"
+    with RecordWriter(tmp_path) as writer:
+        for number, did in enumerate(("ends with a.grad = [2]", "raises at step 3: no", "", "")):
+            writer.write(
+                Verdict("c", "s", f"{number:016x}", "unspecified", reason=reason.format(number),
+                        observed=did)
+            )  # fmt: skip
+        writer.write(Verdict("d", "s", "ab" * 8, "unspecified", reason="too ill-conditioned"))
+    text = " ".join(Parsed(render_single([tmp_path])).text.split())
+    assert "unspecified: x, which exp saved, was overwritten (4 programs; 1 raised)" in text
+    assert "Program 0000000000000000 ends with a.grad = [2]" in text
+    assert "Program 0000000000000001 raises at step 3: no" in text
+    assert "too ill-conditioned (1 program)" in text
 
 
 def test_a_cut_off_run_says_so(tmp_path: Path) -> None:

@@ -101,6 +101,17 @@ def test_what_holds_is_counted(put: Start) -> None:
     assert {verdict.program for verdict in attempt.verdicts} == set(records.programs)
 
 
+def test_what_is_unspecified_is_recorded_with_what_was_seen(put: Start) -> None:
+    """The reason, and how the subject ended; of what conforms nothing is kept."""
+    around = program(leaf("a", [1.0, 2.0]), step("set_", "a", "a"))
+    tried = put()
+    tried.holds(st.sampled_from([around, program(leaf("a", [1.0, 2.0]), step("exp_", "a"))]))
+    seen = {verdict.verdict: verdict for verdict in ended(tried).verdicts}
+    assert seen["unspecified"].reason == "set_ is a way around autograd"
+    assert seen["unspecified"].observed == "ends with a = [1, 2]"
+    assert seen["conforms"].observed == ""
+
+
 def test_failure_is_shrunk_and_recorded(put: Start) -> None:
     """The record has the kind, a script that runs by itself, and the command that repeats it."""
     verdict, shrunk = failed(put(grows))

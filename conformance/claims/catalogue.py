@@ -121,7 +121,9 @@ _CLAIMS = (
         "leaves values, version and flags as they were.",
         ("001",),
         _NOTES,
-        "In grad mode; inside no_grad it is allowed and the leaf stays a leaf.",
+        "In grad mode; inside no_grad it is allowed and the leaf stays a leaf. resize_*, apply_, "
+        "map_ and out= are refused by errors of their own; F.embedding(max_norm=) writes by "
+        "contract.",
     ),
     Claim(
         "saved-inplace-raises",

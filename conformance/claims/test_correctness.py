@@ -36,7 +36,7 @@ def test_no_error_means_correct(trial: Trial) -> None:
     )
 
 
-_WITH_DATA = replace(DEFAULT, data=8)
+_WITH_DATA = replace(DEFAULT, data=8, hidden=8)
 
 
 def silently_wrong(judged: Judged) -> str | None:

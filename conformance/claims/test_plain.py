@@ -9,6 +9,7 @@ from conformance.judge import Finding
 from conformance.subjects import TensorSeen
 from conformance.trial import Trial
 from strategies import scenes
+from strategies.one_of_each import decks, each_of
 from strategies.program import Apply
 from strategies.staging import drawn
 
@@ -20,6 +21,11 @@ def test_functional_leaves_operands(trial: Trial) -> None:
     trial.holds(operations, scope=fresh_results, law=_new_tensors)
     # Views and their kin lie where the op table says.
     trial.holds(operations)
+    for rows in decks():
+        fresh = all(row.kind == "fresh" for row in rows)
+        trial.holds(
+            drawn(each_of(rows)), law=_new_tensors if fresh else _anything, examples=OF_EACH
+        )
     for condition, title in _NOT_FRESH.items():
         trial.searches(
             operations,
@@ -29,6 +35,14 @@ def test_functional_leaves_operands(trial: Trial) -> None:
             title=title,
             shown=lambda judged: tuple(f"{name}.data_ptr()" for name in judged.program.names),
         )
+
+
+OF_EACH = 3
+"""How often every row of the table is drawn, besides what chance draws."""
+
+
+def _anything(judged: Judged) -> None:
+    """No law but that of the op table, to which the judge holds what is seen."""
 
 
 _NOT_FRESH = {

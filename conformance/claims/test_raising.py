@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance.claims._refusals import refused, renormed
 from conformance.claims.claim import proves
 from conformance.claims.scopes import leaf_written_in_grad_mode, needed_and_modified
 from conformance.claims.test_correctness import silently_wrong
@@ -49,6 +50,13 @@ def test_leaf_inplace_raises(trial: Trial) -> None:
         breaks=_nothing_raised,
         title="requires_grad_ and detach_ change what autograd knows of a leaf, and no element",
     )
+    # What the op table leaves out: refused by errors of their own, or not at all.
+    trial.scripts(refused())
+    trial.scripts(renormed(), examples=RENORMED)
+
+
+RENORMED = 12
+"""Scripts of an embedding that shortens its rows."""
 
 
 def _leaf_untouched(judged: Judged) -> Finding | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from conformance.examine import Examiner, Judged
 from conformance.oracle.machine import Machine
+from conformance.outcome import done
 from conformance.subjects import TensorSeen, open_subject
 from strategies.build import build
 from strategies.choices import Seeded
@@ -121,6 +122,8 @@ def _say(judged: Judged) -> str:
     lines = [
         f"{judged.program.id}  {judged.verdict}" + (f": {judged.reason}" if judged.reason else "")
     ]
+    did = done(judged) if judged.verdict == "unspecified" else ""
+    lines += [f"  the subject {did}"] if did else []
     lines += [f"  {d.entry.id}: {d.entry.title}" for d in judged.deviations]
     lines += [f"  {finding.kind}: {finding.message}" for finding in judged.findings]
     if judged.verdict == "conforms" and judged.prediction.raises is not None:

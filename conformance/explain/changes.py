@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from conformance.explain.facts import OutdatedFact, WriteFact
 from conformance.explain.ledger import BANS, Bump, Ledger, Looked, State
+from conformance.model.quirks import NO_GRAD_VIEW
 from conformance.model.state import Tensor
 from strategies.draft import Shaped, Value
 from strategies.program import Backward
@@ -69,7 +70,7 @@ def changes_of(
     if isinstance(step, Shaped) and step.in_place and isinstance(step.operands[0], Value):
         target = before[step.operands[0].name].tensor
     told: list[str] = []
-    banned: dict[str, list[str]] = {}
+    banned: dict[tuple[str, bool], list[str]] = {}
     seen: set[Tensor] = set()
     for name, old in before.items():
         new = after[name]
@@ -78,14 +79,22 @@ def changes_of(
         seen.add(old.tensor)
         told += _changes_to(ledger, name, old, new, written=old.tensor is target)
         if new.banned and not old.banned:
-            banned.setdefault(new.tensor.creation, []).append(name)
-    for creation, names in banned.items():
-        ban = BANS.get(creation, "made where autograd forbids it")
-        told.append(
-            f"from now on, using {' or '.join(names)} where autograd records raises: a view {ban}, "
-            f"whose memory has been written"
-        )
+            banned.setdefault((new.tensor.creation, new.requires_grad), []).append(name)
+    for (creation, counts), names in banned.items():
+        told.append(_ban(creation, " or ".join(names), counts=counts))
     return tuple(told)
+
+
+def _ban(creation: str, names: str, *, counts: bool) -> str:
+    """That a view cannot be used any more, by itself or where another operand requires grad."""
+    why = f"a view {BANS.get(creation, 'made where autograd forbids it')}, whose memory has been"
+    if counts:
+        return f"from now on, using {names} where autograd records raises: {why} written"
+    return (
+        f"from now on, a step that is recorded because another operand requires grad raises if it "
+        f"uses {names}: {why} written (torch says that {names} requires grad itself, and raises "
+        f"wherever autograd records: known deviation {NO_GRAD_VIEW})"
+    )
 
 
 def _changes_to(ledger: Ledger, name: str, old: State, new: State, *, written: bool) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from conformance.explain.facts import Advice, Ending
 from conformance.explain.ledger import BANS, Bump, Ledger
+from conformance.explain.misfits import details, moved_leaf
+from conformance.explain.origins import origins, told
 from conformance.explain.repair import repairs
 from conformance.explain.rules import OBSERVED, RULES, UNKNOWN
 from conformance.explain.trace import Traced, all_names, cut_off, in_order
@@ -14,6 +16,7 @@ from conformance.model.errors import Kind, fragments
 from conformance.model.state import Node, Raised, Saved, Tensor
 from strategies.program import Apply, Backward
 
+_SHOWN = "What a torch does, `autograd-conformance check` shows."
 _DETACH = (
     "Use .detach() in place of .data: writes through it are counted, and backward raises in place "
     "of a wrong gradient."
@@ -37,7 +40,12 @@ def ending(traced: Traced) -> Ending:
         return _raises(traced, traced.raised)
     deviations = tuple(_deviations(traced))
     if traced.unspecified:
-        why = (f"The documentation does not say what happens: {traced.unspecified}.",)
+        open_from = next(step.number for step in traced.steps if step.unspecified)
+        why = (
+            f"The documentation does not say what happens: {traced.unspecified}.",
+            f"From step {open_from} on all is open: whether anything raises, values, gradients and "
+            f"versions. {_SHOWN}",
+        )
         return Ending(outcome="unspecified", why=why, deviations=deviations)
     if traced.hidden:
         return Ending(
@@ -108,8 +116,11 @@ def _why(traced: Traced, raised: Raised, failing: int) -> Iterator[str]:
         yield from _inferred(ledger, raised, failing)
     elif raised.kind in _BANNED and subject and subject.creation in BANS:
         yield from _banned(ledger, subject, failing)
+    elif raised.kind is Kind.LEAF_MOVED and subject:
+        yield from moved_leaf(ledger, subject, failing)
     else:
         yield f"Step {failing}, `{ledger.text(failing)}`, raises: {raised.why}."
+        yield from details(ledger, raised.kind, failing, traced.failed)
 
 
 def _stale(traced: Traced) -> Saved | None:
@@ -212,16 +223,12 @@ def _no_start(ledger: Ledger, root: Tensor, failing: int) -> Iterator[str]:
         f"Backward of step {failing} starts at {root.name}, which does not require grad: no node "
         f"leads from it to any leaf."
     )
-    born = ledger.born.get(root, 0)
-    if born in ledger.unrecorded:
-        yield (
-            f"Step {born}, `{ledger.text(born)}`, made {root.name} and was not recorded: "
-            f"{ledger.unrecorded[born]}."
-        )
-    elif born:
-        yield f"Step {born}, `{ledger.text(born)}`, made {root.name} without a node."
-    else:
-        yield f"{root.name} is a leaf that was made without requires_grad=True."
+    ends = origins(ledger, root, failing)
+    links = [*dict.fromkeys(link for origin in ends for link in origin)]
+    for link in links[:_MOST]:
+        yield told(ledger, link)
+    if len(links) > _MOST:
+        yield f"So it is with {len(links) - _MOST} more."
 
 
 def _leaf(ledger: Ledger, target: Tensor, failing: int) -> Iterator[str]:
@@ -275,6 +282,7 @@ def _why_nobody_saw(traced: Traced) -> Iterator[str]:
         "So backward found the version that it expected, and computed with the new value as if it "
         "were the old one: nothing raises, and the gradients are not to be trusted."
     )
+    yield f"The values are certain, the gradients that run through that node are open. {_SHOWN}"
 
 
 # -- why it does not ----------------------------------------------------------------------------

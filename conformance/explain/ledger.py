@@ -42,7 +42,7 @@ class State:
     layout: Layout
     requires_grad: bool
     banned: bool
-    """Whether its node can neither be read nor made anew."""
+    """Whether its node can neither be read nor made anew, so that no recorded step may use it."""
 
 
 Looked = dict[str, State]
@@ -82,6 +82,10 @@ class Ledger:
     executed_at: dict[Node, list[int]] = field(default_factory=dict)
     freed_at: dict[Node, int] = field(default_factory=dict)
     unrecorded: dict[int, str] = field(default_factory=dict)
+    read: dict[int, tuple[State, ...]] = field(default_factory=dict)
+    """A step that was not recorded -> its operands as they were, the target of a write first."""
+    lost: list[tuple[int, Tensor]] = field(default_factory=list)
+    """The steps after which a tensor that had required grad did not any more."""
 
     def look(self) -> dict[str, State]:
         """Every name as it stands, nothing changed by looking."""
@@ -128,13 +132,15 @@ class Ledger:
 
     def adopt(self, step: int) -> None:
         """Note which step made the nodes that are new, those made on the way included."""
-        graph = self.interpreter.graph
+        recorded = dict.fromkeys(self.interpreter.graph.recorded)
         tensors = {id(t): t for t in self.interpreter.tensors.values()}.values()
         for tensor in tensors:
             self.born.setdefault(tensor, step)
-            if tensor.node is not None and tensor.node.operation == "as_strided":
-                self.renewed.setdefault(tensor.node, tensor)
-        self._adopt_from([*graph.recorded, *(t.node for t in tensors if t.node)], step)
+            node = tensor.node
+            # The operation of that name is recorded; a node that is made anew is not.
+            if node is not None and node.operation == "as_strided" and node not in recorded:
+                self.renewed.setdefault(node, tensor)
+        self._adopt_from([*recorded, *(t.node for t in tensors if t.node)], step)
 
     def _adopt_from(self, nodes: Iterable[Node], step: int) -> None:
         stack = [node for node in nodes if node not in self.made_by]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import msgspec
 
 from conformance.explain.facts import Advice
 from conformance.explain.ledger import Ledger
+from conformance.explain.origins import alias_at, origins, passed
 from conformance.explain.trace import Traced, in_order, region
 from conformance.model import QUIRKS, Kind, predict
 from conformance.model.state import Tensor
@@ -69,7 +71,7 @@ def _candidates(traced: Traced, kind: Kind, failing: int) -> Iterator[Repair]:
         yield from _for_saved(traced)
         yield from _for_freed(ledger, traced)
         if kind is Kind.NOTHING_REQUIRES_GRAD:
-            yield from _recorded_root(ledger, step)
+            yield from _recorded_root(ledger, step, failing)
         return
     yield from _views_recorded(ledger, step)
     yield from _in_no_grad(ledger, step)
@@ -208,20 +210,16 @@ def _for_freed(ledger: Ledger, traced: Traced) -> Iterator[Repair]:
     )
 
 
-def _recorded_root(ledger: Ledger, step: Backward) -> Iterator[Repair]:
-    """Let the root require grad: record what made it, or let a leaf require grad."""
+def _recorded_root(ledger: Ledger, step: Backward, failing: int) -> Iterator[Repair]:
+    """Let the root require grad: record what it comes from, or let a leaf require grad."""
     for name in step.of:
-        made = _origin(ledger, ledger.interpreter.tensors[name])
-        if made is None or recording(made[1].modes):
-            continue
-        number, given = made
-        steps = [*ledger.draft.steps]
-        steps[number - 1] = msgspec.structs.replace(given, modes=())
-        yield Repair(
-            f"Compute {name} where autograd records: move step {number} out of "
-            f"{given.modes[-1].removeprefix('@')}.",
-            _program(ledger, steps),
-        )
+        ends = origins(ledger, ledger.interpreter.tensors[name], failing)
+        ways = [passed(ledger, origin) for origin in ends]
+        for numbers in dict.fromkeys([*map(tuple, ways), tuple(sorted({*chain(*ways)}))]):
+            if numbers:
+                yield _moved_out(ledger, name, numbers)
+        for origin in ends:
+            yield from _without_cut(ledger, origin[-1].step)
     for at, leaf in enumerate(ledger.draft.leaves):
         if leaf.requires_grad or leaf.dtype != "float64":
             continue
@@ -231,6 +229,37 @@ def _recorded_root(ledger: Ledger, step: Backward) -> Iterator[Repair]:
             f"Make the leaf {leaf.name} with requires_grad=True, if its gradient is wanted.",
             Program(tuple(leaves), tuple(ledger.draft.steps)),
         )
+
+
+def _without_cut(ledger: Ledger, step: int) -> Iterator[Repair]:
+    """Go around a step that cuts a tensor off from its history."""
+    alias = alias_at(ledger, step)
+    if alias is not None:
+        made, source = alias
+        yield Repair(
+            f"Read {source} in place of {made}, its alias without history, after step {step}.",
+            _program(ledger, _renamed(ledger.draft.steps, step, made, source)),
+        )
+    elif step and step not in ledger.unrecorded:
+        yield Repair(
+            f"Leave out step {step}, `{ledger.text(step)}`.",
+            _program(ledger, [*ledger.draft.steps[: step - 1], *ledger.draft.steps[step:]]),
+        )
+
+
+def _moved_out(ledger: Ledger, name: str, numbers: tuple[int, ...]) -> Repair:
+    """Take steps out of the regions in which nothing is recorded."""
+    steps, regions = [*ledger.draft.steps], dict[str, None]()
+    for number in numbers:
+        given = steps[number - 1]
+        regions[region(given.modes)] = None
+        steps[number - 1] = msgspec.structs.replace(given, modes=())
+    listed = " and ".join(map(str, numbers))
+    return Repair(
+        f"Compute {name} where autograd records: move step{'s' * (len(numbers) > 1)} {listed} out "
+        f"of {' and '.join(regions)}.",
+        _program(ledger, steps),
+    )
 
 
 def _no_grad(ledger: Ledger, step: int) -> Iterator[Repair]:

@@ -122,6 +122,12 @@ def _step(
     why_not = "" if nodes or silent else _why_not_recorded(step, before)
     if why_not:
         ledger.unrecorded[number] = why_not
+        ledger.read[number] = tuple(before[name] for name in _operands(step))
+    ledger.lost += [
+        (number, old.tensor)
+        for name, old in before.items()
+        if old.requires_grad and not after[name].requires_grad
+    ]
     backward = None if acted.flow is None else _backward(traced, acted.flow, number)
     return StepFact(
         number=number,
@@ -143,14 +149,19 @@ def _memories(step: Shaped | Backward, after: Looked) -> frozenset[int]:
     """The memories that a step reads or makes."""
     if isinstance(step, Backward):
         return frozenset()
-    operands = [o.name for o in step.operands if isinstance(o, Value)]
-    return frozenset(after[name].tensor.memory for name in [*operands, *step.step.to])
+    return frozenset(after[name].tensor.memory for name in [*_operands(step), *step.step.to])
+
+
+def _operands(step: Shaped | Backward) -> list[str]:
+    if isinstance(step, Backward):
+        return []
+    return [o.name for o in step.operands if isinstance(o, Value)]
 
 
 def _why_not_recorded(step: Shaped | Backward, before: Looked) -> str:
     if isinstance(step, Backward):
         return ""
-    operands = [o.name for o in step.operands if isinstance(o, Value)]
+    operands = _operands(step)
     if not any(before[name].requires_grad for name in operands):
         return f"{' and '.join(dict.fromkeys(operands))} {_do(operands)} not require grad"
     if not recording(step.step.modes):
@@ -187,9 +198,7 @@ def _node(node: Node) -> NodeFact:
 def _made(
     ledger: Ledger, step: Shaped | Backward, before: Looked, after: Looked
 ) -> tuple[MadeFact, ...]:
-    operands = (
-        [o.name for o in step.operands if isinstance(o, Value)] if isinstance(step, Shaped) else []
-    )
+    operands = _operands(step)
     facts = []
     for name in after:
         if name in before:

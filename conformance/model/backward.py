@@ -75,6 +75,7 @@ def run_backward(
 
 
 def _start(graph: Graph, root: Tensor) -> Node:
+    """The node at which backward begins; that a root without one raises is observed."""
     node = graph.edge(root)
     if node is None:
         raise Raised(
@@ -84,7 +85,11 @@ def _start(graph: Graph, root: Tensor) -> Node:
 
 
 def _wanted(graph: Graph, starts: list[Node], inputs: list[Tensor]) -> set[Node]:
-    """The nodes that lead to one of the inputs."""
+    """The nodes that lead to one of the inputs.
+
+    "All other Tensors will be ignored" (torch.autograd.backward). That an input which does not
+    require grad raises is observed.
+    """
     for tensor in inputs:
         if not graph.requires_grad(tensor):
             raise Raised(Kind.INPUT_UNGRADED, f"{tensor.name} does not require grad")
@@ -120,6 +125,12 @@ def _dependencies(starts: list[Node]) -> dict[Node, int]:
 
 
 def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
+    """Run one node, which gives up what it saved unless the graph is retained.
+
+    "If False, the graph used to compute the grad will be freed" (torch.autograd.backward). That a
+    node which saved nothing may run again, that cells which repeat raise before anything is
+    unpacked, and that a missing derivative raises after, is observed.
+    """
     if node.leaf is not None:
         _accumulate(graph, node.leaf, flow)
         return
@@ -141,7 +152,11 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
-    """Look at every saved tensor: inputs in the order of their names, then results."""
+    """Look at every saved tensor: inputs in the order of their names, then results (observed).
+
+    "Once you access self.saved_tensors it is checked, and if it is greater than the saved value an
+    error is raised" (Autograd mechanics). That an operand must have its node still is observed.
+    """
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
         if not saved.is_result:
             node_now = graph.grad_fn(saved.tensor)
@@ -164,6 +179,11 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
 
 
 def _accumulate(graph: Graph, leaf: Tensor, flow: Flow) -> None:
+    """Add to a leaf's `.grad`; what is no leaf any more raises (observed).
+
+    "During the backward pass (.backward()), only leaf tensors with requires_grad=True will have
+    gradients accumulated into their .grad fields" (Autograd mechanics).
+    """
     if graph.grad_fn(leaf) is not None:
         raise Raised(Kind.LEAF_MOVED, f"{leaf.name} has become part of the graph")
     if leaf.flag:

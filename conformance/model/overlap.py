@@ -18,7 +18,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
     """Raise Raised if the kernel refuses the write, Unspecified if its order decides the result.
 
     Writing one number everywhere is harmless. Dense operands that overlap the target partially are
-    refused, others are not looked at.
+    refused, others are not looked at (observed).
     """
     places = [_place(step, target, t) for t in others if t.memory == target.memory]
     fills = _fills(step, target, others)

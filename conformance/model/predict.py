@@ -88,7 +88,11 @@ class Interpreter:
         return self.graph.requires_grad(tensor)
 
     def _compute(self, step: Shaped) -> Acted:
-        """A fresh result requires grad if recording is on, an operand does, and it can."""
+        """A fresh result requires grad if recording is on, an operand does, and it can.
+
+        "During the forward pass, an operation is only recorded in the backward graph if at least
+        one of its input tensors require grad" (Autograd mechanics).
+        """
         operands = self.operands(step)
         if step.refused:
             if recording(step.step.modes) and any(self._counts(t) for t in operands):
@@ -120,6 +124,12 @@ class Interpreter:
         return tensor
 
     def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
+        """A node that leads on to those of the operands, newest last.
+
+        "Conceptually, autograd records a graph recording all of the operations that created the
+        data as you execute operations" (Autograd mechanics). That reading an operand's node may
+        raise, and that some operands are viewed first, is observed.
+        """
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
@@ -139,8 +149,9 @@ class Interpreter:
     ) -> None:
         """Keep what backward needs: operands as they are now, the result once it is there.
 
-        An in-place operation keeps a private copy of the values it overwrites ("Autograd
-        mechanics", "In-place correctness checks"; derivatives.yaml).
+        "When a Function saves any tensors for backward, a version counter of their containing
+        Tensor is saved as well" (Autograd mechanics). What is saved is in each row, after torch's
+        derivatives.yaml; that an operation keeps a private copy of what it overwrites is observed.
         """
         named = by_name(row, step, operands)
         viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
@@ -170,7 +181,11 @@ class Interpreter:
     # -- views and aliases ----------------------------------------------------------------------
 
     def _view(self, step: Shaped) -> Acted:
-        """A view shares memory and version, and remembers how it was made."""
+        """A view shares memory and version, and remembers how it was made.
+
+        "View tensor shares the same underlying data with its base tensor" (Tensor Views). That
+        several views of one operation, and those of other modes, are marked as such is observed.
+        """
         (parent,) = self.operands(step)
         records = recording(step.step.modes)
         acted = Acted(connected=(False,))
@@ -204,7 +219,11 @@ class Interpreter:
         return view
 
     def _alias(self, step: Shaped) -> Acted:
-        """`detach()` shares memory and version, `.data` only memory; neither has a history."""
+        """`detach()` shares memory and version, `.data` only memory; neither has a history.
+
+        "In-place modifications on either of them will be seen, and may trigger errors in
+        correctness checks" (torch.Tensor.detach). Of `.data` all is observed.
+        """
         (source,) = self.operands(step)
         value = step.results[0]
         if source.inference and not inferring(step.step.modes):
@@ -219,7 +238,12 @@ class Interpreter:
     # -- in-place writes ------------------------------------------------------------------------
 
     def _write(self, step: Shaped) -> Acted:
-        """Checks first, then edges and saves, then overlap, then the write and its bookkeeping."""
+        """Checks first, then edges and saves, then overlap, then the write and its bookkeeping.
+
+        "Every tensor keeps a version counter, that is incremented every time it is marked dirty in
+        any operation" (Autograd mechanics). The order, in which the first error hides the others,
+        is observed; so is that a dropout that does nothing marks nothing.
+        """
         if step.row.inert:
             return Acted(connected=(True,))
         if step.row.writes_out:
@@ -292,6 +316,11 @@ class Interpreter:
     # -- backward -------------------------------------------------------------------------------
 
     def _backward(self, step: Backward) -> Acted:
+        """Run backward from the roots, and note whose `.grad` is there from then on.
+
+        "The attribute will then contain the gradients computed and future calls to backward will
+        accumulate (add) gradients into it" (torch.Tensor.grad).
+        """
         roots = [self.tensors[name] for name in step.of]
         flow = run_backward(
             self.graph,

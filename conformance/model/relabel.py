@@ -26,7 +26,7 @@ def rule_of(step: Shaped) -> Rule | None:
 
 
 def _leave_the_law(interpreter: Interpreter, step: Shaped) -> Acted:
-    """`resize_` and `set_` give a tensor other memory behind autograd's back."""
+    """`resize_` and `set_` give a tensor other memory behind autograd's back (observed)."""
     raise Unspecified(f"{step.step.op} is a way around autograd")
 
 

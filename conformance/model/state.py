@@ -1,8 +1,8 @@
 """What autograd remembers: version counters, tensors, views, nodes and what they saved.
 
-Source of the rules: "Autograd mechanics" (https://docs.pytorch.org/docs/stable/notes/autograd.html),
+Most rules stand in "Autograd mechanics" (https://docs.pytorch.org/docs/stable/notes/autograd.html),
 sections "In-place operations with autograd", "Locally disabling gradient computation" and "Saved
-tensors"; where torch was observed rather than read, the rule says so.
+tensors". Each rule quotes the sentence that it follows from, and says what was only observed.
 """
 
 from __future__ import annotations
@@ -185,7 +185,11 @@ class Graph:
         return tensor.node
 
     def edge(self, tensor: Tensor) -> Node | None:
-        """Where a gradient with respect to this tensor goes; None if it goes nowhere."""
+        """Where a gradient with respect to this tensor goes; None if it goes nowhere.
+
+        "Only leaf Tensors will have their grad populated during a call to backward"
+        (torch.Tensor.is_leaf).
+        """
         node = self.grad_fn(tensor)
         if node is not None:
             return node
@@ -196,7 +200,12 @@ class Graph:
         return tensor.accumulator
 
     def check_write(self, tensor: Tensor, *, stale_is_leaf: bool) -> None:
-        """Raise Raised where an in-place write that would be recorded is forbidden."""
+        """Raise Raised where an in-place write that would be recorded is forbidden.
+
+        A leaf is one because "they are not the result of an operation and so grad_fn is None"
+        (torch.Tensor.is_leaf), which a recorded write would end. That it is refused, that views of
+        leaves are, and that views made in certain ways are, is observed; so is the order.
+        """
         if tensor.base is not None:
             if tensor.creation != "default":
                 raise Raised(
@@ -224,7 +233,11 @@ class Graph:
         tensor.counter.value += 1
 
     def rebase(self, tensor: Tensor, node: Node) -> None:
-        """Give a written tensor its new node; through a view, the base gets a slice-writing one."""
+        """Give a written tensor its new node; through a view, the base gets a slice-writing one.
+
+        An in-place operation "requires the implementation to rewrite the computational graph"
+        (Autograd mechanics). How it is rewritten for views is observed.
+        """
         base = tensor.base
         if base is None:
             tensor.node = node
