@@ -170,20 +170,6 @@ def no_such_view(growth: Growth) -> Shaped | None:
     )
 
 
-def go_around_autograd(growth: Growth) -> Shaped | None:
-    """`resize_` to fewer elements, or `set_`, of what does not require grad: often of a view, or
-    of a tensor that a node has saved.
-    """
-    value = _unguarded(growth, weighted(growth.choose, (("any", 20), ("view", 40), ("saved", 40))))
-    if value is None:
-        return None
-    if chance(growth.choose, 50):
-        size = {"size": [value.layout.numel // 2]}
-        return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
-    source = recent(growth.choose, growth.floats()).name
-    return growth.take(Apply("set_", (value.name, source), {}, (), "", growth.modes))
-
-
 def another_name_for_the_data(growth: Growth) -> Shaped | None:
     """`.data` of a value, of whatever history: what is written through it is not counted."""
     return growth.alias("data")
@@ -209,3 +195,17 @@ def _unguarded(growth: Growth, kind: str) -> Value | None:
     made = {"view": "view_as", "saved": "detach"}[kind]
     source, name = recent(growth.choose, sources), growth.fresh_name()
     return growth.take(Apply(made, (source.name,), {}, (name,), "", growth.modes)).results[0]
+
+
+def go_around_autograd(growth: Growth) -> Shaped | None:
+    """`resize_` to fewer elements, or `set_`, of what does not require grad: often of a view, or
+    of a tensor that a node has saved.
+    """
+    value = _unguarded(growth, weighted(growth.choose, (("any", 20), ("view", 40), ("saved", 40))))
+    if value is None:
+        return None
+    if chance(growth.choose, 50):
+        size = {"size": [value.layout.numel // 2]}
+        return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
+    source = recent(growth.choose, growth.floats()).name
+    return growth.take(Apply("set_", (value.name, source), {}, (), "", growth.modes))

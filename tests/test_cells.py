@@ -14,6 +14,8 @@ from benchmarks.cells import (
     cells_of,
     why_never,
 )
+from benchmarks.distribution import Tally
+from conformance.model import predict
 from strategies.draft import check
 from strategies.program import Apply, Backward, Leaf, Mode, Program
 from strategies.table import TABLE
@@ -96,3 +98,25 @@ def test_cells_that_nothing_can_fill_say_why() -> None:
     assert ("data", PLAIN) not in empty
     assert ("relu", OF_SAVED) not in empty
     assert ("view", ON_VIEW) not in empty
+
+
+def test_hidden_writes_are_counted_apart() -> None:
+    """A write through `.data` of what a node saved leaves gradients open, and nothing else."""
+    counts = Tally()
+    draft = check(
+        Program(
+            (A,),
+            (
+                _apply("exp", "a", to="x0"),
+                _apply("data", "x0", to="x1"),
+                _apply("zero_", "x1"),
+                Backward(("x0",), ([1.0, 1.0],)),
+            ),
+        )
+    )
+    counts.add(draft, predict(draft))
+    assert counts.hidden == {
+        "x, which exp saved, was overwritten through .data, where its version counter does not "
+        "see it": 1
+    }
+    assert not counts.unspecified and counts.predicted == counts.steps == 4

@@ -232,6 +232,22 @@ def test_check_says_it_in_words(ac: Command, tmp_path: Path) -> None:
     ]
 
 
+def test_check_of_one_pretty_program(ac: Command, tmp_path: Path) -> None:
+    """A single program may spread over lines."""
+    pretty = json.dumps(json.loads(encode(DOUBLE)), indent=2)
+    (tmp_path / "one.json").write_text(pretty)
+    assert ac("check", "one.json", "--in-process").out == f"{DOUBLE.id}  conforms\n"
+
+
+def test_check_of_a_known_deviation_exits_with_0(ac: Command, tmp_path: Path) -> None:
+    """What is registered is no failure, and the entry is named."""
+    known = program(A, step("hardsigmoid", "a", to="x0"), backward("x0", [1.0, 1.0]))
+    (tmp_path / "one.json").write_bytes(encode(known))
+    said = ac("check", "one.json", "--in-process")
+    assert said.code == 0 and "known deviation" in said.out
+    assert "hardsigmoid-float-constant: " in said.out
+
+
 def test_check_shows_what_the_subject_did_where_nothing_is_decided(
     ac: Command, tmp_path: Path
 ) -> None:
@@ -254,22 +270,6 @@ def test_check_shows_what_the_subject_did_where_nothing_is_decided(
     assert lines[1] == "  the subject ends with a.grad = [0, 0], x1 = [0, 0], x0 = [0, 0]"
     assert lines[3] == "  the subject ends with a.grad = None, x1 = [2], x0 = [2, 4]"
     assert lines[5].startswith("  the subject raises at step 3: RuntimeError: a leaf Variable")
-
-
-def test_check_of_one_pretty_program(ac: Command, tmp_path: Path) -> None:
-    """A single program may spread over lines."""
-    pretty = json.dumps(json.loads(encode(DOUBLE)), indent=2)
-    (tmp_path / "one.json").write_text(pretty)
-    assert ac("check", "one.json", "--in-process").out == f"{DOUBLE.id}  conforms\n"
-
-
-def test_check_of_a_known_deviation_exits_with_0(ac: Command, tmp_path: Path) -> None:
-    """What is registered is no failure, and the entry is named."""
-    known = program(A, step("hardsigmoid", "a", to="x0"), backward("x0", [1.0, 1.0]))
-    (tmp_path / "one.json").write_bytes(encode(known))
-    said = ac("check", "one.json", "--in-process")
-    assert said.code == 0 and "known deviation" in said.out
-    assert "hardsigmoid-float-constant: " in said.out
 
 
 def test_check_of_a_faulty_subject_exits_with_1(

@@ -28,6 +28,7 @@ from strategies.table import OPERATIONS
 
 LEAF = "a = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)"
 ONE = "a = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)"
+PAIR = "a = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)"
 
 
 SQUARE = "a = torch.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=torch.float64, requires_grad=True)"
@@ -108,7 +109,13 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
                 [LEAF, "x0 = a.gt(2.0)", "x0.mul_(2.0)"],
             ],
         ),
-        (Kind.VIEW_STRIDE, [[SQUARE, "x0 = a.t()", "x1 = x0.view((-1,))"]]),
+        (
+            Kind.VIEW_STRIDE,
+            [
+                [SQUARE, "x0 = a.t()", "x1 = x0.view((-1,))"],
+                [PAIR, "x0 = a.expand((2, 2))", "x1 = x0.view((-1,))"],
+            ],
+        ),
         (
             Kind.INPUT_UNGRADED,
             [

@@ -88,10 +88,8 @@ class Interpreter:
         return self.graph.requires_grad(tensor)
 
     def _compute(self, step: Shaped) -> Acted:
-        """A fresh result requires grad if recording is on, an operand does, and it can.
-
-        "During the forward pass, an operation is only recorded in the backward graph if at least
-        one of its input tensors require grad" (Autograd mechanics).
+        """It is recorded if recording is on, it has a derivative, and "at least one of its input
+        tensors require grad" (Autograd mechanics); then its fresh result requires grad.
         """
         operands = self.operands(step)
         if step.refused:
@@ -124,11 +122,8 @@ class Interpreter:
         return tensor
 
     def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
-        """A node that leads on to those of the operands, newest last.
-
-        "Conceptually, autograd records a graph recording all of the operations that created the
-        data as you execute operations" (Autograd mechanics). That reading an operand's node may
-        raise, and that some operands are viewed first, is observed.
+        """A node of the graph of "all of the operations that created the data" (Autograd
+        mechanics). That it reads its operands' nodes, which may raise, is observed.
         """
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
@@ -181,10 +176,8 @@ class Interpreter:
     # -- views and aliases ----------------------------------------------------------------------
 
     def _view(self, step: Shaped) -> Acted:
-        """A view shares memory and version, and remembers how it was made.
-
-        "View tensor shares the same underlying data with its base tensor" (Tensor Views). That
-        several views of one operation, and those of other modes, are marked as such is observed.
+        """ "View tensor shares the same underlying data with its base tensor" (Tensor Views), and
+        the version; that it remembers how it was made is observed.
         """
         (parent,) = self.operands(step)
         records = recording(step.step.modes)
@@ -219,10 +212,9 @@ class Interpreter:
         return view
 
     def _alias(self, step: Shaped) -> Acted:
-        """`detach()` shares memory and version, `.data` only memory; neither has a history.
-
-        "In-place modifications on either of them will be seen, and may trigger errors in
-        correctness checks" (torch.Tensor.detach). Of `.data` all is observed.
+        """Of `detach()`, "In-place modifications on either of them will be seen, and may trigger
+        errors in correctness checks" (torch.Tensor.detach): it shares memory and version. `.data`
+        shares only memory (observed). Neither has a history.
         """
         (source,) = self.operands(step)
         value = step.results[0]
@@ -238,11 +230,9 @@ class Interpreter:
     # -- in-place writes ------------------------------------------------------------------------
 
     def _write(self, step: Shaped) -> Acted:
-        """Checks first, then edges and saves, then overlap, then the write and its bookkeeping.
-
-        "Every tensor keeps a version counter, that is incremented every time it is marked dirty in
-        any operation" (Autograd mechanics). The order, in which the first error hides the others,
-        is observed; so is that a dropout that does nothing marks nothing.
+        """Checks first, then edges and saves, then overlap, then the write and its bookkeeping: an
+        order that is observed. The version "is incremented every time it is marked dirty in any
+        operation" (Autograd mechanics).
         """
         if step.row.inert:
             return Acted(connected=(True,))
@@ -316,10 +306,8 @@ class Interpreter:
     # -- backward -------------------------------------------------------------------------------
 
     def _backward(self, step: Backward) -> Acted:
-        """Run backward from the roots, and note whose `.grad` is there from then on.
-
-        "The attribute will then contain the gradients computed and future calls to backward will
-        accumulate (add) gradients into it" (torch.Tensor.grad).
+        """Run it, and note whose `.grad` "becomes a Tensor the first time a call to backward
+        computes gradients" (torch.Tensor.grad).
         """
         roots = [self.tensors[name] for name in step.of]
         flow = run_backward(
