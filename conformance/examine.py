@@ -14,8 +14,7 @@ from conformance.model import Prediction, fragments, predict
 from conformance.oracle.interpret import Answer, answer
 from conformance.oracle.machine import Machine
 from conformance.records import VerdictWord
-from conformance.scripts import Script
-from conformance.subjects import JsonSeen, Observation, Subject
+from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check, spelling
 from strategies.printer import Body, print_body
@@ -93,7 +92,7 @@ class Examiner:
         for step in draft.shaped:
             if isinstance(step, Backward):
                 continue
-            if inferring(step.step.modes) and "inference_mode" not in self.subject.names["torch"]:
+            if inferring(step.step.modes) and _missing("torch.inference_mode", self.subject.names):
                 return "torch.inference_mode"
             key = (step.step.op, step.step.via)
             if key not in self._lacking:
@@ -102,18 +101,6 @@ class Examiner:
             if self._lacking[key]:
                 return self._lacking[key]
         return ""
-
-    def still_deviates(self, deviation: Deviation) -> tuple[bool, str]:
-        """Whether a registered deviation shows on this subject, and the script that shows it."""
-        entry = deviation.entry
-        if deviation.program is None:
-            script = Script(entry.script, ("facts",), lambda observation: [])
-            seen = self.subject.run(entry.script, ["facts"]).values.get("facts")
-            shows = isinstance(seen, JsonSeen) and bool(seen.json.get("deviates"))
-            return shows, script.text(self.subject.device)
-        judged = self.examine(deviation.program)
-        shows = entry.id in {known.entry.id for known in judged.deviations}
-        return shows, judged.script(header=(entry.title,))
 
     def examine(
         self,

@@ -117,6 +117,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         return (yield)
     session = pyfuncitem.config.stash[SESSION]
     trial.begin()
+    lost = session.lost.get(trial.subject_name)
+    if lost is not None:
+        _end(session, trial, "gave up", lost)
+        pytest.fail(lost, pytrace=False)
     try:
         result = yield
     except Disagreement as error:
@@ -128,6 +132,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     except GaveUp as reason:
         _end(session, trial, "gave up", str(reason))
         pytest.fail(str(reason), pytrace=False)
+    except SubjectError as error:
+        session.lose(trial.subject_name, str(error))
+        _end(session, trial, "gave up", str(error))
+        pytest.fail(str(error), pytrace=False)
     except Exception as error:
         _end(session, trial, "suite error", f"{type(error).__name__}: {error}")
         raise

@@ -16,10 +16,12 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from conformance import records as rec
 from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import Claim
+from conformance.deviations import Deviation
 from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
 from conformance.progress import Progress
+from conformance.standing import Standing, standing
 from conformance.subjects import Subject, SubjectError, open_subject, parse_subject
 from conformance.trial import Trial
 
@@ -70,6 +72,8 @@ class Session:
     surprises: int = 0
     standing: set[tuple[str, str]] = field(default_factory=set)
     """Claims and subjects with a registered deviation that still shows."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Subjects that cannot be started again, and why."""
     seed: int = 0
     _machine: Machine | None = None
     _writer: rec.RecordWriter | None = None
@@ -217,15 +221,18 @@ class Session:
         self.progress.end(trial.claim.title, verdict, sum(trial.counts.values()))
 
     def check_register(self) -> None:
-        """Run the program of every registered deviation, and record whether it still deviates."""
+        """Run the program of every registered deviation, and record whether it still deviates.
+
+        A subject that cannot be started again is lost: nobody can tell of its entries.
+        """
         assert self._machine is not None
         for subject in self.subjects.values():
             examiner = Examiner(subject, self._machine)
             for deviation in examiner.known:
-                still, script = examiner.still_deviates(deviation)
-                self.surprises += not still
+                found = self._standing(examiner, deviation)
                 entry = deviation.entry
-                if still:
+                self.surprises += found.status in ("unexpectedly conforms", "deviates")
+                if found.status == "still":
                     self.standing.add((entry.claim, subject.name))
                 self.writer.write(
                     rec.Deviation(
@@ -235,13 +242,28 @@ class Session:
                         entry.title,
                         entry.cause,
                         subject.name,
-                        "still" if still else "unexpectedly conforms",
+                        found.status,
                         entry.upstream,
                         entry.date,
                         entry.torch,
-                        script,
+                        found.script,
+                        found.note,
                     )
                 )
+
+    def _standing(self, examiner: Examiner, deviation: Deviation) -> Standing:
+        name = examiner.subject.name
+        if name not in self.lost:
+            try:
+                return standing(examiner, deviation)
+            except SubjectError as error:
+                self.lose(name, str(error))
+        return Standing("not exercised", note=self.lost[name])
+
+    def lose(self, subject: str, reason: str) -> None:
+        """Ask a subject no more: it cannot be started again."""
+        self.lost[subject] = reason
+        self.progress.say(reason)
 
     def exit_code(self) -> int:
         """0 no unregistered deviation; 1 deviates; 3 the suite failed or gave up."""

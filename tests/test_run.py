@@ -39,6 +39,11 @@ def ac(
     )
 
 
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The words on stdout, however they were broken into lines."""
+    return " ".join(done.stdout.split())
+
+
 def quick(*claims: str, out: str = "out") -> list[str]:
     """The arguments of a small run in the profile that repeats itself."""
     chosen = [word for claim in claims for word in ("--claim", claim)]
@@ -217,7 +222,7 @@ def test_deviation_that_is_gone(tmp_path: Path) -> None:
     entries = read_run(tmp_path / "out").deviations.values()
     (entry,) = (entry for entry in entries if entry.status == "unexpectedly conforms")
     assert (entry.id, entry.status) == ("no-grad-view-requires-grad", "unexpectedly conforms")
-    assert "unexpectedly conforms" in done.stdout
+    assert "unexpectedly conforms" in said(done)
 
 
 def test_fault_of_the_suite(tmp_path: Path) -> None:
@@ -240,3 +245,52 @@ def test_worker_finds_modules_where_it_starts(
     with open_subject("device=cpu,import=local_fault") as subject:
         assert isinstance(subject, WorkerSubject)
         assert "is_faulty" in subject.names["torch"]
+
+
+# -- a subject that is none
+
+HELLO = """\
+print(json.dumps({"hello": 1, "torch": "2.13.0", "python": "3.11", "device": "cpu"}), flush=True)
+"""
+
+
+def worker(folder: Path, code: str) -> str:
+    """The subject whose worker is this code."""
+    (folder / "worker.py").write_text("import json, os, sys\n" + code)
+    return f"command={sys.executable} worker.py"
+
+
+def test_worker_that_answers_nonsense(tmp_path: Path) -> None:
+    """It deviates by crashes; no entry of the register is taken for mended."""
+    subject = worker(tmp_path, HELLO + "for line in sys.stdin:\n    print('[]', flush=True)\n")
+    done = ac(tmp_path, *quick("relu-golden"), "--subject", subject)
+    assert done.returncode == 1, done.stderr
+    assert "unexpectedly conforms" not in said(done)
+    entries = read_run(tmp_path / "out").deviations.values()
+    assert {entry.status for entry in entries} == {"deviates"}
+    assert all(entry.note.startswith("crash: ") for entry in entries)
+
+
+ONCE = (
+    """\
+if os.path.exists("again"):
+    sys.exit("broken")
+open("again", "w").close()
+"""
+    + HELLO
+    + "sys.exit(5 if sys.stdin.readline() else 0)"
+)
+
+
+def test_worker_that_cannot_start_again(tmp_path: Path) -> None:
+    """The subject is lost: one sentence says why, and no claim gets a verdict on it."""
+    done = ac(tmp_path, *quick("relu-golden", "detach-shares"), "--subject", worker(tmp_path, ONCE))
+    assert done.returncode == 1, "the crash before it was lost deviates from the register"
+    assert "Traceback" not in done.stdout + done.stderr
+    assert " ".join(done.stderr.split()).count("ended before it said hello, 3 times") == 1
+    records = read_run(tmp_path / "out")
+    finishes = [attempt.finish for attempt in records.attempts.values() if attempt.finish]
+    assert [finish.verdict for finish in finishes] == ["gave up", "gave up"]
+    assert all("ended before it said hello" in finish.note for finish in finishes)
+    entries = [entry.status for entry in records.deviations.values()]
+    assert entries[0] == "deviates" and set(entries[1:]) == {"not exercised"}
