@@ -84,6 +84,11 @@ def one_sentence(said: Said, *words: str) -> None:
         ("check .", (". cannot be read", "name a file")),
         ("script absent.json", ("absent.json", "cannot be read", "name a file")),
         ("report absent", ("absent", "name the folder of a run")),
+        ("script absent.json --device bogus", ("no device 'bogus'", "cpu, cuda", "cuda:1")),
+        ("script absent.json --device meta", ("no device 'meta'", "cpu, cuda")),
+        ("script absent.json --device cuda:1:2", ("no device 'cuda:1:2'",)),
+        ("check absent.json --subject device=odd", ("absent.json", "cannot be read")),
+        ("run --subject device=meta --in-process", ("'meta'", "no value can be read")),
         ("draw --n -1", ("--n", "-1", "--help")),
         ("draw --odd", ("--odd", "`autograd-conformance draw --help`")),
         ("odd", ("'odd'", "`autograd-conformance --help`")),
@@ -93,6 +98,12 @@ def one_sentence(said: Said, *words: str) -> None:
 def test_bad_arguments(ac: Command, arguments: str, words: tuple[str, ...]) -> None:
     """What was asked for and cannot be is named, with what to do instead."""
     one_sentence(ac(*arguments.split()), *words)
+
+
+def test_device_is_no_place_for_code(ac: Command) -> None:
+    """What is not the name of a device never enters a script."""
+    one_sentence(ac("script", "x", "--device", 'cpu"); import os; ("'), "no device")
+    one_sentence(ac("run", "--subject", 'device=cpu"); import os; ("'), "is no device")
 
 
 def text_of(*steps: str, leaves: str = A) -> str:
@@ -270,6 +281,18 @@ def test_script_runs_and_conforms(ac: Command, tmp_path: Path, options: tuple[st
     said = ac("script", "one.json", *options)
     assert said.code == 0
     assert output_of(said.out) == ("conforms", 0)
+
+
+def test_script_of_one_among_several(ac: Command, tmp_path: Path) -> None:
+    """A script is of one program: of several, one is asked for."""
+    raises = program(A, step("mul_", "a", 2.0))
+    (tmp_path / "two.jsonl").write_bytes(encode(DOUBLE) + b"\n" + encode(raises) + b"\n")
+    one_sentence(ac("script", "two.jsonl"), "holds 2 programs", "--program N, from 1 to 2")
+    one_sentence(ac("script", "two.jsonl", "--program", "3"), "no program 3", "holds 2")
+    for number, expected in ((1, "x0 = a.mul(2.0)"), (2, "a.mul_(2.0)")):
+        said = ac("script", "two.jsonl", "--program", str(number))
+        assert said.code == 0 and expected in said.out
+        assert output_of(said.out) == ("conforms", 0)
 
 
 def test_standard_input(tmp_path: Path) -> None:

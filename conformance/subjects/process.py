@@ -22,6 +22,7 @@ from conformance.subjects.protocol import (
     write_line,
 )
 from conformance.subjects.subject import Subject
+from strategies.printer import is_device
 
 START_TRIES = 3
 START_S = 120.0
@@ -205,6 +206,10 @@ def _accepted(name: str, process: LineProcess, hello: Hello) -> Hello:
         raise SubjectError(
             f"{name}: its worker speaks version {hello.hello} of the protocol, not {PROTOCOL}."
         )
+    if not is_device(hello.device or "cpu"):
+        # It would stand in every script.
+        process.close()
+        raise SubjectError(f"{name}: its worker names {hello.device!r}, which is no device.")
     return hello
 
 
