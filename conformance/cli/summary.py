@@ -51,7 +51,8 @@ def print_summary(records: RunRecords, page: Path, console: Console) -> None:
         _say(console, f"\n{left} {words}; go on with --resume.")
     if records.run is not None and not _repeats(records.run):
         _say(console, f"\nThe seed is {records.run.seed}; this repeats the run:")
-        _copy(console, f"  {records.run.command}")
+        for command in records.run.command.splitlines():
+            _copy(console, f"  {command}")
     _copy(console, f"\nThe report is {page}; the records are beside it.")
 
 
