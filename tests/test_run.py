@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from conformance.claims.catalogue import CATALOGUE
 from conformance.records import RunRecords, read_run
 from conformance.subjects import WorkerSubject, open_subject
 from tests.conftest import ROOT
@@ -112,11 +113,14 @@ def order(folder: Path) -> list[str]:
 def test_same_seed_same_programs(tmp_path: Path) -> None:
     """A random profile repeats itself with --seed; the first run printed which to use."""
     first = "run --profile default --claim no-grad-truncates --in-process --out one".split()
-    assert ac(tmp_path, *first).returncode == 0
+    done = ac(tmp_path, *first)
+    assert done.returncode == 0
     records = read_run(tmp_path / "one")
     assert records.run is not None
     words = records.run.command.removeprefix("autograd-conformance ").split()
     assert words[-2:] == ["--seed", str(records.run.seed)]
+    assert records.run.command in done.stdout
+    assert done.stderr.startswith(f"The seed is {records.run.seed}.\n")
     assert ac(tmp_path, *words, "--in-process", "--out", "two").returncode == 0
     assert order(tmp_path / "one") == order(tmp_path / "two") != []
 
@@ -139,6 +143,33 @@ def test_pytest_runs_the_claims(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
     assert len(read_run(tmp_path / "out").attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--claim", "nosuch"), "There is no claim 'nosuch'"),
+        (("--profile", "nosuch"), "There is no profile 'nosuch'"),
+        (("--subject", "nosuch"), "There is no subject 'nosuch'"),
+        (("--out", "/dev/null/out"), "Records cannot be written to /dev/null/out"),
+    ],
+)
+def test_pytest_says_what_cannot_be(arguments: tuple[str, ...], words: str) -> None:
+    """It is one sentence, not an error of each module of claims."""
+    command = (sys.executable, "-m", "pytest", "conformance", "-q", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = filter(None, done.stderr.splitlines())
+    assert line.startswith(f"ERROR: {words}")
+    assert "error" not in done.stdout.lower()
 
 
 # -- a run that is cut off
@@ -198,6 +229,94 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
     for claim in kept:
         key = (claim, "eager-cpu")
         assert after.attempts[key].finish == before.attempts[key].finish
+
+
+def test_resumed_with_another_claim(tmp_path: Path) -> None:
+    """A folder's page, table and JUnit file are of all that it holds, by title."""
+    assert ac(tmp_path, *quick("relu-golden"), "--in-process").returncode == 0
+    done = ac(tmp_path, *quick("no-grad-golden"), "--in-process", "--resume")
+    assert done.returncode == 0, done.stderr
+    junit = (tmp_path / "out" / "junit.xml").read_text()
+    for claim in ("relu-golden", "no-grad-golden"):
+        assert f'name="{claim}"' in junit and CATALOGUE[claim].title in junit
+        assert claim not in done.stdout
+    assert done.stdout.count("The figures of the article") == 2
+
+
+DROPPED = """\
+import os, signal
+from conformance.progress import Progress
+
+def advance(self, count):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        {then}
+    except KeyboardInterrupt:
+        {caught}
+
+Progress.advance = advance
+"""
+
+
+def dropped(then: str = "pass", caught: str = "pass") -> str:
+    """A command whose every program meets a Ctrl-C, which somebody catches."""
+    return DROPPED.format(then=then, caught=caught) + START
+
+
+def test_interrupt_that_is_dropped(tmp_path: Path) -> None:
+    """A Ctrl-C whose exception is lost ends the run before the next program all the same."""
+    claims = ("relu-gradient-same", "detach-shares")
+    done = ac(tmp_path, *quick(*claims), "--in-process", code=dropped())
+    assert done.returncode == 130, done.stderr
+    records = read_run(tmp_path / "out")
+    assert records.end is not None and records.end.exit_code == 130
+    assert not finished(records) and not records.broken
+    assert "2 claims remain; go on with --resume." in done.stdout
+
+
+def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
+    """Whoever presses it again waits for nothing, and what was recorded stays."""
+    again = "os.kill(os.getpid(), signal.SIGINT); print('went on')"
+    done = ac(tmp_path, *quick("detach-shares"), code=dropped(caught=again))
+    assert done.returncode == 130
+    assert "ended at once; every verdict reached so far is kept" in done.stderr
+    assert done.stdout == "" and "Traceback" not in done.stderr
+    records = read_run(tmp_path / "out")
+    assert records.end is None and not records.broken and not finished(records)
+
+
+FULL = """\
+from conformance.records import RecordWriter
+
+write = RecordWriter._append
+
+def append(self, file, obj):
+    self.left = getattr(self, "left", 12) - 1
+    if self.left < 0:
+        from conformance.records import RecordError
+        raise RecordError("The disk is full.")
+    write(self, file, obj)
+
+RecordWriter._append = append
+"""
+
+
+def test_records_that_cannot_be_continued(tmp_path: Path) -> None:
+    """The run ends with that sentence, and no other claim is tried."""
+    done = ac(tmp_path, *quick("detach-shares", "relu-golden"), code=FULL + START)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "Error: The disk is full."
+    assert "Traceback" not in done.stderr and "INTERNALERROR" not in done.stderr
+
+
+def test_fault_before_the_first_claim(tmp_path: Path) -> None:
+    """What fails outside every claim is no verdict either: one sentence and exit code 3."""
+    broken = f"import conformance.session as s; s.standing = lambda *both: 1 / 0; {START}"
+    done = ac(tmp_path, *quick("relu-golden"), "--in-process", code=broken)
+    assert done.returncode == 3
+    assert "The suite itself failed" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr and "INTERNALERROR" not in done.stderr
+    assert read_run(tmp_path / "out").end is not None
 
 
 # -- a run that finds something

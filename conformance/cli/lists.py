@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from conformance.claims.catalogue import CATALOGUE
+from conformance.progress import Output
 from conformance.subjects import available_subjects
 from strategies.table import TABLE
 from strategies.table.row import Row
@@ -35,7 +35,7 @@ def claims(json_: bool) -> None:
     table = _table("claim", "says")
     for claim in CATALOGUE.values():
         table.add_row(f"[bold]{claim.id}[/bold]", claim.title)
-    Console().print(table)
+    Output().print(table)
 
 
 def _claim(id: str) -> dict[str, object]:
@@ -63,7 +63,7 @@ def subjects(json_: bool) -> None:
     for one in found:
         state = "available" if one.available else f"not available: {one.reason}"
         table.add_row(f"[bold]{one.name}[/bold]", one.torch, one.device_name or one.device, state)
-    Console().print(table)
+    Output().print(table)
     click.echo("\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND.")
 
 
@@ -84,7 +84,7 @@ def ops(json_: bool) -> None:
             ", ".join(param.name for param in row.params),
             _saves(row),
         )
-    Console().print(table)
+    Output().print(table)
 
 
 def _saves(row: Row) -> str:

@@ -94,6 +94,8 @@ def script(file: Path, number: int | None, device: str, short: bool) -> None:
 def read_programs(file: Path) -> Iterator[Program]:
     """Every program of a file, checked; raises ProgramError that names the file and the line."""
     name = "<stdin>" if str(file) == "-" else str(file)
+    if str(file) == "-" and sys.stdin is None:
+        raise ProgramError(f"{name} cannot be read (it is closed); {_WANTED}.")
     try:
         text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode()
     except OSError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import time
 from collections.abc import Mapping, Sequence
 
@@ -107,6 +110,11 @@ class WorkerSubject(Subject):
     def close(self) -> None:
         """Kill the worker; the next run starts another."""
         self._process.close()
+
+    def kill(self) -> None:
+        """Kill the worker's group, and wait for nothing."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _make_ready(self) -> None:
         if not self._process.alive:
