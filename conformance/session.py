@@ -91,7 +91,7 @@ class Session:
     standing: set[tuple[str, str]] = field(default_factory=set)
     """Claims and subjects with a registered deviation that still shows."""
     lost: dict[str, str] = field(default_factory=dict)
-    """Subjects that cannot be started again, and why."""
+    """Subjects that are asked no more, and why."""
     seed: int = 0
     fault: rec.RecordError | None = None
     """Why the records cannot be continued."""
@@ -313,7 +313,7 @@ class Session:
         return Standing("not exercised", note=self.lost[name])
 
     def lose(self, subject: str, reason: str) -> None:
-        """Ask a subject no more: it cannot be started again."""
+        """Ask a subject no more: it cannot be started again, or understands nothing."""
         self.lost[subject] = reason
         self.progress.say(reason)
 
