@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -15,7 +16,7 @@ INTERRUPTED = 130
 
 
 class Interrupts:
-    """While it is entered, Ctrl-C raises KeyboardInterrupt and is remembered.
+    """While it is entered, even twice, Ctrl-C raises KeyboardInterrupt and is remembered.
 
     An exception that is raised where nobody can catch it, as in a callback of the garbage
     collector, is dropped by Python; `check` raises it again. Ctrl-C after that ends the process,
@@ -26,13 +27,16 @@ class Interrupts:
         self.heard = False
         self._at_once = at_once
         self._before: Any = None
-        self._entered = False
+        self._report: Any = None
+        self._depth = 0
 
     def __enter__(self) -> Interrupts:
         # Python gives signals to the main thread alone.
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._hear)
-            self._entered = True
+            self._depth += 1
+            if self._depth == 1:
+                self._before = signal.signal(signal.SIGINT, self._hear)
+                self._report, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def __exit__(
@@ -41,14 +45,20 @@ class Interrupts:
         raised: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if self._entered:
+        if self._depth == 1:
             signal.signal(signal.SIGINT, self._before)
-            self._entered = False
+            sys.unraisablehook = self._report
+        self._depth = max(0, self._depth - 1)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was a Ctrl-C."""
         if self.heard:
             raise KeyboardInterrupt
+
+    def _dropped(self, dropped: Any) -> None:
+        """Say nothing of a Ctrl-C that Python drops: `check` does not forget it."""
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            self._report(dropped)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.heard:

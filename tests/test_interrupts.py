@@ -20,9 +20,9 @@ class Collected:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_interrupt_in_a_finaliser_is_raised_again() -> None:
-    """What the garbage collector swallowed, the next check raises."""
+    """What the garbage collector swallowed, in silence, the next check raises."""
     with Interrupts() as interrupts:
         interrupts.check()
         Collected()
@@ -34,8 +34,12 @@ def test_interrupt_in_a_finaliser_is_raised_again() -> None:
 def test_interrupt_is_raised_where_it_arrives() -> None:
     """As ever in Python, and outside the block the handler is the one before."""
     before = signal.getsignal(signal.SIGINT)
-    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+    interrupts = Interrupts()
+    with interrupts:
+        with interrupts:
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
     assert interrupts.heard and signal.getsignal(signal.SIGINT) is before
 
 

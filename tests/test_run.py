@@ -274,6 +274,34 @@ def test_interrupt_that_is_dropped(tmp_path: Path) -> None:
     assert "2 claims remain; go on with --resume." in done.stdout
 
 
+AT_THE_END = """\
+import os, signal
+import pytest
+from conformance import plugin
+
+class Collected:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+finish = plugin.pytest_sessionfinish
+
+def pytest_sessionfinish(session, exitstatus):
+    finish(session, exitstatus)
+    Collected()
+
+plugin.pytest_sessionfinish = pytest_sessionfinish
+"""
+
+
+def test_interrupt_after_the_last_claim(tmp_path: Path) -> None:
+    """One that is dropped while pytest tidies up makes no noise, and the run ends with 130."""
+    done = ac(tmp_path, *quick("relu-golden"), "--in-process", code=AT_THE_END + START)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert finished(read_run(tmp_path / "out")) == ["relu-golden"]
+    assert (tmp_path / "out" / "report.html").exists()
+
+
 def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     """Whoever presses it again waits for nothing, and what was recorded stays."""
     again = "os.kill(os.getpid(), signal.SIGINT); print('went on')"

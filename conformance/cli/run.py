@@ -15,6 +15,7 @@ from conformance import plugin
 from conformance.claims.catalogue import find_claim
 from conformance.cli.faults import SuiteError
 from conformance.cli.summary import print_summary
+from conformance.interrupts import INTERRUPTED
 from conformance.progress import Output, Progress, Remarks
 from conformance.records import read_run
 from conformance.session import Plan, Session, UsageError, find_profile
@@ -68,12 +69,13 @@ def run(
     session = Session(plan, Progress(Remarks()))
     # Before pytest: what cannot be done is one sentence, not an error of collection.
     session.open()
-    code = _run_pytest(session)
-    records = read_run(out)
-    page = write_single([out], out / "report.html")
-    write_junit(records, out / "junit.xml")
-    print_summary(records, page, Output())
-    return code
+    with session.interrupts:
+        code = _run_pytest(session)
+        records = read_run(out)
+        page = write_single([out], out / "report.html")
+        write_junit(records, out / "junit.xml")
+        print_summary(records, page, Output())
+    return INTERRUPTED if session.interrupts.heard else code
 
 
 def _run_pytest(session: Session) -> int:
@@ -92,6 +94,9 @@ def _run_pytest(session: Session) -> int:
         "no:cacheprovider",
         "-p",
         "no:terminal",
+        # It would tell of a Ctrl-C that Python drops, with a traceback.
+        "-p",
+        "no:unraisableexception",
         # Captured, the progress of a run would be lost.
         "--capture=no",
     ]
