@@ -29,6 +29,7 @@ Kind = Literal[
     "wrong flag",
     "spurious error",
 ]
+DeviationStatus = Literal["still", "unexpectedly conforms", "deviates", "not exercised"]
 
 VERDICTS: tuple[VerdictWord, ...] = (
     "conforms",
@@ -184,7 +185,11 @@ class Finish(Struct, frozen=True, omit_defaults=True, tag="finish"):
 
 
 class Deviation(Struct, frozen=True, omit_defaults=True, tag="deviation"):
-    """An entry of the register as this run met it on one subject."""
+    """An entry of the register as this run met it on one subject.
+
+    `status` is `deviates` where the subject does something else than the entry says; `note` is what
+    it does then, or why the entry was not exercised.
+    """
 
     id: str
     kind: Kind
@@ -192,11 +197,12 @@ class Deviation(Struct, frozen=True, omit_defaults=True, tag="deviation"):
     title: str
     cause: str
     subject: str
-    status: Literal["still", "unexpectedly conforms", "not exercised"]
+    status: DeviationStatus
     upstream: str = ""
     date: str = ""
     torch: str = ""
     script: str = ""
+    note: str = ""
 
 
 class End(Struct, frozen=True, tag="end"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -72,9 +73,17 @@ class Deviation:
             version = Version(torch)
         except InvalidVersion:
             return False
-        return any(fnmatch.fnmatch(mode_device, p) for p in self.entry.subjects) and SpecifierSet(
-            self.entry.torch
-        ).contains(version, prereleases=True)
+        versions = SpecifierSet(self.entry.torch)
+        return self.concerns(mode_device) and versions.contains(version, prereleases=True)
+
+    def concerns(self, mode_device: str) -> bool:
+        """Whether it is registered for a subject (`eager-cpu`) of some torch version."""
+        return any(fnmatch.fnmatch(mode_device, pattern) for pattern in self.entry.subjects)
+
+
+def named(deviations: Iterable[Deviation]) -> str:
+    """The ids of deviations, and the versions of torch for which each is registered."""
+    return ", ".join(f"{d.entry.id}, torch {d.entry.torch}" for d in deviations)
 
 
 def read_register(path: Path) -> tuple[Deviation, ...]:

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from conformance.deviations import Deviation, register
+from conformance.deviations import Deviation, named, register
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction, fragments, predict
 from conformance.oracle.interpret import Answer, answer
 from conformance.oracle.machine import Machine
 from conformance.records import VerdictWord
-from conformance.scripts import Script
-from conformance.subjects import JsonSeen, Observation, Subject
+from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check, spelling
 from strategies.printer import Body, print_body
 from strategies.program import Backward, Program, inferring
-from strategies.script import Expectation, Numbers, demonstrate, write_script
+from strategies.script import Expectation, Known, Numbers, demonstrate, write_script
+
+NOT_ASKED = "the oracle was not asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Judged:
     verdict: VerdictWord
     findings: tuple[Finding, ...] = ()
     deviations: tuple[Deviation, ...] = ()
+    registered: tuple[Prediction, Answer] | None = None
+    """What the deviations make of prediction and answer."""
     reason: str = ""
 
     @property
@@ -69,8 +72,12 @@ class Judged:
         expected = expectation(
             self.draft, self.prediction, self.answer, self.body, thorough=thorough
         )
+        known = None
+        if self.registered is not None:
+            shown = expectation(self.draft, *self.registered, self.body, thorough=thorough)
+            known = Known(named(self.deviations), shown)
         guarded = self.prediction.raises is None and self.raised
-        expected = replace(expected, header=header, guarded=guarded)
+        expected = replace(expected, header=header, guarded=guarded, known=known)
         return write_script(self.body, expected, rtol=ORACLE_RTOL)
 
 
@@ -93,7 +100,7 @@ class Examiner:
         for step in draft.shaped:
             if isinstance(step, Backward):
                 continue
-            if inferring(step.step.modes) and "inference_mode" not in self.subject.names["torch"]:
+            if inferring(step.step.modes) and _missing("torch.inference_mode", self.subject.names):
                 return "torch.inference_mode"
             key = (step.step.op, step.step.via)
             if key not in self._lacking:
@@ -102,18 +109,6 @@ class Examiner:
             if self._lacking[key]:
                 return self._lacking[key]
         return ""
-
-    def still_deviates(self, deviation: Deviation) -> tuple[bool, str]:
-        """Whether a registered deviation shows on this subject, and the script that shows it."""
-        entry = deviation.entry
-        if deviation.program is None:
-            script = Script(entry.script, ("facts",), lambda observation: [])
-            seen = self.subject.run(entry.script, ["facts"]).values.get("facts")
-            shows = isinstance(seen, JsonSeen) and bool(seen.json.get("deviates"))
-            return shows, script.text(self.subject.device)
-        judged = self.examine(deviation.program)
-        shows = entry.id in {known.entry.id for known in judged.deviations}
-        return shows, judged.script(header=(entry.title,))
 
     def examine(
         self,
@@ -130,7 +125,7 @@ class Examiner:
         draft = draft or check(program)
         body = print_body(draft, device=self.subject.device, watch=watched)
         prediction = predict(draft, watched=watched)
-        none = Answer({}, {}, "the oracle was not asked")
+        none = Answer({}, {}, NOT_ASKED)
         lacking = self.lacks(draft)
         if lacking:
             reason = f"torch {self.subject.torch} has no {lacking}"
@@ -163,21 +158,29 @@ class Examiner:
         if left:
             fewest = min(left, judged.findings, key=len)
             return replace(judged, findings=fewest)
+        judged = replace(
+            judged, verdict="known deviation", registered=self._registered(judged, every)
+        )
         for deviation in known:
             if not self._beside(judged, frozenset({deviation.entry.quirk})):
-                return replace(judged, verdict="known deviation", deviations=(deviation,))
+                return replace(judged, deviations=(deviation,))
         needed = tuple(d for d in known if self._beside(judged, every - {d.entry.quirk}))
-        return replace(judged, verdict="known deviation", deviations=needed)
+        return replace(judged, deviations=needed)
 
     def _beside(self, judged: Judged, quirks: frozenset[str]) -> tuple[Finding, ...]:
         """What was seen and is not what the quirks predict."""
         if not quirks:
             return judged.findings
+        prediction, found = self._registered(judged, quirks)
+        return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
+
+    def _registered(self, judged: Judged, quirks: frozenset[str]) -> tuple[Prediction, Answer]:
+        """What the quirks make of prediction and answer."""
         prediction = predict(judged.draft, quirks=quirks, watched=bool(judged.prediction.trace))
         found = judged.answer
         if found.values or not found.unspecified:
             found = answer(judged.draft, prediction, self.machine, quirks=quirks)
-        return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
+        return prediction, found
 
 
 _NAMES = re.compile(r"\b(torch|nn|F)\.(\w+)|\{\d\}\.(\w+)")
@@ -197,6 +200,8 @@ def expectation(
     draft: Draft, prediction: Prediction, found: Answer, body: Body, *, thorough: bool
 ) -> Expectation:
     """What a script must check to reach the judge's verdict; if not thorough, what readers ask."""
+    if prediction.unspecified:
+        return Expectation(unspecified=prediction.unspecified, undecided=True)
     raises = None
     if prediction.raises is not None:
         line = body.step_lines[prediction.raises.step]
@@ -210,12 +215,14 @@ def expectation(
             exact.append((f"{name}.requires_grad", flags.requires_grad))
             if isinstance(flags.version, int):
                 exact.append((f"{name}._version", flags.version))
-    numbers = _gradients(prediction, found, exact)
-    if thorough:
+    unspecified = "" if found.unspecified == NOT_ASKED else prediction.hidden or found.unspecified
+    numbers = [] if found.unspecified else _gradients(prediction, found, exact)
+    if thorough and not found.unspecified:
         numbers += [
             (name, Numbers(np.asarray(e.values), np.asarray(e.slack)))
             for name, e in found.values.items()
         ]
+    if thorough:
         for name, flags in prediction.flags.items():
             if flags.unreadable is not None:
                 unreadable.append((f"{name}.is_leaf", fragments(flags.unreadable)[0]))
@@ -224,7 +231,12 @@ def expectation(
                 exact.append((f"{name}.grad_fn is not None", flags.grad_fn))
     last = next(reversed(prediction.flags), "") if thorough else ""
     return Expectation(
-        raises, last, exact=tuple(exact), numbers=tuple(numbers), unreadable=tuple(unreadable)
+        raises,
+        last,
+        exact=tuple(exact),
+        numbers=tuple(numbers),
+        unreadable=tuple(unreadable),
+        unspecified=unspecified,
     )
 
 

@@ -132,5 +132,5 @@ def _property(
         report_multiple_bugs=False,
         print_blob=False,
         phases=[Phase.reuse, Phase.generate, *([Phase.shrink] if effort.shrinks else [])],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+        suppress_health_check=[HealthCheck.too_slow],
     )(drawn)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from conformance.claims.claim import UnknownClaim
-from conformance.progress import Progress
+from conformance.interrupts import INTERRUPTED
+from conformance.progress import Progress, Remarks
 from conformance.records import RecordError, VerdictWord
 from conformance.session import Plan, Session, UsageError, find_profile
 from conformance.subjects import SubjectError
@@ -22,6 +22,8 @@ from conformance.trial import Disagreement, GaveUp, NotExercised, Trial
 
 SESSION = pytest.StashKey[Session]()
 EXIT = pytest.StashKey[int]()
+REFUSED = pytest.StashKey[str]()
+"""Why no run could be opened, in one sentence."""
 _USAGE = (UsageError, SubjectError, UnknownClaim, RecordError)
 
 
@@ -48,16 +50,20 @@ def _plan(config: pytest.Config) -> Plan:
     )
 
 
-def _session(config: pytest.Config) -> Session:
-    """The run: the command line's, or one opened when the first claim's test is collected."""
-    if SESSION not in config.stash:
+def _session(config: pytest.Config) -> Session | None:
+    """The run: the command line's, or one opened when the first claim's test is collected.
+
+    None where it cannot be opened: the reason is kept until all is collected, since what is raised
+    while a module is collected becomes an error of each module.
+    """
+    if SESSION not in config.stash and REFUSED not in config.stash:
         try:
-            session = Session(_plan(config), Progress(Console(stderr=True)))
+            session = Session(_plan(config), Progress(Remarks()))
             session.open()
+            config.stash[SESSION] = session
         except _USAGE as error:
-            pytest.exit(f"Error: {error}", returncode=2)
-        config.stash[SESSION] = session
-    return config.stash[SESSION]
+            config.stash[REFUSED] = str(error)
+    return config.stash.get(SESSION, None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,6 +73,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if claim is None:
         raise pytest.UsageError(f"{metafunc.function.__name__} does not say which claim it proves.")
     session = _session(metafunc.config)
+    if session is None:
+        metafunc.parametrize("trial", [], indirect=True)
+        return
     wanted = {c.id for c in session.claims}
     pairs = [
         (claim, name)
@@ -78,7 +87,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what another choice of claims or an earlier part of the run made unnecessary."""
+    """Leave out what another choice of claims or an earlier part of the run made unnecessary.
+
+    Raises UsageError, one sentence, where no run could be opened.
+    """
+    if REFUSED in config.stash:
+        raise pytest.UsageError(config.stash[REFUSED])
     if SESSION not in config.stash:
         return
     pairs = [pair for item in items if (pair := _pair(item)) is not None]
@@ -116,7 +130,25 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     if not isinstance(trial, Trial):
         return (yield)
     session = pyfuncitem.config.stash[SESSION]
+    session.interrupts.check()
+    try:
+        return (yield from _judged(session, trial))
+    except RecordError as error:
+        raise _broken_off(session, error) from error
+
+
+def _broken_off(session: Session, error: RecordError) -> Exception:
+    """What ends a run whose records cannot be written."""
+    session.fault = error
+    return pytest.exit.Exception(f"Error: {error}", returncode=2)
+
+
+def _judged(session: Session, trial: Trial) -> Generator[None, Any, Any]:
     trial.begin()
+    lost = session.lost.get(trial.subject_name)
+    if lost is not None:
+        _end(session, trial, "gave up", lost)
+        pytest.fail(lost, pytrace=False)
     try:
         result = yield
     except Disagreement as error:
@@ -128,6 +160,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     except GaveUp as reason:
         _end(session, trial, "gave up", str(reason))
         pytest.fail(str(reason), pytrace=False)
+    except SubjectError as error:
+        session.lose(trial.subject_name, str(error))
+        _end(session, trial, "gave up", str(error))
+        pytest.fail(str(error), pytrace=False)
     except Exception as error:
         _end(session, trial, "suite error", f"{type(error).__name__}: {error}")
         raise
@@ -150,8 +186,11 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     run = session.config.stash.get(SESSION, None)
     if run is None or session.config.option.collectonly:
         return (yield)
-    with run.progress:
-        run.check_register()
+    with run.progress, run.interrupts:
+        try:
+            run.check_register()
+        except RecordError as error:
+            raise _broken_off(run, error) from error
         return (yield)
 
 
@@ -160,7 +199,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash.get(SESSION, None)
     if run is None:
         return
-    code = 130 if exitstatus == pytest.ExitCode.INTERRUPTED else run.exit_code()
+    code = run.exit_code()
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        code = INTERRUPTED
+    elif exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+        code = 3
     session.config.stash[EXIT] = code
     run.close(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from types import TracebackType
 
@@ -22,6 +23,25 @@ STYLES: dict[str, str] = {
     "interrupted": "bold red",
 }
 """Verdict -> how a terminal shows it."""
+
+
+class Output(Console):
+    """Standard output, as wide as the terminal; rich would end the process with 1, which says that
+    torch deviates, where nobody reads it.
+    """
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
+
+
+class Remarks(Console):
+    """Standard error: where nobody reads it, the run goes on in silence."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 class Progress:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from conformance._record_lines import encode, open_to_append, read_lines
 from conformance._record_schema import (
@@ -23,6 +24,7 @@ from conformance._record_schema import (
     Claim,
     Counterexample,
     Deviation,
+    DeviationStatus,
     End,
     Finish,
     Host,
@@ -49,6 +51,7 @@ __all__ = [
     "Claim",
     "Counterexample",
     "Deviation",
+    "DeviationStatus",
     "End",
     "Finish",
     "Host",
@@ -182,7 +185,8 @@ class RunRecords:
 def read_run(path: Path) -> RunRecords:
     """Read a run from its folder, or from its verdicts file, plain or compressed by gzip.
 
-    A resumed claim counts from its last start. Of several runs in a folder, the last one is read.
+    A resumed claim counts from its last start, and a resumed run has the claims and subjects of all
+    its parts. Of several runs in a folder, the last one is read.
     Raises RecordError if there are no records, or if a newer version of the suite wrote them.
     """
     verdicts = _verdicts_file(path)
@@ -286,11 +290,25 @@ def _take_run(records: RunRecords, run: Run, place: str) -> None:
             f"{SCHEMA}; install a newer autograd-conformance."
         )
     if records.run is not None and records.run.id == run.id:
+        records.run = _resumed(records.run, run)
         return
     if records.run is not None:
         records.attempts.clear()
         records.deviations.clear()
     records.run, records.end = run, None
+
+
+def _resumed(before: Run, after: Run) -> Run:
+    """The head of a run that was resumed, with claims and subjects that only the later part has."""
+    claims = {claim.id: claim for claim in (*before.claims, *after.claims)}
+    subjects = {subject.name: subject for subject in (*before.subjects, *after.subjects)}
+    commands = dict.fromkeys((*before.command.splitlines(), *after.command.splitlines()))
+    return replace(
+        before,
+        claims=tuple(claims.values()),
+        subjects=tuple(subjects.values()),
+        command="\n".join(commands),
+    )
 
 
 def _verdicts_file(path: Path) -> Path:

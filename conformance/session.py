@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import secrets
 import time
@@ -16,11 +17,20 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from conformance import records as rec
 from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import Claim
+from conformance.deviations import Deviation
 from conformance.examine import Examiner
+from conformance.interrupts import INTERRUPTED, Interrupts
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
 from conformance.progress import Progress
-from conformance.subjects import Subject, SubjectError, open_subject, parse_subject
+from conformance.standing import Standing, standing
+from conformance.subjects import (
+    Subject,
+    SubjectError,
+    WorkerSubject,
+    open_subject,
+    parse_subject,
+)
 from conformance.trial import Trial
 
 
@@ -50,6 +60,16 @@ def installed(package: str) -> str:
         return "unknown"
 
 
+def _check_file(file: Path) -> None:
+    """Raise RecordError unless a file can be written; one that is not there is not made."""
+    odd = file.exists() and not (file.is_file() and os.access(file, os.W_OK))
+    if odd or (file.is_symlink() and not file.exists()):
+        raise rec.RecordError(
+            f"{file} is no file that can be written; remove it, or choose another folder with "
+            "--out."
+        )
+
+
 def find_profile(name: str) -> Profile:
     """The profile of this name; raises UsageError with the names that there are."""
     if name not in PROFILES:
@@ -70,10 +90,18 @@ class Session:
     surprises: int = 0
     standing: set[tuple[str, str]] = field(default_factory=set)
     """Claims and subjects with a registered deviation that still shows."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Subjects that are asked no more, and why."""
     seed: int = 0
+    fault: rec.RecordError | None = None
+    """Why the records cannot be continued."""
+    interrupts: Interrupts = field(init=False)
     _machine: Machine | None = None
     _writer: rec.RecordWriter | None = None
     _started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.interrupts = Interrupts(self._kill)
 
     @property
     def claims(self) -> list[Claim]:
@@ -94,6 +122,10 @@ class Session:
         names = self.plan.subjects or ("eager-cpu",)
         if len(set(names)) != len(names):
             raise UsageError("A subject is named twice; name each once.")
+        if self.plan.resume and self.plan.seed is not None:
+            raise UsageError(
+                "A run that is resumed goes on with its own seed; leave --seed out, or --resume."
+            )
         specs = [parse_subject(name) for name in names]
         claims = self.claims
         self._check_folder()
@@ -115,10 +147,22 @@ class Session:
         self._writer = rec.RecordWriter(self.plan.out)
         self._machine = Machine(self.progress.say)
         self.writer.write(self._header(run_id, claims))
+        if not self.plan.profile.derandomised:
+            self.progress.say(f"The seed is {self.seed}.")
 
     def _check_folder(self) -> None:
+        """Raise RecordError if anything of the run could not be written where it must be."""
         with rec.RecordWriter(self.plan.out):
             pass
+        for name in ("report.html", "junit.xml"):
+            _check_file(self.plan.out / name)
+        for name in ("previous", "examples"):
+            folder = self.plan.out / name
+            if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+                raise rec.RecordError(
+                    f"{folder} is no folder that can be written to; remove it, or choose another "
+                    "folder with --out."
+                )
 
     def _add_cuda(self) -> None:
         local = self.subjects["eager-cpu"]
@@ -139,9 +183,15 @@ class Session:
         previous = self.plan.out / "previous"
         for name in ("verdicts.jsonl", "programs.jsonl"):
             file = self.plan.out / name
-            if file.exists() and file.stat().st_size:
-                previous.mkdir(exist_ok=True)
-                file.replace(previous / name)
+            try:
+                if file.exists() and file.stat().st_size:
+                    previous.mkdir(exist_ok=True)
+                    file.replace(previous / name)
+            except OSError as error:
+                raise rec.RecordError(
+                    f"{file} cannot be moved to {previous} ({error.strerror or error}); remove it, "
+                    "or choose another folder with --out."
+                ) from error
 
     def _resume(self) -> str:
         """Take over the seed and the finished claims of the run in the folder."""
@@ -207,9 +257,14 @@ class Session:
             seed,
             self.writer,
             self.plan.out,
-            self.progress.advance,
+            self._advance,
             registered=(claim_id, subject_name) in self.standing,
         )
+
+    def _advance(self, count: int) -> None:
+        """After each program: the place where a Ctrl-C that was dropped is raised again."""
+        self.progress.advance(count)
+        self.interrupts.check()
 
     def done(self, trial: Trial, verdict: rec.VerdictWord) -> None:
         """Note how a trial ended."""
@@ -217,15 +272,19 @@ class Session:
         self.progress.end(trial.claim.title, verdict, sum(trial.counts.values()))
 
     def check_register(self) -> None:
-        """Run the program of every registered deviation, and record whether it still deviates."""
+        """Run the program of every registered deviation, and record whether it still deviates.
+
+        A subject that cannot be started again is lost: nobody can tell of its entries.
+        """
         assert self._machine is not None
         for subject in self.subjects.values():
             examiner = Examiner(subject, self._machine)
             for deviation in examiner.known:
-                still, script = examiner.still_deviates(deviation)
-                self.surprises += not still
+                self.interrupts.check()
+                found = self._standing(examiner, deviation)
                 entry = deviation.entry
-                if still:
+                self.surprises += found.status in ("unexpectedly conforms", "deviates")
+                if found.status == "still":
                     self.standing.add((entry.claim, subject.name))
                 self.writer.write(
                     rec.Deviation(
@@ -235,16 +294,35 @@ class Session:
                         entry.title,
                         entry.cause,
                         subject.name,
-                        "still" if still else "unexpectedly conforms",
+                        found.status,
                         entry.upstream,
                         entry.date,
                         entry.torch,
-                        script,
+                        found.script,
+                        found.note,
                     )
                 )
 
+    def _standing(self, examiner: Examiner, deviation: Deviation) -> Standing:
+        name = examiner.subject.name
+        if name not in self.lost:
+            try:
+                return standing(examiner, deviation)
+            except SubjectError as error:
+                self.lose(name, str(error))
+        return Standing("not exercised", note=self.lost[name])
+
+    def lose(self, subject: str, reason: str) -> None:
+        """Ask a subject no more: it cannot be started again, or understands nothing."""
+        self.lost[subject] = reason
+        self.progress.say(reason)
+
     def exit_code(self) -> int:
-        """0 no unregistered deviation; 1 deviates; 3 the suite failed or gave up."""
+        """0 no unregistered deviation; 1 deviates; 3 the suite failed or gave up; 130 after Ctrl-C,
+        whether or not the exception that it raised arrived.
+        """
+        if self.interrupts.heard:
+            return INTERRUPTED
         words = set(self.verdicts.values())
         if "deviates" in words or "unexpectedly conforms" in words or self.surprises:
             return 1
@@ -252,11 +330,17 @@ class Session:
 
     def close(self, exit_code: int) -> None:
         """Write the last record and let the subjects go."""
-        if self._writer is not None:
+        if self._writer is not None and self.fault is None:
             finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self.writer.write(rec.End(finished, time.monotonic() - self._started, exit_code))
-            self.writer.close()
+        if self._writer is not None:
+            self._writer.close()
         self._let_go()
+
+    def _kill(self) -> None:
+        for subject in self.subjects.values():
+            if isinstance(subject, WorkerSubject):
+                subject.kill()
 
     def _let_go(self) -> None:
         for subject in self.subjects.values():

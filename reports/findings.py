@@ -47,6 +47,7 @@ class Status:
     subject: str
     status: str
     programs: int
+    note: str
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class Known:
 
     @property
     def fixed(self) -> bool:
-        """Whether it no longer shows on some subject."""
-        return any(status.status == "unexpectedly conforms" for status in self.statuses)
+        """Whether some subject no longer does what it says."""
+        gone = ("unexpectedly conforms", "deviates")
+        return any(status.status in gone for status in self.statuses)
 
 
 def findings(seen: Seen, named: Named, scripts: dict[str, str]) -> list[FindingGroup]:
@@ -107,7 +109,8 @@ def known_deviations(
             script = entry.script or (_script(example, scripts) if example else "")
             title, anchor = named.get(entry.claim, (entry.claim, ""))
             item = known[entry.id] = Known(entry, title, anchor, script, [])
-        item.statuses.append(Status(subject, entry.status, met[entry.id, subject]))
+        programs = met[entry.id, subject]
+        item.statuses.append(Status(subject, entry.status, programs, entry.note))
     return sorted(known.values(), key=lambda item: (not item.fixed, gravity(item.entry.kind)))
 
 

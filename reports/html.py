@@ -42,21 +42,34 @@ def render_single(runs: list[Path]) -> str:
     )
 
 
-def write_report(runs: list[Path], out: Path) -> Path:
-    """Write `index.html` about the runs into the folder `out`, made if need be; return its path.
+def write_single(runs: list[Path], target: Path) -> Path:
+    """Write the page about the runs to a file, and return its path.
 
     Raises RecordError if a run cannot be read or the page cannot be written.
     """
     html = render_single(runs)
-    target = out / "index.html"
     try:
-        out.mkdir(parents=True, exist_ok=True)
         target.write_text(html, encoding="utf-8")
     except OSError as error:
         raise RecordError(
             f"The report cannot be written to {target} ({error.strerror or error})."
         ) from error
     return target
+
+
+def write_report(runs: list[Path], out: Path) -> Path:
+    """Write `index.html` about the runs into the folder `out`, made if need be; return its path.
+
+    Raises RecordError if a run cannot be read or the page cannot be written.
+    """
+    target = out / "index.html"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"The report cannot be written to {target} ({error.strerror or error})."
+        ) from error
+    return write_single(runs, target)
 
 
 @cache

@@ -7,6 +7,7 @@ yields nothing but operations of the table.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,17 @@ _MANAGERS: dict[str, str] = {
     "set_grad_enabled(False)": "torch.set_grad_enabled(False)",
     "set_grad_enabled(True)": "torch.set_grad_enabled(True)",
 }
+
+_DEVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}(:[0-9]{1,4})?")
+DEVICES = tuple("cpu cuda hpu ipu maia mps mtia privateuseone vulkan xla xpu".split())
+"""The devices that torch knows by itself and tensors can be read from; a vendor's is the
+`privateuseone`.
+"""
+
+
+def is_device(text: str) -> bool:
+    """Whether a text has the form of a device, so that it may stand in a script."""
+    return _DEVICE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

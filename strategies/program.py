@@ -36,8 +36,11 @@ RECORDS: dict[str, bool] = {
 }
 """Whether operations directly inside a mode are recorded (torch.autograd.grad_mode)."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
+# A program's text defines functions that are called decorated_1, decorated_2, ...
+_NAME = re.compile(r"(?!decorated_\d+\Z)[a-z][a-z0-9_]{0,23}")
 _RESERVED = frozenset({"torch", "nn", "watch", "facts", "math", "random", "program", "expected"})
+_CALLED = frozenset({"float", "print", "globals"})
+"""Python's own functions that a program's text or its script calls."""
 
 
 class ProgramError(ValueError):
@@ -156,7 +159,8 @@ def decode(text: str | bytes) -> Program:
 
 def check_name(name: str, where: str) -> None:
     """Raise ProgramError unless a tensor may have this name in a script."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in _RESERVED:
+    taken = keyword.iskeyword(name) or name in _RESERVED | _CALLED
+    if taken or not _NAME.fullmatch(name):
         raise ProgramError(
             f"{where}: {name!r} cannot be a tensor's name; use a short lower-case identifier."
         )

@@ -1,7 +1,8 @@
 """A program as a torch script that runs by itself: a body that a subject executes, an epilogue.
 
 The epilogue holds what must come out, as plain data that the caller computed, and prints the
-verdict: `conforms`, or `deviates` with each difference.
+verdict: `conforms`, `deviates` with each difference, `known deviation` with its id where what comes
+out is what the register predicts, or `unspecified` with the reason.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Expectation:
     tensor that exists by then; `exact` pairs an expression with the value it must equal;
     `unreadable` pairs one that raises with a fragment. `guarded` is for a body that may raise
     though it must not: it is then caught and told of.
+
+    `unspecified` says why nothing is decided where nothing is wrong; if `undecided`, nothing is
+    looked at, whatever the program does. `known` is what a registered deviation makes of it.
     """
 
     raises: tuple[int, tuple[str, ...]] | None = None
@@ -41,6 +45,23 @@ class Expectation:
     numbers: tuple[tuple[str, Numbers], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     header: tuple[str, ...] = field(default=())
+    unspecified: str = ""
+    undecided: bool = False
+    known: Known | None = None
+
+    @property
+    def caught(self) -> bool:
+        """Whether the script must go on after an error of the body."""
+        may = self.guarded or self.undecided or self.raises is not None
+        return may or (self.known is not None and self.known.expected.raises is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names of registered deviations, and what must be true if these show and nothing else."""
+
+    name: str
+    expected: Expectation
 
 
 _IMPORTS = """\
@@ -49,57 +70,66 @@ from torch import nn
 from torch.nn import functional as F
 """
 
+# Names of the scripts' own begin with an underscore: no tensor's name does. Of Python's functions
+# they use those alone that are no tensor's name either.
 _CHECK = """\
-wrong = []
+_wrong = []
 
 
-def check(what, seen, should):
+def _check(what, seen, should):
     if seen != should:
-        wrong.append(what + " is " + str(seen) + " and should be " + str(should))
+        _wrong.append(f"{what} is {seen!s} and should be {should!s}")
 """
 
 _NEAR = """\
 
 
-def near(what, seen, should, slack, rtol={rtol!r}):
+def _near(what, seen, should, slack, rtol=RTOL):
     if seen is None or seen.shape != should.shape:
-        wrong.append(what + " is " + str(seen) + " and should be " + str(should))
+        _wrong.append(f"{what} is {seen!s} and should be {should!s}")
         return
     seen = seen.data.cpu().double()
     close = (seen - should).abs() <= rtol * should.abs() + slack
     same = (seen == should) | ((seen != seen) & (should != should))
-    if not bool((same | close).all()):
-        wrong.append(what + " is " + str(seen.tolist()) + " and should be " + str(should.tolist()))
+    if not (same | close).all():
+        _wrong.append(f"{what} is {seen.tolist()} and should be {should.tolist()}")
 """
 
 _UNREADABLE = """\
 
 
-def unreadable(what, read, fragment):
+def _unreadable(what, read, fragment):
     try:
-        wrong.append(what + " is " + str(read()) + " and should raise")
+        _wrong.append(f"{what} is {read()!s} and should raise")
     except RuntimeError as error:
-        check("the error of " + what, fragment in str(error), True)
+        _check("the error of " + what, fragment in f"{error!s}", True)
 """
 
-_RAISED = """\
-raised = None
+_CAUGHT = """\
+_raised = None
 try:
 {body}
-except Exception as error:
-    raised = error
+except Exception as _error:
+    _raised = _error
 """
-
 
 _NOT_RAISED = """\
-if raised is not None:
-    print("deviates: " + type(raised).__name__ + ": " + str(raised))
-    raise SystemExit(1)
-"""
+if _raised is not None:
+    _wrong.append(f"{_raised.__class__.__name__}: {_raised!s}")"""
 
-_END = """\
-print("deviates: " + "; ".join(wrong) if wrong else "conforms")
-raise SystemExit(1 if wrong else 0)
+_DEVIATES = """\
+print("deviates: " + "; ".join(_wrong))
+raise SystemExit(1)"""
+
+_TRIED = """\
+_documented()
+if _wrong:
+    _seen, _wrong = _wrong, []
+    _registered()
+    if not _wrong:
+        print({known!r} + ": " + "; ".join(_seen))
+        raise SystemExit(0)
+    _wrong = _seen
 """
 
 
@@ -107,14 +137,17 @@ def write_script(body: Body, expected: Expectation, *, rtol: float) -> str:
     """The whole script; it needs torch alone, and exits with 1 if something is wrong."""
     parts = [f"# {line}" for line in expected.header]
     parts.append(_IMPORTS)
-    if expected.raises is None and not expected.guarded:
-        parts.append(body.text)
+    if expected.caught:
+        parts.append(_CAUGHT.format(body=textwrap.indent(body.text.rstrip("\n"), "    ")))
     else:
-        parts.append(_RAISED.format(body=textwrap.indent(body.text.rstrip("\n"), "    ")))
-        if expected.raises is None:
-            parts.append(_NOT_RAISED)
+        parts.append(body.text)
     parts.append(_epilogue(body, expected, rtol))
     return "\n".join(parts)
+
+
+def looked_at(body: Body, expected: Expectation) -> str:
+    """The part of a script that checks what is expected: where two are equal, they say the same."""
+    return "\n".join(_statements(body, expected, caught=expected.caught, end="return"))
 
 
 def demonstrate(body: Body, title: str, shown: tuple[str, ...]) -> str:
@@ -130,28 +163,51 @@ def _needed(line: str, text: str) -> bool:
 
 
 def _epilogue(body: Body, expected: Expectation, rtol: float) -> str:
+    verdict = f"unspecified: {expected.unspecified}" if expected.unspecified else "conforms"
+    end = f"print({verdict!r})\nraise SystemExit(0)\n"
+    if expected.undecided:
+        return end
+    both = [expected, *([expected.known.expected] if expected.known else [])]
     text = _CHECK
-    if expected.numbers:
-        text += _NEAR.format(rtol=rtol)
-    if expected.unreadable:
+    if any(one.numbers for one in both):
+        text += _NEAR.replace("RTOL", repr(rtol))
+    if any(one.unreadable for one in both):
         text += _UNREADABLE
-    lines = ["", ""]
+    caught = expected.caught
+    if expected.known is None:
+        lines = _statements(body, expected, caught=caught, end=_DEVIATES)
+        text += "\n".join(["", "", *lines]) + "\n"
+    else:
+        for name, one in zip(("_documented", "_registered"), both, strict=True):
+            lines = _statements(body, one, caught=caught, end="return")
+            inner = textwrap.indent("\n".join(lines) or "pass", "    ")
+            text += f"\n\ndef {name}():\n{inner}\n"
+        text += "\n\n" + _TRIED.format(known=f"known deviation ({expected.known.name})")
+    return f"{text}if _wrong:\n{textwrap.indent(_DEVIATES, '    ')}\n{end}"
+
+
+def _statements(body: Body, expected: Expectation, *, caught: bool, end: str) -> list[str]:
+    """The lines that check one expectation; what raised elsewhere is the `end` of them."""
+    lines: list[str] = []
     if expected.raises is not None:
         line, fragments = expected.raises
         statement = body.text.splitlines()[line - 1].strip()
-        lines.append(f'check({statement!r} + " raises", raised is not None, True)')
+        lines.append(f'_check({statement!r} + " raises", _raised is not None, True)')
         said = [(f"{part!r} in the message", part) for part in fragments]
-        lines += [f"check({what!r}, {part!r} in str(raised), True)" for what, part in said]
+        lines += [f'_check({what!r}, {part!r} in f"{{_raised!s}}", True)' for what, part in said]
         if expected.made:
             what = f"whether there is {expected.made}"
-            lines.append(f"check({what!r}, {expected.made!r} in globals(), True)")
-        # What raised elsewhere left nothing that could be looked at.
-        lines += ["if wrong:", textwrap.indent(_END, "    ").rstrip("\n")]
-    lines += [f"check({what!r}, {what}, {should!r})" for what, should in expected.exact]
+            lines.append(f"_check({what!r}, {expected.made!r} in globals(), True)")
+    elif caught:
+        lines.append(_NOT_RAISED)
+    if caught:
+        # It left nothing that could be looked at.
+        lines += ["if _wrong:", textwrap.indent(end, "    ")]
+    lines += [f"_check({what!r}, {what}, {should!r})" for what, should in expected.exact]
     for what, numbers in expected.numbers:
         slack = literal(numbers.slack) if np.any(numbers.slack) else "0.0"
-        lines.append(f"near({what!r}, {what}, {literal(numbers.values)}, {slack})")
+        lines.append(f"_near({what!r}, {what}, {literal(numbers.values)}, {slack})")
     lines += [
-        f"unreadable({what!r}, lambda: {what}, {part!r})" for what, part in expected.unreadable
+        f"_unreadable({what!r}, lambda: {what}, {part!r})" for what, part in expected.unreadable
     ]
-    return text + "\n".join(lines) + "\n" + _END
+    return lines

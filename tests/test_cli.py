@@ -79,11 +79,18 @@ def one_sentence(said: Said, *words: str) -> None:
         ("run --subject device=odd --in-process", ("device=odd", "has no device 'odd'")),
         ("run --subject eager-cpu --subject eager-cpu", ("named twice",)),
         ("run --resume", ("no run to resume", "leave --resume out")),
+        ("run --resume --seed 3", ("its own seed", "leave --seed out")),
+        ("run --shrink-seconds -1", ("--shrink-seconds", "--help")),
         ("run --seed x", ("--seed", "'x'", "--help")),
         ("check absent.json", ("absent.json", "cannot be read", "name a file")),
         ("check .", (". cannot be read", "name a file")),
         ("script absent.json", ("absent.json", "cannot be read", "name a file")),
         ("report absent", ("absent", "name the folder of a run")),
+        ("script absent.json --device bogus", ("no device 'bogus'", "cpu, cuda", "cuda:1")),
+        ("script absent.json --device meta", ("no device 'meta'", "cpu, cuda")),
+        ("script absent.json --device cuda:1:2", ("no device 'cuda:1:2'",)),
+        ("check absent.json --subject device=odd", ("absent.json", "cannot be read")),
+        ("run --subject device=meta --in-process", ("'meta'", "no value can be read")),
         ("draw --n -1", ("--n", "-1", "--help")),
         ("draw --odd", ("--odd", "`autograd-conformance draw --help`")),
         ("odd", ("'odd'", "`autograd-conformance --help`")),
@@ -93,6 +100,12 @@ def one_sentence(said: Said, *words: str) -> None:
 def test_bad_arguments(ac: Command, arguments: str, words: tuple[str, ...]) -> None:
     """What was asked for and cannot be is named, with what to do instead."""
     one_sentence(ac(*arguments.split()), *words)
+
+
+def test_device_is_no_place_for_code(ac: Command) -> None:
+    """What is not the name of a device never enters a script."""
+    one_sentence(ac("script", "x", "--device", 'cpu"); import os; ("'), "no device")
+    one_sentence(ac("run", "--subject", 'device=cpu"); import os; ("'), "is no device")
 
 
 def text_of(*steps: str, leaves: str = A) -> str:
@@ -143,6 +156,28 @@ def test_output_folder_that_is_a_file(ac: Command, tmp_path: Path) -> None:
     one_sentence(ac("run", "--in-process"), "out", "choose another folder")
     one_sentence(ac("run", "--in-process", "--out", "out/deep"), "out/deep", "another folder")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["report.html", "junit.xml", "previous", "examples"])
+def test_part_of_the_output_that_is_in_the_way(ac: Command, tmp_path: Path, name: str) -> None:
+    """What could not be written when the run is over is told of before it starts."""
+    there = tmp_path / "out" / name
+    if "." in name:
+        there.mkdir(parents=True)
+    else:
+        there.parent.mkdir()
+        there.touch()
+    said = ac("run", "--in-process", "--claim", "relu-golden")
+    one_sentence(said, f"out/{name} is no", "remove it, or choose another folder with --out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("name", ["junit.xml", "report.html", "verdicts.jsonl"])
+def test_part_of_the_output_on_a_full_disk(ac: Command, tmp_path: Path, name: str) -> None:
+    """A file that takes nothing ends the run before a claim is judged."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to("/dev/full")
+    one_sentence(ac("run", "--in-process", "--profile", "quick", "--claim", "relu-golden"), "out")
 
 
 def test_report_of_no_records(ac: Command, tmp_path: Path) -> None:
@@ -294,6 +329,18 @@ def test_script_runs_and_conforms(ac: Command, tmp_path: Path, options: tuple[st
     said = ac("script", "one.json", *options)
     assert said.code == 0
     assert output_of(said.out) == ("conforms", 0)
+
+
+def test_script_of_one_among_several(ac: Command, tmp_path: Path) -> None:
+    """A script is of one program: of several, one is asked for."""
+    raises = program(A, step("mul_", "a", 2.0))
+    (tmp_path / "two.jsonl").write_bytes(encode(DOUBLE) + b"\n" + encode(raises) + b"\n")
+    one_sentence(ac("script", "two.jsonl"), "holds 2 programs", "--program N, from 1 to 2")
+    one_sentence(ac("script", "two.jsonl", "--program", "3"), "no program 3", "holds 2")
+    for number, expected in ((1, "x0 = a.mul(2.0)"), (2, "a.mul_(2.0)")):
+        said = ac("script", "two.jsonl", "--program", str(number))
+        assert said.code == 0 and expected in said.out
+        assert output_of(said.out) == ("conforms", 0)
 
 
 def test_standard_input(tmp_path: Path) -> None:

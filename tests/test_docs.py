@@ -124,7 +124,7 @@ def test_options_of_run_are_all_in_the_table_with_their_defaults() -> None:
     for option in options:
         shown = re.fullmatch("`(.*)`", said[option.opts[0]])
         assert (shown[1] if shown else None) == (
-            option.default if option.show_default is True else None
+            str(option.default) if option.show_default is True else None
         )
 
 

@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from conformance.claims.catalogue import CATALOGUE
 from conformance.records import RunRecords, read_run
 from conformance.subjects import WorkerSubject, open_subject
 from tests.conftest import ROOT
@@ -37,6 +38,11 @@ def ac(
         timeout=240,
         check=False,
     )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The words on stdout, however they were broken into lines."""
+    return " ".join(done.stdout.split())
 
 
 def quick(*claims: str, out: str = "out") -> list[str]:
@@ -107,11 +113,14 @@ def order(folder: Path) -> list[str]:
 def test_same_seed_same_programs(tmp_path: Path) -> None:
     """A random profile repeats itself with --seed; the first run printed which to use."""
     first = "run --profile default --claim no-grad-truncates --in-process --out one".split()
-    assert ac(tmp_path, *first).returncode == 0
+    done = ac(tmp_path, *first)
+    assert done.returncode == 0
     records = read_run(tmp_path / "one")
     assert records.run is not None
     words = records.run.command.removeprefix("autograd-conformance ").split()
     assert words[-2:] == ["--seed", str(records.run.seed)]
+    assert records.run.command in done.stdout
+    assert done.stderr.startswith(f"The seed is {records.run.seed}.\n")
     assert ac(tmp_path, *words, "--in-process", "--out", "two").returncode == 0
     assert order(tmp_path / "one") == order(tmp_path / "two") != []
 
@@ -134,6 +143,33 @@ def test_pytest_runs_the_claims(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
     assert len(read_run(tmp_path / "out").attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--claim", "nosuch"), "There is no claim 'nosuch'"),
+        (("--profile", "nosuch"), "There is no profile 'nosuch'"),
+        (("--subject", "nosuch"), "There is no subject 'nosuch'"),
+        (("--out", "/dev/null/out"), "Records cannot be written to /dev/null/out"),
+    ],
+)
+def test_pytest_says_what_cannot_be(arguments: tuple[str, ...], words: str) -> None:
+    """It is one sentence, not an error of each module of claims."""
+    command = (sys.executable, "-m", "pytest", "conformance", "-q", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = filter(None, done.stderr.splitlines())
+    assert line.startswith(f"ERROR: {words}")
+    assert "error" not in done.stdout.lower()
 
 
 # -- a run that is cut off
@@ -195,6 +231,18 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
         assert after.attempts[key].finish == before.attempts[key].finish
 
 
+def test_resumed_with_another_claim(tmp_path: Path) -> None:
+    """A folder's page, table and JUnit file are of all that it holds, by title."""
+    assert ac(tmp_path, *quick("relu-golden"), "--in-process").returncode == 0
+    done = ac(tmp_path, *quick("no-grad-golden"), "--in-process", "--resume")
+    assert done.returncode == 0, done.stderr
+    junit = (tmp_path / "out" / "junit.xml").read_text()
+    for claim in ("relu-golden", "no-grad-golden"):
+        assert f'name="{claim}"' in junit and CATALOGUE[claim].title in junit
+        assert claim not in done.stdout
+    assert done.stdout.count("The figures of the article") == 2
+
+
 # -- a run that finds something
 
 
@@ -217,7 +265,7 @@ def test_deviation_that_is_gone(tmp_path: Path) -> None:
     entries = read_run(tmp_path / "out").deviations.values()
     (entry,) = (entry for entry in entries if entry.status == "unexpectedly conforms")
     assert (entry.id, entry.status) == ("no-grad-view-requires-grad", "unexpectedly conforms")
-    assert "unexpectedly conforms" in done.stdout
+    assert "unexpectedly conforms" in said(done)
 
 
 def test_fault_of_the_suite(tmp_path: Path) -> None:
@@ -240,3 +288,52 @@ def test_worker_finds_modules_where_it_starts(
     with open_subject("device=cpu,import=local_fault") as subject:
         assert isinstance(subject, WorkerSubject)
         assert "is_faulty" in subject.names["torch"]
+
+
+# -- a subject that is none
+
+HELLO = """\
+print(json.dumps({"hello": 1, "torch": "2.13.0", "python": "3.11", "device": "cpu"}), flush=True)
+"""
+
+
+def worker(folder: Path, code: str) -> str:
+    """The subject whose worker is this code."""
+    (folder / "worker.py").write_text("import json, os, sys\n" + code)
+    return f"command={sys.executable} worker.py"
+
+
+def test_worker_that_answers_nonsense(tmp_path: Path) -> None:
+    """It deviates by crashes; no entry of the register is taken for mended."""
+    subject = worker(tmp_path, HELLO + "for line in sys.stdin:\n    print('[]', flush=True)\n")
+    done = ac(tmp_path, *quick("relu-golden"), "--subject", subject)
+    assert done.returncode == 1, done.stderr
+    assert "unexpectedly conforms" not in said(done)
+    entries = read_run(tmp_path / "out").deviations.values()
+    assert {entry.status for entry in entries} == {"deviates"}
+    assert all(entry.note.startswith("crash: ") for entry in entries)
+
+
+ONCE = (
+    """\
+if os.path.exists("again"):
+    sys.exit("broken")
+open("again", "w").close()
+"""
+    + HELLO
+    + "sys.exit(5 if sys.stdin.readline() else 0)"
+)
+
+
+def test_worker_that_cannot_start_again(tmp_path: Path) -> None:
+    """The subject is lost: one sentence says why, and no claim gets a verdict on it."""
+    done = ac(tmp_path, *quick("relu-golden", "detach-shares"), "--subject", worker(tmp_path, ONCE))
+    assert done.returncode == 1, "the crash before it was lost deviates from the register"
+    assert "Traceback" not in done.stdout + done.stderr
+    assert " ".join(done.stderr.split()).count("ended before it said hello, 3 times") == 1
+    records = read_run(tmp_path / "out")
+    finishes = [attempt.finish for attempt in records.attempts.values() if attempt.finish]
+    assert [finish.verdict for finish in finishes] == ["gave up", "gave up"]
+    assert all("ended before it said hello" in finish.note for finish in finishes)
+    entries = [entry.status for entry in records.deviations.values()]
+    assert entries[0] == "deviates" and set(entries[1:]) == {"not exercised"}

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.deviations import named, register
 from conformance.examine import Examiner, Judged
+from conformance.foretold import as_script
 from conformance.judge import judge
 from conformance.oracle.interpret import Answer, Entries
 from conformance.oracle.machine import Machine
@@ -21,7 +23,8 @@ from conformance.subjects import Observation, Subject
 from strategies import activation_scenes, scenes
 from strategies.build import build
 from strategies.choices import Choose, Seeded
-from strategies.program import Program
+from strategies.draft import check
+from strategies.program import Program, ProgramError
 from tests.tampering import Tampered, backward, leaf, program, step
 
 SCENES: tuple[Callable[[Choose], Program], ...] = (
@@ -51,10 +54,19 @@ def output_of(script: str) -> tuple[str, int]:
 
 def says_the_same(judged: Judged) -> None:
     """Assert that the script prints the judge's verdict and exits accordingly."""
-    conforms = judged.verdict == "conforms"
-    said, code = output_of(judged.script())
-    assert said.partition(":")[0] == ("conforms" if conforms else "deviates"), judged.script()
-    assert code == (0 if conforms else 1)
+    agrees(judged, judged.script())
+
+
+def agrees(judged: Judged, script: str) -> None:
+    """Assert that a script prints this verdict, with its reason or its entries, and ends so."""
+    said, code = output_of(script)
+    should: str = judged.verdict
+    if judged.verdict == "unspecified":
+        should = f"unspecified: {judged.reason}"
+    if judged.verdict == "known deviation":
+        should = f"known deviation ({named(judged.deviations)}): "
+    assert said.startswith(should), script
+    assert code == (1 if judged.verdict == "deviates" else 0)
 
 
 def judged_of(examiner: Examiner, scene: Callable[[Choose], Program]) -> Iterator[Judged]:
@@ -88,12 +100,109 @@ def test_short_script_agrees(examiner: Examiner) -> None:
             assert output_of(judged.script(thorough=False)) == ("conforms", 0)
 
 
-def test_known_deviation_deviates(examiner: Examiner) -> None:
-    """A script knows no register: what it sees is not what is documented."""
-    for known in filter(None, (deviation.program for deviation in examiner.known)):
-        judged = examiner.examine(known)
-        assert judged.verdict == "known deviation"
-        says_the_same(judged)
+KNOWN = [deviation.program for deviation in register() if deviation.program is not None]
+TIE = next(p for p in KNOWN if any(getattr(s, "op", "") == "hardsigmoid" for s in p.steps))
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: str(known.id))
+def test_known_deviation_is_named(examiner: Examiner, machine: Machine, known: Program) -> None:
+    """A script that sees what an entry predicts says so, before and after a torch was asked."""
+    judged = examiner.examine(known)
+    assert judged.verdict == "known deviation"
+    says_the_same(judged)
+    agrees(judged, foretold(known, machine))
+
+
+def test_known_deviation_hides_nothing_beside_it(machine: Machine) -> None:
+    """Where more is wrong than the entry predicts, the script deviates."""
+    script = foretold(TIE, machine)
+    assert output_of(script)[0].startswith("known deviation (hardsigmoid-float-constant, torch ")
+    worse = script.replace(", a.grad, ", ", a.grad * 2, ")
+    assert output_of(worse)[0].startswith("deviates: ") and output_of(worse)[1] == 1
+
+
+def test_mended_deviation_conforms(machine: Machine) -> None:
+    """On a torch that does as documented, the same script conforms."""
+    script = foretold(TIE, machine)
+    mended = script.replace("x0 = F.hardsigmoid(a)", "x0 = (a + 3.0) / 6.0")
+    assert mended != script and output_of(mended) == ("conforms", 0)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: str(scene.__name__))
+def test_foretold_verdict_is_the_judges(
+    examiner: Examiner, machine: Machine, scene: Callable[[Choose], Program]
+) -> None:
+    """A script that was printed without a torch says what the judge says of what it saw."""
+    for index in range(PROGRAMS):
+        program = scene(Seeded(12, index))
+        agrees(examiner.examine(program), foretold(program, machine))
+
+
+HIDDEN = program(
+    leaf("a", [1.0, 2.0], grad=True),
+    step("exp", "a", to="x0"),
+    step("data", "x0", to="x1"),
+    step("mul_", "x1", 2.0),
+    backward("x0", [1.0, 1.0]),
+)
+NEAR_A_KINK = program(
+    leaf("a", [0.1], grad=True),
+    step("mul", "a", 3.0, to="x0"),
+    step("sub", "x0", 0.30000000000000004, to="x1"),
+    step("relu", "x1", to="x2"),
+    backward("x2", [1.0]),
+)
+UNDECIDED = program(
+    leaf("a", [1.0, 2.0, 3.0]),
+    step("unfold", "a", to="x0", params={"dimension": 0, "size": 2, "step": 1}),
+    step("mul_", "x0", 2.0),
+)
+
+
+@pytest.mark.parametrize(
+    "chosen", [HIDDEN, NEAR_A_KINK, UNDECIDED], ids=["hidden", "near a kink", "undecided"]
+)
+def test_unspecified_is_said_with_its_reason(
+    examiner: Examiner, machine: Machine, chosen: Program
+) -> None:
+    """Where nothing is decided the script says so, whatever the program does."""
+    judged = examiner.examine(chosen)
+    assert judged.verdict == "unspecified"
+    says_the_same(judged)
+    agrees(judged, foretold(chosen, machine))
+
+
+def test_unspecified_gradient_hides_no_wrong_flag(machine: Machine) -> None:
+    """What is decided is checked all the same."""
+    script = foretold(HIDDEN, machine).replace("x1.mul_(2.0)", "x1.mul_(2.0).requires_grad_()")
+    assert output_of(script) == ("deviates: x1.requires_grad is True and should be False", 1)
+
+
+@pytest.mark.parametrize(
+    "name", "wrong check near unreadable raised error bool str type seen what input".split()
+)
+def test_any_legal_name_leaves_the_script_whole(machine: Machine, name: str) -> None:
+    """A tensor may have the name of anything that a script would like to call its own."""
+    head = leaf(name, [1.0, 2.0], grad=True)
+    runs = program(head, step("exp", name, to="x0"), backward("x0", [1.0, 1.0]))
+    raises = program(
+        head, step("exp", name, to="x0"), step("mul_", "x0", 2.0), backward("x0", [1.0, 1.0])
+    )
+    for chosen in (runs, raises):
+        assert output_of(foretold(chosen, machine)) == ("conforms", 0)
+
+
+@pytest.mark.parametrize("name", ["print", "float", "globals", "decorated_1"])
+def test_name_that_a_script_calls_is_refused(name: str) -> None:
+    """The few that a body or a script needs are no tensor's."""
+    with pytest.raises(ProgramError, match=f"'{name}' cannot be a tensor's name"):
+        check(program(leaf(name, [1.0]), step("neg", name, to="x0")))
+    assert check(program(leaf("decorated_a", [1.0])))
+
+
+def foretold(program: Program, machine: Machine) -> str:
+    """The script that the command line prints: no torch was asked."""
+    return as_script(program, machine, device="cpu", thorough=True)
 
 
 def moved(answer: Answer, name: str) -> Answer:
@@ -115,7 +224,7 @@ def test_wrong_expectation_deviates_on_both_sides(examiner: Examiner) -> None:
             findings = judge(
                 wrong.draft, wrong.body, wrong.prediction, wrong.answer, wrong.observation
             )
-            says_the_same(replace(wrong, verdict="deviates"))
+            says_the_same(replace(wrong, verdict="deviates", registered=None))
             assert findings[0].kind == "silent wrong gradient"
             falsified += 1
     assert falsified >= 3
@@ -156,14 +265,23 @@ def test_crash_is_never_called_conforming(machine: Machine, local: Subject) -> N
 
 
 @pytest.mark.parametrize(
-    ("chosen", "code"), [(RAISES, 0), (QUIET, 0), (None, 1)], ids=["raises", "runs", "deviates"]
+    ("chosen", "said", "code"),
+    [
+        (RAISES, "conforms\n", 0),
+        (QUIET, "conforms\n", 0),
+        (TIE, "known deviation (hardsigmoid-float-constant, ", 0),
+        (HIDDEN, "unspecified: ", 0),
+        (None, "deviates: ", 1),
+    ],
+    ids=["raises", "runs", "known deviation", "unspecified", "deviates"],
 )
 def test_in_an_interpreter_of_its_own(
-    examiner: Examiner, tmp_path: Path, chosen: Program | None, code: int
+    examiner: Examiner, tmp_path: Path, chosen: Program | None, said: str, code: int
 ) -> None:
     """The script needs torch alone: it runs from an empty folder, isolated from the suite."""
-    known = next(filter(None, (deviation.program for deviation in examiner.known)))
-    judged = examiner.examine(chosen or known)
+    judged = examiner.examine(chosen or QUIET)
+    if chosen is None:
+        judged = replace(judged, answer=moved(judged.answer, "a"))
     file = tmp_path / "program.py"
     file.write_text(judged.script(header=("a title",)), encoding="utf-8")
     done = subprocess.run(
@@ -175,4 +293,4 @@ def test_in_an_interpreter_of_its_own(
         check=False,
     )
     assert done.returncode == code, done.stderr
-    assert done.stdout.startswith("conforms" if code == 0 else "deviates: ")
+    assert done.stdout.startswith(said)

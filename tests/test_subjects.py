@@ -215,6 +215,7 @@ def test_names_are_understood(text: str, spec: SubjectSpec) -> None:
         ("command=", "nothing after it"),
         ("command='", "cannot be split"),
         ("eager-cpu,device=cuda", "more than one device"),
+        ("device=cpu'", "is no device; name one as torch does"),
     ],
 )
 def test_names_that_mean_nothing(text: str, fragment: str) -> None:
@@ -231,6 +232,7 @@ def test_names_that_mean_nothing(text: str, fragment: str) -> None:
         (f"python={WORKER}", "not executable"),
         ("python=ls", "is it a Python"),
         ("device=nonsense", "has no device 'nonsense'"),
+        ("device=meta", "no value can be read on the device 'meta'"),
         ("import=no_such_module", "No module named 'no_such_module'"),
         ("command=no-such-command", "cannot be run"),
         ("command=echo hello", "not as a worker does"),
@@ -332,6 +334,12 @@ def test_another_version_of_the_protocol(tmp_path: Path) -> None:
     """A worker of another version is refused."""
     with pytest.raises(SubjectError, match="version 2 of the protocol"):
         WorkerSubject("fake", ["echo", '{"hello": 2}'])
+
+
+def test_a_worker_on_no_device() -> None:
+    """What a worker calls its device stands in scripts: it must have the form of one."""
+    with pytest.raises(SubjectError, match="which is no device"):
+        WorkerSubject("fake", ["echo", '{"hello": 1, "device": "cpu\\"); boom(\\""}'])
 
 
 def test_a_worker_that_says_nothing() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 import msgspec
 from click.formatting import wrap_text
-from rich.console import Console
 from rich.table import Table
 
 from conformance.claims.catalogue import CATALOGUE
 from conformance.coverage import STATUSES, Coverage, coverage_of
+from conformance.progress import Output
 from conformance.subjects import available_subjects, open_subject
 from strategies.table import TABLE
 from strategies.table.row import Row
@@ -37,7 +37,7 @@ def claims(json_: bool) -> None:
     table = _table("claim", "says")
     for claim in CATALOGUE.values():
         table.add_row(f"[bold]{claim.id}[/bold]", claim.title)
-    Console().print(table)
+    Output().print(table)
 
 
 def _claim(id: str) -> dict[str, object]:
@@ -65,7 +65,7 @@ def subjects(json_: bool) -> None:
     for one in found:
         state = "available" if one.available else f"not available: {one.reason}"
         table.add_row(f"[bold]{one.name}[/bold]", one.torch, one.device_name or one.device, state)
-    Console().print(table)
+    Output().print(table)
     click.echo("\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND.")
 
 
@@ -121,7 +121,7 @@ def _print_coverage(coverage: Coverage) -> None:
         found = [covered for covered in coverage.names if covered.space == space]
         counts = [str(sum(one.status == status for one in found)) for status in STATUSES]
         table.add_row(space, str(len(found)), *counts)
-    Console().print(table)
+    Output().print(table)
     reasons: dict[str, list[str]] = {}
     for covered in coverage.names:
         if covered.status != "row":
@@ -142,7 +142,7 @@ def _print_rows() -> None:
             ", ".join(param.name for param in row.params),
             _saves(row),
         )
-    Console().print(table)
+    Output().print(table)
 
 
 def _saves(row: Row) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
+import traceback
 
 import click
 
 from conformance.claims.claim import UnknownClaim
 from conformance.cli.explain import explain
+from conformance.cli.faults import sentence_of, wants_traceback
 from conformance.cli.lists import claims, ops, subjects
 from conformance.cli.programs import check, draw, script
 from conformance.cli.run import report, run
 from conformance.deviations import RegisterError
+from conformance.interrupts import INTERRUPTED
 from conformance.records import RecordError
 from conformance.session import UsageError, installed
 from conformance.subjects import SubjectError
@@ -23,7 +29,7 @@ USAGE = (UsageError, UnknownClaim, SubjectError, ProgramError, RecordError, Regi
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Exit codes: 0 no unregistered deviation, 1 deviates, 2 usage, 3 suite error, "
-    "130 interrupted.",
+    "130 interrupted, 141 nobody reads the output.",
 )
 @click.version_option(installed("autograd-conformance"), prog_name="autograd-conformance")
 def commands() -> None:
@@ -39,26 +45,61 @@ for command in (run, report, claims, subjects, ops, draw, check, script, explain
 
 
 def main() -> None:
-    """Run the command line; usage errors are one sentence on stderr and exit code 2."""
+    """Run the command line; what cannot be done is one sentence on stderr, and an exit code."""
+    sys.exit(_run(sys.argv[1:] or ["--help"]))
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command; click's own main would end with 1 where a pipe is closed."""
     try:
-        arguments = sys.argv[1:] or ["--help"]
-        code = commands(arguments, prog_name="autograd-conformance", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted; every verdict reached so far is kept.", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("Interrupted; every verdict reached so far is kept.", err=True)
-        sys.exit(130)
+        return _invoked(arguments)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _failed("Interrupted.", INTERRUPTED)
     except click.ClickException as error:
-        click.echo(f"Error: {_sentence(error)}", err=True)
-        sys.exit(2)
+        return _failed(f"Error: {_sentence(error)}", 2)
     except USAGE as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        return _failed(f"Error: {error}", 2)
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(code or 0)
+        _give_up_output()
+        return _CLOSED_PIPE
+    # The outermost boundary. Python ends with 1 after a fault of ours, and 1 says that torch
+    # deviates: so everything is caught here, and here alone.
+    except Exception as error:  # noqa: BLE001
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITTEN:
+            _give_up_output()
+            return _failed(f"Error: The output cannot be written ({error.strerror}).", 2)
+        if wants_traceback():
+            traceback.print_exception(type(error), error, error.__traceback__)
+            click.echo(getattr(error, "traceback", ""), err=True)
+        return _failed(f"Error: {sentence_of(error)}", 3)
+
+
+_CLOSED_PIPE = 128 + 13
+"""As the shell says of what a closed pipe ended: no verdict on torch."""
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+def _invoked(arguments: list[str]) -> int:
+    try:
+        with commands.make_context("autograd-conformance", arguments) as context:
+            code = commands.invoke(context)
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code or 0
+
+
+def _failed(text: str, code: int) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(text, err=True)
+    return code
+
+
+def _give_up_output() -> None:
+    """Let what is left of the output go nowhere: Python would try, and complain, at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: click.ClickException) -> str:

@@ -13,12 +13,15 @@ import msgspec
 import numpy as np
 
 from conformance.examine import Examiner, Judged
+from conformance.foretold import as_script
 from conformance.oracle.machine import Machine
 from conformance.outcome import done
+from conformance.session import UsageError
 from conformance.subjects import TensorSeen, open_subject
 from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check as check_program
+from strategies.printer import DEVICES, is_device
 from strategies.program import Program, ProgramError, decode, encode
 
 _WANTED = "name a file with a program as JSON in each line, or - for standard input"
@@ -62,35 +65,38 @@ def check(
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--program", "number", type=click.IntRange(1), help="Which one, if FILE has several.")
 @click.option("--device", default="cpu", show_default=True, help="Where the script's leaves live.")
 @click.option("--short", is_flag=True, help="Check errors and gradients alone.")
-def script(file: Path, device: str, short: bool) -> None:
-    """Print the programs of FILE as torch scripts that run by themselves and print a verdict."""
+def script(file: Path, number: int | None, device: str, short: bool) -> None:
+    """Print the program of FILE as a torch script that runs by itself and prints a verdict.
+
+    The script ends with 1 if torch deviates, and with 0 if it conforms, deviates as the register
+    says, or cannot be held to anything.
+    """
+    if not is_device(device) or device.partition(":")[0] not in DEVICES:
+        raise UsageError(
+            f"There is no device {device!r} for a script; name one of {', '.join(DEVICES)}, where "
+            "need be with a number, as in cuda:1."
+        )
+    programs = list(read_programs(file))
+    if number is None and len(programs) > 1:
+        raise UsageError(
+            f"{file} holds {len(programs)} programs and a script is of one; choose it with "
+            f"--program N, from 1 to {len(programs)}."
+        )
+    if number is not None and number > len(programs):
+        raise UsageError(f"{file} has no program {number}: it holds {len(programs)}.")
     machine = Machine(lambda text: click.echo(text, err=True))
-    for program in list(read_programs(file)):
-        click.echo(as_script(program, machine, device=device, thorough=not short))
-
-
-def as_script(program: Program, machine: Machine, *, device: str, thorough: bool) -> str:
-    """A program's script with what the model and the oracle expect; no torch is asked."""
-    from conformance.examine import expectation
-    from conformance.model import predict
-    from conformance.oracle.interpret import answer
-    from conformance.tolerances import ORACLE_RTOL
-    from strategies.printer import print_body
-    from strategies.script import write_script
-
-    draft = check_program(program)
-    body = print_body(draft, device=device)
-    prediction = predict(draft)
-    found = answer(draft, prediction, machine)
-    expected = expectation(draft, prediction, found, body, thorough=thorough)
-    return write_script(body, expected, rtol=ORACLE_RTOL)
+    chosen = programs[(number or 1) - 1]
+    click.echo(as_script(chosen, machine, device=device, thorough=not short))
 
 
 def read_programs(file: Path) -> Iterator[Program]:
     """Every program of a file, checked; raises ProgramError that names the file and the line."""
     name = "<stdin>" if str(file) == "-" else str(file)
+    if str(file) == "-" and sys.stdin is None:
+        raise ProgramError(f"{name} cannot be read (it is closed); {_WANTED}.")
     try:
         text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode()
     except OSError as error:

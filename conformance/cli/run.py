@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import shlex
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import click
 import pytest
-from rich.console import Console
 
 from conformance import plugin
 from conformance.claims.catalogue import find_claim
+from conformance.cli.faults import SuiteError
 from conformance.cli.summary import print_summary
-from conformance.progress import Progress
+from conformance.interrupts import INTERRUPTED
+from conformance.progress import Output, Progress, Remarks
 from conformance.records import read_run
 from conformance.session import Plan, Session, UsageError, find_profile
 from conformance.subjects import parse_subject
-from reports.html import render_single, write_report
+from reports.html import write_report, write_single
+from reports.junit import write_junit
 
 
 @click.command()
@@ -28,6 +32,14 @@ from reports.html import render_single, write_report
     "--out", default="out", show_default=True, type=click.Path(path_type=Path), help="Folder."
 )
 @click.option("--seed", type=int, default=None, help="Repeat a run.  [default: a new one]")
+@click.option(
+    "--shrink-seconds",
+    "shrink_s",
+    type=click.FloatRange(0),
+    default=20.0,
+    show_default=True,
+    help="Time to shrink a claim's failure.",
+)
 @click.option("--in-process", is_flag=True, help="Run eager-cpu without a worker process.")
 @click.option("--resume", is_flag=True, help="Go on with the interrupted run in the folder.")
 def run(
@@ -36,6 +48,7 @@ def run(
     claims: tuple[str, ...],
     out: Path,
     seed: int | None,
+    shrink_s: float,
     in_process: bool,
     resume: bool,
 ) -> int:
@@ -48,20 +61,21 @@ def run(
         find_claim(claim)
     for subject in subjects:
         parse_subject(subject)
-    parts = ["autograd-conformance run", *(f"--subject '{name}'" for name in subjects)]
-    parts += [f"--profile {profile}", *(f"--claim {claim}" for claim in claims)]
-    plan = Plan(
-        out, find_profile(profile), subjects, claims, seed, in_process, resume, " ".join(parts)
-    )
-    session = Session(plan, Progress(Console(stderr=True)))
+    words = ["autograd-conformance", "run"]
+    words += [word for name in subjects for word in ("--subject", name)]
+    words += ["--profile", profile, *(word for claim in claims for word in ("--claim", claim))]
+    chosen = replace(find_profile(profile), shrink_s=shrink_s)
+    plan = Plan(out, chosen, subjects, claims, seed, in_process, resume, shlex.join(words))
+    session = Session(plan, Progress(Remarks()))
     # Before pytest: what cannot be done is one sentence, not an error of collection.
     session.open()
-    code = _run_pytest(session)
-    records = read_run(out)
-    page = out / "report.html"
-    page.write_text(render_single([out]), encoding="utf-8")
-    print_summary(records, page, Console())
-    return code
+    with session.interrupts:
+        code = _run_pytest(session)
+        records = read_run(out)
+        page = write_single([out], out / "report.html")
+        write_junit(records, out / "junit.xml")
+        print_summary(records, page, Output())
+    return INTERRUPTED if session.interrupts.heard else code
 
 
 def _run_pytest(session: Session) -> int:
@@ -80,17 +94,22 @@ def _run_pytest(session: Session) -> int:
         "no:cacheprovider",
         "-p",
         "no:terminal",
+        # It would tell of a Ctrl-C that Python drops, with a traceback.
+        "-p",
+        "no:unraisableexception",
         # Captured, the progress of a run would be lost.
         "--capture=no",
-        f"--junitxml={session.plan.out / 'junit.xml'}",
     ]
     status = pytest.main(arguments, plugins=[plugin, holder])
+    if session.fault is not None:
+        raise session.fault
+    if holder.fault is not None:
+        raise holder.fault
     if holder.broken:
-        click.echo(f"A module of claims cannot be loaded:\n{holder.broken[0]}", err=True)
-        return 3
+        raise SuiteError("a module of claims cannot be loaded", holder.broken[0])
     if holder.code is not None:
         return holder.code
-    raise UsageError(f"The claims could not be collected (pytest ended with {int(status)}).")
+    raise SuiteError(f"the claims could not be collected, pytest ended with {int(status)}")
 
 
 class _Holder:
@@ -100,10 +119,16 @@ class _Holder:
         self._session = session
         self.code: int | None = None
         self.broken: list[str] = []
+        self.fault: BaseException | None = None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.broken.append(str(report.longrepr))
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+        """Keep it for the command line's own end; true, lest pytest prints its traceback."""
+        self.fault = excinfo.value
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:

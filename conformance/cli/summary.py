@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from conformance.profiles import PROFILES
 from conformance.progress import STYLES
-from conformance.records import RunRecords, summarise
+from conformance.records import Row, Run, RunRecords, Verdict, summarise
 
 
 def print_summary(records: RunRecords, page: Path, console: Console) -> None:
-    """The summary of a run in at most 80 columns; what was not reached is counted, not listed."""
+    """The summary of a run in at most 80 columns; what was not reached is counted, not listed.
+
+    What is to be copied, a command, stays on one line however long it is.
+    """
     subjects = records.run.subjects if records.run else ()
     absent = {subject.name for subject in subjects if subject.status != "available"}
     rows = [row for row in summarise(records) if row.subject not in absent]
@@ -29,39 +35,96 @@ def print_summary(records: RunRecords, page: Path, console: Console) -> None:
             by_subject = [row.subject] if several else []
             table.add_row(row.title, *by_subject, verdict, str(row.programs))
     console.print(table)
-    _print_findings(records, console)
+    _print_findings(records, {row.claim: row.title for row in rows}, console)
+    _print_unjudged(rows, console)
+    _print_register(records, console)
     for subject in subjects:
         if subject.name in absent:
-            console.print(f"{subject.name}: not exercised, {subject.reason}", highlight=False)
-    shown = len({entry.id for entry in records.deviations.values()})
+            _say(console, f"{subject.name}: not exercised, {subject.reason}")
+    shown = len({entry.id for entry in records.deviations.values() if entry.status == "still"})
     if shown:
         words = "known deviation is" if shown == 1 else "known deviations are"
-        console.print(f"\n{shown} {words} registered and shown in the report.", highlight=False)
+        _say(console, f"\n{shown} {words} registered and shown in the report.")
     left = sum(row.verdict == "interrupted" for row in rows)
     if left:
         words = "claim remains" if left == 1 else "claims remain"
-        console.print(f"\n{left} {words}; go on with --resume.", highlight=False)
-    console.print(
-        f"\nThe report is {page}; the records are beside it.", highlight=False, soft_wrap=True
-    )
+        _say(console, f"\n{left} {words}; go on with --resume.")
+    if records.run is not None and not _repeats(records.run):
+        _say(console, f"\nThe seed is {records.run.seed}; this repeats the run:")
+        for command in records.run.command.splitlines():
+            _copy(console, f"  {command}")
+    _copy(console, f"\nThe report is {page}; the records are beside it.")
 
 
-def _print_findings(records: RunRecords, console: Console) -> None:
+def _say(console: Console, text: str) -> None:
+    """Prose, wrapped to the terminal."""
+    console.print(text, markup=False, highlight=False)
+
+
+def _copy(console: Console, text: str) -> None:
+    """What may be copied: never broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _repeats(run: Run) -> bool:
+    """Whether the run's profile draws the same programs whatever the seed."""
+    profile = PROFILES.get(run.profile)
+    return profile is not None and profile.derandomised
+
+
+def _print_findings(records: RunRecords, titles: dict[str, str], console: Console) -> None:
     """Kind and message of everything that deviates; the scripts are in the report."""
     for verdict in records.verdicts:
         if verdict.verdict == "deviates":
-            console.print(
-                f"\n{verdict.subject}, {verdict.claim}\n  {verdict.kind}: {verdict.message}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            title = titles.get(verdict.claim, verdict.claim)
+            _say(console, f"\n{verdict.subject}, {title}\n  {verdict.kind}: {verdict.message}")
+            if not verdict.minimal and records.run is not None:
+                _say(console, "  not minimal: shrinking ran out of its time; this goes on:")
+                _copy(console, f"    {_goes_on(records.run, verdict)}")
+
+
+def _goes_on(run: Run, verdict: Verdict) -> str:
+    """The command that finds the same failure again and takes longer to shrink it."""
+    words = ["autograd-conformance", "run", "--subject", verdict.subject]
+    words += ["--profile", run.profile, "--claim", verdict.claim]
+    words += ["--seed", str(run.seed), "--shrink-seconds", str(_LONGER_S)]
+    return shlex.join([*words, "--out", "out-shrunk"])
+
+
+_LONGER_S = 300
+
+
+def _print_unjudged(rows: Sequence[Row], console: Console) -> None:
+    """Why the suite reached no verdict; claims with the same reason are told of together."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if row.verdict in ("gave up", "suite error"):
+            reasons.setdefault((row.subject, row.verdict, row.note), []).append(row.title)
+    for (subject, verdict, note), titles in reasons.items():
+        what = titles[0] if len(titles) == 1 else f"{len(titles)} claims"
+        _say(console, f"\n{subject}, {what}\n  {verdict}: {note}")
+
+
+def _print_register(records: RunRecords, console: Console) -> None:
+    """What became of entries of the register that do not show as they say."""
+    unknown: dict[tuple[str, str], list[str]] = {}
     for entry in records.deviations.values():
         if entry.status == "unexpectedly conforms":
-            console.print(
-                f"\n{entry.subject} unexpectedly conforms where the register says: {entry.title}\n"
+            shows = f" (it shows {entry.note})" if entry.note else ""
+            _say(
+                console,
+                f"\n{entry.subject} unexpectedly conforms where the register says: {entry.title}"
+                f"{shows}\n"
                 f"  take the entry {entry.id} out of the register if that is so for good.",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
             )
+        elif entry.status == "deviates":
+            _say(
+                console,
+                f"\n{entry.subject} deviates in another way than the register says: "
+                f"{entry.title} ({entry.id})\n  {entry.note}",
+            )
+        elif entry.status == "not exercised":
+            unknown.setdefault((entry.subject, entry.note), []).append(entry.title)
+    for (subject, note), titles in unknown.items():
+        what = titles[0] if len(titles) == 1 else f"{len(titles)} entries"
+        _say(console, f"\n{subject}, of the register: {what}\n  not exercised: {note}")

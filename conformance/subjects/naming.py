@@ -14,6 +14,7 @@ from conformance.subjects.errors import SubjectError
 from conformance.subjects.process import InProcessSubject, WorkerSubject
 from conformance.subjects.protocol import Hello
 from conformance.subjects.subject import Subject
+from strategies.printer import is_device
 
 WORKER = Path(__file__).with_name("worker.py")
 POSSIBLE = (
@@ -58,6 +59,11 @@ def parse_subject(text: str) -> SubjectSpec:
             raise SubjectError(f"{key}= in the subject {text!r} has nothing after it.")
         if (not equals and key in _SHORT) or (equals and key == "device"):
             device = _only(text, "device", device, _SHORT.get(key, value))
+            if not is_device(device):
+                raise SubjectError(
+                    f"{device!r} in the subject {text!r} is no device; name one as torch does, "
+                    "such as cuda or cuda:1."
+                )
         elif equals and key == "python":
             python = _only(text, "python", python, value)
         elif equals and key == "import":

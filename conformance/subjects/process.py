@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import time
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +25,7 @@ from conformance.subjects.protocol import (
     write_line,
 )
 from conformance.subjects.subject import Subject
+from strategies.printer import is_device
 
 START_TRIES = 3
 START_S = 120.0
@@ -106,6 +110,11 @@ class WorkerSubject(Subject):
     def close(self) -> None:
         """Kill the worker; the next run starts another."""
         self._process.close()
+
+    def kill(self) -> None:
+        """Kill the worker's group, and wait for nothing."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _make_ready(self) -> None:
         if not self._process.alive:
@@ -205,6 +214,10 @@ def _accepted(name: str, process: LineProcess, hello: Hello) -> Hello:
         raise SubjectError(
             f"{name}: its worker speaks version {hello.hello} of the protocol, not {PROTOCOL}."
         )
+    if not is_device(hello.device or "cpu"):
+        # It would stand in every script.
+        process.close()
+        raise SubjectError(f"{name}: its worker names {hello.device!r}, which is no device.")
     return hello
 
 

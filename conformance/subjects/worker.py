@@ -92,11 +92,18 @@ def _try_device(device: str) -> None:
     if device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
         raise CannotStart(f"torch {torch.__version__} sees no CUDA device")
     try:
-        torch.zeros(1, device=device)
+        made = torch.zeros(1, device=device)
     except Exception as failure:
         why = _text(failure).partition("\n")[0]
         raise CannotStart(
             f"torch {torch.__version__} has no device {device!r} ({why})"
+        ) from failure
+    try:
+        _bytes(made)
+    except Exception as failure:
+        why = _text(failure).partition("\n")[0]
+        raise CannotStart(
+            f"no value can be read on the device {device!r}, so that nothing can be judged ({why})"
         ) from failure
 
 
