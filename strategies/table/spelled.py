@@ -36,7 +36,8 @@ _SUBSCRIPT = re.compile(r"^\{0\}\[.*\] = ")
 def spelled(template: str) -> list[str]:
     """The names that a template calls, qualified as in `Tensor.add_` or `F.relu`."""
     found = [f"{space}.{match}" for space, name in _SPACES for match in name.findall(template)]
-    if (assigns := _ASSIGNS.match(template)) is not None:
+    assigns = _ASSIGNS.match(template)
+    if assigns is not None and assigns[1] in AUGMENTED:
         found.append(f"Tensor.{AUGMENTED[assigns[1]]}")
     if _SUBSCRIPT.match(template):
         found.append("Tensor.__setitem__")
