@@ -48,6 +48,8 @@ class Rule:
     unspecified: str
     flags: dict[str, tuple[str, Version]]
     grads: set[str] | None
+    open: str
+    """Why values or gradients are left open, though errors and flags are not."""
 
 
 def _rules() -> Iterator[Rule]:
@@ -56,12 +58,13 @@ def _rules() -> Iterator[Rule]:
         source = " ".join(line.strip() for line in lines if not line.startswith("    "))
         text = "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    "))
         verb, _, rest = outcome.strip().partition(" ")
+        rest, _, left_open = rest.partition("; open ")
         said, _, grads = rest.partition("; grad ")
         raises, unspecified = (said if verb == word else "" for word in ("raises", "unspecified"))
         told = [part.split() for part in said.split(", ")] if verb == "then" else []
         flags = {name: (word, _version(at)) for name, word, at in told}
         graded = set(grads.replace("nothing", "").split()) if grads else None
-        yield Rule(sentence, source, text, raises, unspecified, flags, graded)
+        yield Rule(sentence, source, text, raises, unspecified, flags, graded, left_open)
 
 
 def _version(word: str) -> Version:
@@ -84,6 +87,7 @@ def test_rule(rule: Rule, eager: InProcessSubject) -> None:
     raises = model.raises and (model.raises.step, model.raises.kind.value)
     assert raises == ((last, rule.raises) if rule.raises else None)
     assert model.unspecified == rule.unspecified
+    assert rule.raises or (model.open or model.hidden) == rule.open
     seen = {n: (_word(model.flags[n]), model.flags[n].version) for n in rule.flags}
     assert seen == rule.flags
     if rule.grads is not None:

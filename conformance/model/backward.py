@@ -20,6 +20,8 @@ class Flow:
     """Whether a gradient arrived at a leaf that does not require grad any more."""
     hidden: str = ""
     """That a saved tensor was overwritten where its version counter could not see it."""
+    shared: str = ""
+    """That a gradient was written where elements share cells."""
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
     executed: list[Node] = field(default_factory=list)
@@ -60,7 +62,7 @@ def run_backward(
             if capture and node.leaf is not None:
                 flow.accumulated.append(node.leaf)
                 continue
-            _run(graph, node, flow, retain_graph=retain_graph)
+            _run(graph, node, flow, wanted, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
                     continue
@@ -119,7 +121,9 @@ def _dependencies(starts: list[Node]) -> dict[Node, int]:
     return waiting
 
 
-def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
+def _run(
+    graph: Graph, node: Node, flow: Flow, wanted: set[Node] | None, *, retain_graph: bool
+) -> None:
     if node.leaf is not None:
         _accumulate(graph, node.leaf, flow)
         return
@@ -127,17 +131,27 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
     if node.keeps and node.freed:
         raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
     work = node.inner or node
-    if node.overlaps and node.edges[0] is not None:
-        raise Raised(
-            Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
-        )
+    # The gradient is laid out as the base is, then the slice's part of it is computed and written.
+    if node.folds:
+        raise _overlap(work)
     _unpack(graph, work, flow)
     if work.underivable:
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
+    follower = node.edges[0] if node.overlaps else None
+    if follower is not None and (wanted is None or follower in wanted):
+        raise _overlap(work)
+    if node.shares:
+        flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
+
+
+def _overlap(work: Node) -> Raised:
+    return Raised(
+        Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
+    )
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from conformance.model import relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
-from conformance.model.overlap import check_overlap
+from conformance.model.indexing import collides, covers
+from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
 from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
 from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
@@ -57,8 +58,12 @@ class Interpreter:
         """Interpret one step; raises Raised or Unspecified."""
         if isinstance(step, Backward):
             return self._backward(step)
-        if step.index is not None and _collides(step):
-            raise Unspecified(f"{step.step.op} with an index that names a position twice")
+        acted = self._apply(step)
+        if step.index is not None and collides(step):
+            acted.open = f"{step.step.op} with an index that names a position twice"
+        return acted
+
+    def _apply(self, step: Shaped) -> Acted:
         if step.in_place:
             rule = relabel.rule_of(step)
             return rule(self, step) if rule is not None else self._write(step)
@@ -126,7 +131,12 @@ class Interpreter:
             if node.edges[position] is None and self._counts(operands[position]):
                 node.edges[position] = Node("view", [None], self.graph.number())
         self.graph.recorded.append(node)
-        return node, Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+        acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+        if step.row.undifferentiable == "always":
+            # A node without a derivative has edges only to what requires grad (observed).
+            edges = zip(operands, node.edges, strict=True)
+            node.edges = [edge for operand, edge in edges if self._counts(operand)]
+        return node, acted
 
     def _save(
         self,
@@ -142,6 +152,8 @@ class Interpreter:
         An in-place operation keeps a private copy of the values it overwrites ("Autograd
         mechanics", "In-place correctness checks"; derivatives.yaml).
         """
+        if not row.saved(step.in_place):
+            return
         named = by_name(row, step, operands)
         viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
         edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
@@ -235,13 +247,13 @@ class Interpreter:
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
             lose_derivative(node, step)
-        check_overlap(step, target, operands[1:])
+        acted.open = check_overlap(step, target, operands[1:])
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
         self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
         if node is not None:
-            self.graph.rebase(target, node)
+            self.graph.rebase(target, node, floods=floods(step))
             self._save(node, step.row, step, operands, target, written=target)
         return acted
 
@@ -251,7 +263,7 @@ class Interpreter:
         An index that covers everything makes no view (observed).
         """
         layout = step.target
-        if layout is None or "index" not in step.params or _covers(step.params["index"], tensor):
+        if layout is None or "index" not in step.params or covers(step.params["index"], tensor):
             return tensor
         records = recording(step.step.modes)
         node = None
@@ -308,14 +320,6 @@ class Interpreter:
         return flags
 
 
-def _collides(step: Shaped) -> bool:
-    """Whether nobody says which of two entries of an index counts."""
-    layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-    indexing, index = step.row.indexing, step.index
-    assert indexing is not None and index is not None
-    return indexing.collides(index, layouts, step.params)
-
-
 _WRAPS = frozenset({"mul", "div"})
 """Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
 
@@ -325,22 +329,6 @@ def _version(tensor: Tensor) -> Version:
     if tensor.inference:
         return None
     return "any" if tensor.counter.relative else tensor.counter.value
-
-
-def _covers(index: list[object], tensor: Tensor) -> bool:
-    """Whether an index takes everything in order, so that torch makes no view for it."""
-    at = 0
-    for item in index:
-        if item == "...":
-            at += tensor.layout.ndim - (len(index) - 1)
-            continue
-        if not isinstance(item, list):
-            return False
-        start, stop, step = item
-        if start or step not in (None, 1) or (stop is not None and stop < tensor.layout.shape[at]):
-            return False
-        at += 1
-    return True
 
 
 def predict(
@@ -356,14 +344,16 @@ def predict(
             prediction.raises = Raises(index, raised.kind, raised.why)
             if raised.done is not None:
                 prediction.acted.append(raised.done)
+                prediction.open = prediction.open or raised.done.open
             break
         except Unspecified as reason:
             prediction.unspecified = str(reason)
             return prediction
         acted.places = interpreter.places(step.step.to if isinstance(step, Shaped) else ())
         prediction.acted.append(acted)
+        prediction.open = prediction.open or acted.open
         if acted.flow is not None:
-            prediction.hidden = prediction.hidden or acted.flow.hidden
+            prediction.hidden = prediction.hidden or acted.flow.hidden or acted.flow.shared
             failed = acted.flow.raised
             if failed is not None:
                 prediction.raises = Raises(index, failed.kind, failed.why)

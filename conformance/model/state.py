@@ -105,7 +105,12 @@ class Node:
     """The leaf whose `.grad` it adds to, for an accumulating node."""
     inner: Node | None = None
     """The operation that wrote through a view, for a node that writes a slice."""
+    folds: bool = False
+    """Whether the base of the written slice repeats cells."""
     overlaps: bool = False
+    """Whether the written slice does."""
+    shares: bool = False
+    """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
     underivable: str = ""
     """The operation that has no derivative, as the error names it."""
@@ -223,8 +228,13 @@ class Graph:
             )
         tensor.counter.value += 1
 
-    def rebase(self, tensor: Tensor, node: Node) -> None:
-        """Give a written tensor its new node; through a view, the base gets a slice-writing one."""
+    def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:
+        """Give a written tensor its new node; through a view, the base gets a slice-writing one.
+
+        Its backward writes gradients where values were written. If elements share cells "the
+        behavior of inplace operations on this view is undefined (and might not throw runtime
+        errors)" (torch.as_strided), but for the zeros of what was flooded with one number.
+        """
         base = tensor.base
         if base is None:
             tensor.node = node
@@ -235,7 +245,9 @@ class Graph:
             self.number(),
             keeps=True,
             inner=node,
-            overlaps=_repeats(tensor.layout) or _repeats(base.layout),
+            folds=_repeats(base.layout),
+            overlaps=_repeats(tensor.layout),
+            shares=base.layout.overlaps_itself or (tensor.layout.overlaps_itself and not floods),
         )
         base.node = slices
         self.grad_fn(tensor)

@@ -282,8 +282,8 @@ def answer(
     quirks: frozenset[str] = frozenset(),
 ) -> Answer:
     """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold."""
-    if prediction.unspecified:
-        return Answer({}, {}, prediction.unspecified)
+    if prediction.unspecified or prediction.open:
+        return Answer({}, {}, prediction.unspecified or prediction.open)
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
     walk = Walk(draft, prediction, replaced)
     return found_by(walk, machine)
