@@ -15,13 +15,13 @@ import torch
 
 from conformance.model import QUIRKS, Flags, Kind, predict
 from conformance.model.prediction import Prediction, Version
-from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
+from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
 from conformance.subjects import InProcessSubject
 from strategies.build import DEFAULT, Recipe, build
 from strategies.choices import Seeded
 from strategies.draft import Draft, Shaped, check
 from strategies.printer import print_body
-from strategies.program import recording
+from strategies.program import Apply, recording
 from tests._agreement import agree, program
 
 
@@ -191,6 +191,26 @@ def test_a_stale_view_is_no_leaf() -> None:
     torch = predict(draft, quirks=frozenset({STALE_LEAF})).raises
     assert torch is not None and torch.kind is Kind.LEAF_INPLACE
     assert _word(predict(program(STALE)).flags["v"]) == "node"
+
+
+def test_an_alias_of_an_inference_tensor_is_one() -> None:
+    """It has no version and cannot be written outside inference mode; in torch it has and can."""
+    draft = program("b = const(2)\nwith inference_mode:\n    y = b.mul(2.0)\nd = y.detach()")
+    assert predict(draft).flags["d"].version is None
+    quirk = frozenset({INFERENCE_ALIAS})
+    assert predict(draft, quirks=quirk).flags["d"].version == 0
+    draft.add(Apply("mul_", ("d", 2.0)))
+    raises = predict(draft).raises
+    assert raises is not None and raises.kind is Kind.INFERENCE_WRITE
+    assert predict(draft, quirks=quirk).raises is None
+
+
+def test_a_stale_view_is_no_leaf_that_can_stop() -> None:
+    """A view that would get a node is a non-leaf, and requires_grad_(False) raises of those."""
+    draft = program(STALE + "v.requires_grad_(requires_grad=False)")
+    raises = predict(draft).raises
+    assert raises is not None and raises.kind is Kind.FLAG_NONLEAF
+    assert predict(draft, quirks=frozenset({STALE_LEAF})).raises is None
 
 
 def _told(prediction: Prediction) -> tuple[object, ...]:

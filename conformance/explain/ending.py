@@ -49,8 +49,8 @@ def ending(traced: Traced) -> Ending:
             trusted=False,
             deviations=deviations,
         )
-    why = _open(traced.open) if traced.open else tuple(_why_it_runs(traced.ledger))
-    return Ending(outcome="runs", why=why, trusted=not traced.open, deviations=deviations)
+    told = _open(traced.open) if traced.open else tuple(_why_it_runs(traced.ledger))
+    return Ending(outcome="runs", why=told, trusted=not traced.open, deviations=deviations)
 
 
 def _open(reason: str) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ def run_backward(
             for follower in node.edges:
                 if follower is None:
                     continue
+                if follower.astray and (wanted is None or follower in wanted):
+                    raise Unspecified(_ASTRAY)
                 waiting[follower] -= 1
                 if not waiting[follower]:
                     ready.push(follower)
@@ -76,12 +78,17 @@ def run_backward(
     return flow
 
 
+_ASTRAY = "a gradient for a tensor that changed its shape where that is not recorded"
+
+
 def _start(graph: Graph, root: Tensor) -> Node:
     node = graph.edge(root)
     if node is None:
         raise Raised(
             Kind.NOTHING_REQUIRES_GRAD, f"{root.name} does not require grad and has no grad_fn"
         )
+    if node.astray:
+        raise Unspecified(_ASTRAY)
     return node
 
 
@@ -182,5 +189,7 @@ def _accumulate(graph: Graph, leaf: Tensor, flow: Flow) -> None:
         raise Raised(Kind.LEAF_MOVED, f"{leaf.name} has become part of the graph")
     if leaf.flag:
         flow.accumulated.append(leaf)
+        if leaf.layout.overlaps_itself:
+            flow.shared = f"elements of the leaf {leaf.name} share cells"
     else:
         flow.dropped = True

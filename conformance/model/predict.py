@@ -14,7 +14,7 @@ from conformance.model.errors import Kind
 from conformance.model.indexing import collides, covers
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
-from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
+from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
 from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
 from conformance.model.state import (
     Counter,
@@ -46,7 +46,6 @@ class Interpreter:
             memory, layout = draft.values[leaf.name].memory, lay.contiguous(leaf.shape)
             tensor = Tensor(leaf.name, memory, Counter(), layout, leaf.dtype)
             tensor.flag = leaf.requires_grad
-            tensor.shape_of_grad = leaf.shape if leaf.requires_grad else None
             tensor.history = self.new_history()
             self.tensors[leaf.name] = tensor
 
@@ -125,6 +124,9 @@ class Interpreter:
         return tensor
 
     def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
+        for tensor in operands:
+            if tensor.inference and tensor.flag:
+                raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
@@ -219,12 +221,13 @@ class Interpreter:
         """`detach()` shares memory and version, `.data` only memory; neither has a history."""
         (source,) = self.operands(step)
         value = step.results[0]
-        if source.inference and not inferring(step.step.modes):
-            raise Unspecified(f"an alias of the inference tensor {source.name}")
-        counter = source.counter if step.row.name == "detach" else Counter()
+        loose = source.inference and not inferring(step.step.modes)
+        shares = step.row.name == "detach" and not loose
+        counter = source.counter if shares else Counter()
         tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
         tensor.history = self.new_history()
         tensor.inference = source.inference
+        tensor.loose = loose and INFERENCE_ALIAS in self.quirks
         self.tensors[value.name] = tensor
         return Acted(connected=(False,))
 
@@ -326,7 +329,7 @@ _WRAPS = frozenset({"mul", "div"})
 
 def _version(tensor: Tensor) -> Version:
     """The version that a tensor shows, None for an inference tensor, which has none."""
-    if tensor.inference:
+    if tensor.inference and not tensor.loose:
         return None
     return "any" if tensor.counter.relative else tensor.counter.value
 
@@ -378,6 +381,11 @@ def predict(
     ]
     prediction.flags = interpreter.look()
     leaves = {leaf.name for leaf in draft.leaves}
+    prediction.grads = {
+        tensor.name: tensor.accumulator.layout
+        for tensor in interpreter.graded
+        if tensor.accumulator is not None and tensor.accumulator.layout is not None
+    }
     prediction.graded = {
         name: tensor in interpreter.graded
         for name, tensor in interpreter.tensors.items()

@@ -87,6 +87,8 @@ class Prediction:
     histories: dict[str, int] = field(default_factory=dict)
     graded: dict[str, bool] = field(default_factory=dict)
     """For each leaf of the program, and what became one: whether its `.grad` is there."""
+    grads: dict[str, Layout] = field(default_factory=dict)
+    """Where in its memory each leaf with a `.grad` lay when it received that."""
     saved: list[Kept] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     """Where the leaves lie at the start."""

@@ -55,8 +55,6 @@ class Tensor:
     dtype: str
     flag: bool = False
     """The requires_grad flag of its own, which only leaves carry."""
-    shape_of_grad: tuple[int, ...] | None = None
-    """The shape that it had when it last began to require grad."""
     node: Node | None = None
     base: Tensor | None = None
     creation: Creation = "default"
@@ -69,6 +67,8 @@ class Tensor:
     """Whether it was made in no_grad as a view of a tensor that requires grad."""
     inference: bool = False
     """Whether its memory was made in inference mode: it has no version, and no node may save it."""
+    loose: bool = False
+    """Whether it is one that has a version all the same, and may be written outside."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +103,10 @@ class Node:
     freed: bool = False
     leaf: Tensor | None = None
     """The leaf whose `.grad` it adds to, for an accumulating node."""
+    layout: Layout | None = None
+    """The layout that the graph knows, for an accumulating node, or for one that stands before a
+    tensor that changed its shape where that is not recorded.
+    """
     inner: Node | None = None
     """The operation that wrote through a view, for a node that writes a slice."""
     folds: bool = False
@@ -117,6 +121,13 @@ class Node:
     ran: bool = False
     """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None
+
+    @property
+    def astray(self) -> bool:
+        """Whether gradients of another shape than the graph knows may come here."""
+        if self.leaf is None:
+            return self.layout is not None
+        return self.leaf.flag and self.layout != self.leaf.layout
 
     @property
     def alive(self) -> bool:
@@ -197,8 +208,21 @@ class Graph:
         if not tensor.flag:
             return None
         if tensor.accumulator is None:
-            tensor.accumulator = Node("accumulate", [], AT_ONCE, leaf=tensor)
+            tensor.accumulator = Node("accumulate", [], AT_ONCE, leaf=tensor, layout=tensor.layout)
         return tensor.accumulator
+
+    def move(self, tensor: Tensor, layout: Layout) -> None:
+        """Change a tensor's shape where that is not recorded: its own node does not know of it.
+
+        A view's next node is made anew from its base, for the shape that it has then.
+        """
+        node = tensor.node
+        if node is not None and tensor.base is None:
+            if node.layout is None:
+                tensor.node = Node("moved", [node], node.order, layout=tensor.layout)
+            elif node.layout == layout:
+                tensor.node = node.edges[0]
+        tensor.layout = layout
 
     def check_write(self, tensor: Tensor, *, stale_is_leaf: bool) -> None:
         """Raise Raised where an in-place write that would be recorded is forbidden."""
@@ -222,7 +246,9 @@ class Graph:
         """Raise the version; an inference tensor has none, which outside inference mode is an
         error, although the memory is written by then (observed).
         """
-        if tensor.inference and not inferring:
+        if tensor.inference and inferring:
+            return
+        if tensor.inference and not tensor.loose:
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
