@@ -246,13 +246,12 @@ class Graph:
         """Raise the version; an inference tensor has none, which outside inference mode is an
         error, although the memory is written by then (observed).
         """
-        if tensor.inference and inferring:
-            return
-        if tensor.inference and not tensor.loose:
+        if tensor.inference and not tensor.loose and not inferring:
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
-        tensor.counter.value += 1
+        if not (tensor.loose and inferring):
+            tensor.counter.value += 1
 
     def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:
         """Give a written tensor its new node; through a view, the base gets a slice-writing one.
