@@ -130,7 +130,7 @@ def _move_a_leaf(growth: Growth) -> bool:
     other = _fresh(growth)
     if other is None:
         return False
-    if chance(growth.choose, 40):
+    if chance(growth.choose, 35):
         return _move_a_view(growth, other)
     leaf = growth.leaf(requires_grad=True, shape=other.layout.shape)
     used = growth.operation(leaf, QUIETLY, in_place=False)
@@ -150,11 +150,11 @@ def _move_a_view(growth: Growth, other: Value) -> bool:
     view = seen.results[0]
     growth.take(Apply("requires_grad_", (view.name,)))
     growth.roots[view.name] = Root(grad=True, leaf=True)
-    used = growth.operation(view, BENT, in_place=False, allowed=_maskless(growth))
-    by = other.name if chance(growth.choose, 70) else 2.0
+    used = growth.operation(view, QUIETLY, in_place=False)
+    by = other.name if chance(growth.choose, 80) else 2.0
     growth.take(Apply(among(growth.choose, ("add_", "mul_", "sub_")), (base.name, by)))
-    root = view if used is None or chance(growth.choose, 25) else used.results[0]
-    growth.backward(root if root is not view else _use(growth, view))
+    held = used is not None and chance(growth.choose, 80)
+    growth.backward(used.results[0] if used is not None and held else _use(growth, view))
     return True
 
 
@@ -286,6 +286,7 @@ _RARITIES = (
     _need_a_missing_derivative,
     _detach_a_view,
     _stop_a_result,
+    _move_a_leaf,
     _write_a_slice_of_what_repeats,
     _turn_a_leaf,
 )
