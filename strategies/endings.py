@@ -286,7 +286,6 @@ _RARITIES = (
     _need_a_missing_derivative,
     _detach_a_view,
     _stop_a_result,
-    _move_a_leaf,
     _write_a_slice_of_what_repeats,
     _turn_a_leaf,
 )
