@@ -244,7 +244,8 @@ def _use_an_inference_tensor(growth: Growth) -> bool:
     if made is None:
         return False
     name = made.results[0].name
-    kind = among(growth.choose, ("saved", "written", "to require grad", "alias"))
+    kinds = ("saved", "written", "to require grad", "to require grad", "alias")
+    kind = among(growth.choose, kinds)
     if kind == "saved":
         step = Apply("mul", (value.name, name), {}, (growth.fresh_name(),))
     elif kind == "written":
