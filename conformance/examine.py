@@ -136,13 +136,11 @@ class Examiner:
             body.text, list(program.names), watch=watched, timeout_s=self.timeout_s
         )
         judged = Judged(program, draft, body, prediction, found, observation, "conforms")
-        if prediction.unspecified and not (observation.crash or observation.hang):
-            return replace(judged, verdict="unspecified", reason=prediction.unspecified)
         findings = judge(draft, body, prediction, found, observation)
         if findings:
             return self._explained(replace(judged, verdict="deviates", findings=tuple(findings)))
-        if prediction.hidden:
-            return replace(judged, verdict="unspecified", reason=prediction.hidden)
+        if prediction.left_open:
+            return replace(judged, verdict="unspecified", reason=prediction.left_open)
         if found.unspecified and oracle:
             return replace(judged, verdict="unspecified", reason=found.unspecified)
         return judged

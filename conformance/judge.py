@@ -68,6 +68,9 @@ def judge(
     if observation.crash or observation.hang:
         return [_stopped(observation)]
     seen = seen_error(draft, body, observation)
+    if prediction.unspecified and seen is not None and seen.step is not None:
+        # What was predicted is judged: the steps before the one that is left open.
+        seen = seen if seen.step < len(prediction.acted) else None
     wrong = _compare_error(draft, prediction, seen)
     if wrong is not None:
         return [wrong]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from strategies.choices import among, chance, recent, weighted
 from strategies.draft import Value
 from strategies.growth import Growth
+from strategies.knowledge import Root
 from strategies.oddities import (
     detach_in_place,
     go_around_autograd,
@@ -15,7 +17,7 @@ from strategies.oddities import (
     without_derivative,
 )
 from strategies.pools import BENDING, BENT, FLOODS, MASKED, PLAIN, QUIETLY, VIEWS, WRITES
-from strategies.program import Apply, Backward
+from strategies.program import Apply, Backward, Mode
 from strategies.recipe import MODES
 from strategies.table import TABLE, Row
 
@@ -144,12 +146,66 @@ def _move_a_leaf(growth: Growth) -> bool:
     other = _fresh(growth)
     if other is None:
         return False
+    if chance(growth.choose, 35):
+        return _move_a_view(growth, other)
     leaf = growth.leaf(requires_grad=True, shape=other.layout.shape)
     used = growth.operation(leaf, QUIETLY, in_place=False)
     growth.take(Apply("requires_grad_", (leaf.name,), {"requires_grad": False}))
     growth.take(Apply(among(growth.choose, ("add_", "copy_", "sub_")), (leaf.name, other.name)))
     if used is not None:
         growth.backward(used.results[0])
+    return True
+
+
+def _move_a_view(growth: Growth, other: Value) -> bool:
+    """A view is a leaf of its own, and its base is written, most often by what requires grad."""
+    base = growth.leaf(requires_grad=False, shape=other.layout.shape)
+    seen = growth.operation(base, _ONE_VIEW, in_place=False)
+    if seen is None:
+        return False
+    view = seen.results[0]
+    growth.take(Apply("requires_grad_", (view.name,)))
+    growth.roots[view.name] = Root(grad=True, leaf=True)
+    used = growth.operation(view, QUIETLY, in_place=False)
+    by = other.name if chance(growth.choose, 80) else 2.0
+    growth.take(Apply(among(growth.choose, ("add_", "mul_", "sub_")), (base.name, by)))
+    held = used is not None and chance(growth.choose, 80)
+    growth.backward(used.results[0] if used is not None and held else _use(growth, view))
+    return True
+
+
+def _write_a_slice_of_what_repeats(growth: Growth) -> bool:
+    """A root repeats cells, since it was detached from what does, and a part of it is written."""
+    value = _fresh(growth)
+    if value is None or value.layout.ndim != 1 or value.layout.numel < 2:
+        value = growth.leaf(shape=(3,))
+    row, params = "expand", dict[str, Any](shape=[2, value.layout.shape[0]])
+    if chance(growth.choose, 25):
+        row, params = "unfold", {"dimension": 0, "size": 2, "step": 1}
+    (seen,) = growth.take(Apply(row, (value.name,), params, (growth.fresh_name(),))).results
+    (root,) = growth.take(Apply("detach", (seen.name,), {}, (growth.fresh_name(),))).results
+    at = {"dim": 0, "index": 0}
+    (part,) = growth.take(Apply("select", (root.name,), at, (growth.fresh_name(),))).results
+    other = growth.leaf(requires_grad=True, shape=part.layout.shape)
+    growth.take(Apply(among(growth.choose, ("mul_", "add_", "copy_")), (part.name, other.name)))
+    growth.backward(root)
+    return True
+
+
+def _turn_a_leaf(growth: Growth) -> bool:
+    """A leaf, or a value that is computed from it, changes its shape where nothing is recorded."""
+    leaf = growth.leaf(requires_grad=True, shape=among(growth.choose, ((2, 3), (2, 2), (1, 3))))
+    turned, held = leaf, None
+    how = weighted(growth.choose, (("alone", 55), ("seen", 25), ("held", 20)))
+    if how == "seen":
+        at = {"dim": 0, "start": 0, "length": 1}
+        turned = growth.take(Apply("narrow", (leaf.name,), at, (growth.fresh_name(),))).results[0]
+    elif how == "held":
+        (turned,) = growth.take(Apply("clone", (leaf.name,), {}, (growth.fresh_name(),))).results
+        held = growth.operation(turned, QUIETLY, in_place=False)
+    growth.take(Apply("t_", (turned.name,), {}, (), "", ("no_grad",)))
+    turned = growth.draft.values[turned.name]
+    growth.backward(_use(growth, turned) if held is None else held.results[0])
     return True
 
 
@@ -204,13 +260,17 @@ def _use_an_inference_tensor(growth: Growth) -> bool:
     if made is None:
         return False
     name = made.results[0].name
-    kind = among(growth.choose, ("saved", "written", "to require grad"))
+    kinds = ("saved", "written", "to require grad", "to require grad", "alias")
+    kind = among(growth.choose, kinds)
     if kind == "saved":
         step = Apply("mul", (value.name, name), {}, (growth.fresh_name(),))
     elif kind == "written":
         step = Apply(among(growth.choose, ("mul_", "add_")), (name, 2.0))
+    elif kind == "alias":
+        step = Apply("detach", (name,), {}, (growth.fresh_name(),))
     else:
-        step = Apply("requires_grad_", (name,))
+        inside: tuple[Mode, ...] = ("inference_mode",) if chance(growth.choose, 25) else ()
+        step = Apply("requires_grad_", (name,), {}, (), "", inside)
     growth.take(step)
     growth.backward(value)
     return True
@@ -243,4 +303,6 @@ _RARITIES = (
     _need_a_missing_derivative,
     _detach_a_view,
     _stop_a_result,
+    _write_a_slice_of_what_repeats,
+    _turn_a_leaf,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from strategies import layout as lay
 from strategies.choices import among, chance, recent, weighted
 from strategies.draft import Shaped, Value
+from strategies.knowledge import Root
 from strategies.pools import RELABELS, UNDERIVED
 from strategies.program import Apply, Argument, Leaf, recording
 from strategies.table import TABLE
@@ -49,17 +50,19 @@ def change_shape(growth: Growth) -> Shaped | None:
 
 
 def _may_move(growth: Growth, value: Value) -> bool:
+    """A leaf is refused while recording; not recorded, nothing is said of graphs that hold it."""
     root = growth.roots[value.name]
-    if not root.grad:
+    if not root.grad or (recording(growth.modes) and not root.leaf):
         return True
-    return recording(growth.modes) and (not root.leaf or chance(growth.choose, 4))
+    if recording(growth.modes):
+        return chance(growth.choose, 4)
+    return value.name in growth.views or chance(growth.choose, 40 if root.leaf else 10)
 
 
 def set_flag(growth: Growth, *, kind: str = "") -> Shaped | None:
-    """`requires_grad_` of a tensor that is no view, or False of a non-leaf, which is refused."""
-    own = [v for v in growth.floats() if v.name not in growth.views]
-    off = [v for v in own if not growth.grad(v)]
-    on = [v for v in own if growth.grad(v) and growth.roots[v.name].leaf]
+    """`requires_grad_` of a tensor or a view, or False of a non-leaf, which is refused."""
+    off = [v for v in growth.floats() if not growth.grad(v)]
+    on = [v for v in growth.floats() if growth.grad(v) and growth.roots[v.name].leaf]
     inner = [v for v in growth.floats() if growth.grad(v) and not growth.roots[v.name].leaf]
     kind = kind or weighted(growth.choose, _FLAGS)
     values = {"on": off, "off": on, "inner on": inner, "inner off": inner}[kind]
@@ -68,7 +71,10 @@ def set_flag(growth: Growth, *, kind: str = "") -> Shaped | None:
     value, wants = recent(growth.choose, values), kind.endswith("on")
     params = {} if wants else {"requires_grad": False}
     done = growth.take(Apply("requires_grad_", (value.name,), params, (), "", growth.modes))
-    if kind == "on":
+    if kind == "on" and value.name in growth.views:
+        # A view is a leaf of its own then, and its base is none.
+        growth.roots[value.name] = Root(grad=True, leaf=True)
+    elif kind == "on":
         growth.roots[value.name].grad = growth.roots[value.name].leaf = True
     elif kind == "off":
         growth.roots[value.name].grad = False

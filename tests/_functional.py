@@ -110,7 +110,7 @@ class _Tensor:
 
 @dataclass(slots=True)
 class _Variable:
-    """What a leaf held when it began to require grad."""
+    """What a leaf held when it began to require grad, and where its elements lie."""
 
     flat: torch.Tensor
     places: torch.Tensor
@@ -221,8 +221,6 @@ class Walk:
         """Let a tensor be a leaf that requires grad from here on."""
         flat = tensor.history.value.requires_grad_()
         earlier = self.variables.setdefault(tensor.name, [])
-        if any(each.places.shape != tensor.places.shape for each in earlier):
-            raise Unsupported("a leaf that requires grad again in another shape")
         earlier.append(_Variable(flat, tensor.places))
         self.silent.discard(tensor.name)
 
@@ -315,8 +313,6 @@ class Walk:
             return  # There is no history in inference mode, and none that could end.
         if wants == tensor.history.value.requires_grad or (tensor.base is not None and not wants):
             return
-        if tensor.base is not None:
-            raise Unsupported("a view that becomes a leaf")
         if wants and tensor.places.unique().numel() < tensor.places.numel():
             raise Unsupported("a leaf whose elements share cells")
         tensor.history = self._began(tensor)
@@ -324,6 +320,7 @@ class Walk:
             if view.base is tensor and view.mute:
                 view.history = tensor.history
         if wants:
+            tensor.mute = False
             self.vary(tensor)
         else:
             self.silent.add(tensor.name)
@@ -332,12 +329,20 @@ class Walk:
         """A change of shape: the tensor is another view of its storage."""
         tensor = self.tensors[str(step.args[0])]
         tensor.places = _spelled(row, "", [tensor.places], step.params)
+        if not tensor.history.computed:
+            # Its gradient will have the shape that it has; graphs that hold it already are none
+            # of the programs that are asked for.
+            for variable in self.variables.get(tensor.name, []):
+                variable.places = tensor.places
         self._settle(tensor.history.family)
 
     def _settle(self, family: list[_History]) -> None:
         """After a write all views are views of what their bases are now."""
         for tensor in self.tensors.values():
-            if tensor.base is not None and tensor.history.family is family:
+            if tensor.base is None or tensor.history.family is not family:
+                continue
+            # A view that is a leaf of its own stays one until its base has a derivative.
+            if not self.variables.get(tensor.name) or tensor.base.history.value.requires_grad:
                 tensor.history, tensor.unread = tensor.base.history, True
 
     def _write(self, step: Apply, row: Row, *, records: bool) -> None:

@@ -42,6 +42,11 @@ def shaped(program: Program) -> list[Shaped]:
     return [step for step in check(program).shaped if isinstance(step, Shaped)]
 
 
+def viewed(program: Program) -> set[str]:
+    """The names of views."""
+    return {name for s in applied(program) if OPERATIONS[s.op][0].kind == "view" for name in s.to}
+
+
 def raised(program: Program) -> Kind | None:
     """The kind of error that torch raises, by the model."""
     raises = predict(check(program), quirks=QUIRKS).raises
@@ -189,6 +194,12 @@ CATEGORIES: dict[str, Callable[[Program], bool]] = {
     "empty": lambda p: any(0 in leaf.shape for leaf in p.leaves),
     "shape in place": lambda p: any(s.row.moves and s.in_place for s in shaped(p)),
     "flag in place": lambda p: any(s.op == "requires_grad_" for s in applied(p)),
+    "view that becomes a leaf": lambda p: any(
+        s.op == "requires_grad_" and s.args[0] in viewed(p) for s in applied(p)
+    ),
+    "shape in place, unrecorded": lambda p: any(
+        s.row.moves and s.in_place and not recording(s.step.modes) for s in shaped(p)
+    ),
     "detached in place": lambda p: any(s.op == "detach_" for s in applied(p)),
     "no derivative": lambda p: any(s.row.undifferentiable for s in shaped(p)),
     "refused": lambda p: any(s.refused for s in shaped(p)),

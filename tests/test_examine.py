@@ -8,11 +8,15 @@ import msgspec
 import pytest
 
 from conformance.deviations import register
-from conformance.examine import Examiner
+from conformance.examine import Examiner, Judged
 from conformance.oracle.machine import Machine
-from conformance.subjects import Observation, Subject
+from conformance.subjects import ErrorSeen, Observation, Subject, TensorSeen
+from strategies.build import build
+from strategies.choices import Seeded
+from strategies.draft import check
+from strategies.printer import print_body
 from strategies.program import ProgramError
-from tests.tampering import Tampered, backward, contents, leaf, program, step, with_tensor
+from tests.tampering import Change, Tampered, backward, contents, leaf, program, step, with_tensor
 
 DOUBLE = program(
     leaf("a", [1.0, 2.0], grad=True), step("mul", "a", 2.0, to="x0"), backward("x0", [1.0, 1.0])
@@ -156,3 +160,130 @@ def test_harmless_write_through_data_is_judged(examiner: Examiner) -> None:
         )
     )
     assert (judged.verdict, judged.reason) == ("conforms", "")
+
+
+LEAVES = f"{leaf('a', [1.0, 2.0], grad=True)},{leaf('b', [1.0, 2.0])}"
+
+
+def failing(line: int) -> Change:
+    """A subject that raises at a line."""
+
+    def change(body: str, seen: Observation) -> Observation:
+        error = ErrorSeen(class_name="RuntimeError", message="sizes must be equal", line=line)
+        return msgspec.structs.replace(seen, error=error)
+
+    return change
+
+
+def test_what_comes_before_an_unspecified_step_is_judged(machine: Machine, local: Subject) -> None:
+    """An error at a predicted step deviates; one at the step that is left open does not."""
+    opened = program(
+        LEAVES, step("mul", "a", 2.0, to="x0"), step("resize_", "b", params={"size": [1]})
+    )
+    body = print_body(check(opened))
+    early, late = (Examiner(Tampered(local, failing(n)), machine) for n in body.step_lines)
+    judged = early.examine(opened)
+    assert (judged.verdict, judged.gravest.kind, judged.gravest.step) == (
+        "deviates",
+        "spurious error",
+        0,
+    )
+    assert late.examine(opened).verdict == "unspecified"
+    assert Examiner(local, machine).examine(opened).reason == "resize_ is a way around autograd"
+
+
+def test_flags_before_an_unspecified_step_are_judged(machine: Machine, local: Subject) -> None:
+    """A watched program's flags count up to the step that is left open."""
+    opened = program(
+        LEAVES, step("mul", "a", 2.0, to="x0"), step("resize_", "b", params={"size": [1]})
+    )
+
+    def change(body: str, seen: Observation) -> Observation:
+        flags = {
+            name: msgspec.structs.replace(f, version=7) for name, f in seen.trace[0].flags.items()
+        }
+        first = msgspec.structs.replace(seen.trace[0], flags=flags)
+        return msgspec.structs.replace(seen, trace=(first, *seen.trace[1:]))
+
+    examiner = Examiner(Tampered(local, change), machine)
+    assert examiner.examine(opened, watched=True).gravest.message.startswith(
+        "after step 1, a: _ver"
+    )
+    assert Examiner(local, machine).examine(opened, watched=True).verdict == "unspecified"
+
+
+def test_open_values_leave_flags_judged(machine: Machine, local: Subject) -> None:
+    """Where operands overlap partially no value is judged, but every flag after it is."""
+    overlapping = program(
+        '{"name":"a","shape":[2,2],"data":[1.0,2.0,3.0,4.0]}',
+        step("select", "a", params={"dim": 1, "index": 0}, to="x0"),
+        step("add_", "a", "x0"),
+        step("mul_", "a", 2.0),
+    )
+
+    def values(body: str, seen: Observation) -> Observation:
+        return with_tensor(seen, "a", data=contents([[9.0, 9.0], [9.0, 9.0]]).data)
+
+    def version(body: str, seen: Observation) -> Observation:
+        return with_tensor(seen, "a", version=1)
+
+    judged = Examiner(Tampered(local, values), machine).examine(overlapping)
+    assert (judged.verdict, judged.reason) == ("unspecified", "partially overlapping operands")
+    judged = Examiner(Tampered(local, version), machine).examine(overlapping)
+    assert judged.gravest.kind == "wrong flag"
+
+
+def test_gradients_written_where_elements_share_cells_are_open(examiner: Examiner) -> None:
+    """torch computes [1, 2] for b, and [1, 4] would be right, but nothing documents either."""
+    sharing = program(
+        f"{leaf('a', [1.0, 2.0, 3.0, 4.0])},{leaf('b', [1.0, 1.0], grad=True)}",
+        step("unfold", "a", params={"dimension": 0, "size": 2, "step": 1}, to="x0"),
+        step("detach", "x0", to="x1"),
+        step("select", "x1", params={"dim": 0, "index": 0}, to="x2"),
+        step("mul_", "x2", "b"),
+        '{"do":"backward","of":["x1"],"cotangents":[[1.0,1.0,1.0,1.0,1.0,1.0]]}',
+    )
+    judged = examiner.examine(sharing)
+    assert judged.verdict == "unspecified"
+    assert judged.reason == "the gradient of mul_ is written where elements share cells"
+    assert judged.answer.values.keys() == {"a", "b", "x0", "x1", "x2"}
+
+
+# -- watched and unwatched ------------------------------------------------------------------------
+
+SEED = 20200910
+PROGRAMS = 400
+
+
+def _flow(judged: Judged) -> tuple[object, ...]:
+    """Where gradients flow by the model: a look that makes a view's node anew can change that."""
+    prediction = judged.prediction
+    acted = [(act.recorded, act.connected, act.places) for act in prediction.acted]
+    return prediction.raises, prediction.left_open, prediction.graded, acted
+
+
+def _gradients(judged: Judged) -> dict[str, bytes | None]:
+    return {
+        name: seen.grad.data if seen.grad is not None else None
+        for name, seen in judged.observation.values.items()
+        if isinstance(seen, TensorSeen) and name in judged.prediction.graded
+    }
+
+
+def test_watching_changes_no_gradient(examiner: Examiner) -> None:
+    """A program gives the same gradients, bit for bit, whether its tensors are looked at or not.
+
+    The exception is a look that gives an outdated view its node before its base leaves the graph,
+    as the model predicts; either way nothing deviates.
+    """
+    compared = changed = 0
+    for index in range(PROGRAMS):
+        drawn = build(Seeded(SEED, index))
+        blind, watched = examiner.examine(drawn), examiner.examine(drawn, watched=True)
+        assert "deviates" not in (blind.verdict, watched.verdict), blind.body.text
+        if _flow(blind) != _flow(watched):
+            changed += 1
+        elif not blind.raised:
+            assert _gradients(blind) == _gradients(watched), blind.body.text
+            compared += any(blind.prediction.graded.values())
+    assert compared > PROGRAMS // 3 and changed < PROGRAMS // 20, (compared, changed)

@@ -169,6 +169,18 @@ def test_known_deviation_of_torch_is_told() -> None:
     assert "stale-view-counts-as-leaf" in explained.ending.deviations[0]
 
 
+def test_open_numbers_are_told() -> None:
+    """Where cells repeat nothing raises, and the explanation says that no number is documented."""
+    sharing = program(
+        '{"name":"a","shape":[2,2],"data":[1.0,2.0,3.0,4.0]}',
+        step("select", "a", params={"dim": 1, "index": 0}, to="x0"),
+        step("add_", "a", "x0"),
+    )
+    explained = explain(sharing)
+    assert (explained.ending.outcome, explained.ending.trusted) == ("runs", False)
+    assert "the numbers are: partially overlapping operands." in explained.ending.why[0]
+
+
 # -- every program
 
 

@@ -163,7 +163,9 @@ def samples(examiner: Examiner) -> dict[str, Sample]:
             each = draw(Seeded(SEED, index))
             judged = None if _hides(each) else examiner.examine(each)
             raises = judged is None or judged.raised or judged.prediction.raises
-            if judged is not None and not raises and not judged.answer.unspecified:
+            if judged is None or raises or judged.prediction.left_open:
+                continue
+            if not judged.answer.unspecified:
                 made[name].add(judged)
     return made
 

@@ -290,6 +290,35 @@ def test_what_is_detached_in_place_may_become_a_leaf(machine: Machine) -> None:
     assert _numbers(found.gradients["x"]) == [6.0, 12.0]
 
 
+def test_a_view_may_be_a_leaf_of_its_own(machine: Machine) -> None:
+    """A write to its base changes its value, and leaves it the derivative that it has."""
+    found = _run(
+        machine,
+        (Leaf("b", (2, 2), [1.0, 2.0, 3.0, 4.0]),),
+        _apply("select", "b", to="v", dim=1, index=0),
+        _apply("requires_grad_", "v"),
+        _apply("mul_", "b", 10.0),
+        _apply("mul", "v", "v", to="y"),
+        _backward("y", 1.0, 1.0),
+    )
+    assert _numbers(found.values["y"]) == [100.0, 900.0]
+    assert _numbers(found.gradients["v"]) == [20.0, 60.0]
+
+
+def test_a_gradient_has_the_shape_that_its_leaf_had_then(machine: Machine) -> None:
+    """`a` is transposed in `no_grad` before it is used, and once more when it has its gradient."""
+    found = _run(
+        machine,
+        (_leaf("a", *range(1, 7), shape=(2, 3)),),
+        _apply("t_", "a", modes=NO_GRAD),
+        _apply("square", "a", to="y"),
+        _backward("y", *[1.0] * 6),
+        _apply("t_", "a", modes=NO_GRAD),
+    )
+    assert _numbers(found.values["a"]) == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    assert _numbers(found.gradients["a"]) == [[2.0, 8.0], [4.0, 10.0], [6.0, 12.0]]
+
+
 def test_a_leaf_that_ceases_to_require_grad_drops_what_arrives(machine: Machine) -> None:
     """Until it requires grad again: then both its old graph and the new one add to it."""
     steps = (

@@ -168,7 +168,7 @@ def _as_json(judged: Judged) -> dict[str, Any]:
         "prediction": {
             "raises": raises
             and {"step": raises.step, "kind": raises.kind.value, "why": raises.why},
-            "unspecified": judged.prediction.unspecified or judged.prediction.hidden,
+            "unspecified": judged.prediction.left_open,
             "flags": {n: _flags(f) for n, f in judged.prediction.flags.items()},
             "graded": judged.prediction.graded,
         },

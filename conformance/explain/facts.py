@@ -172,7 +172,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     message: tuple[str, ...] = ()
     """What torch's message contains."""
     trusted: bool = True
-    """Whether the gradients are right: a write that nobody counted makes them doubtful."""
+    """Whether the gradients are right: a write that nobody counted, or one to cells that repeat,
+    makes them doubtful.
+    """
     deviations: tuple[str, ...] = ()
     """Where torch itself is known to do something else, a sentence each."""
 

@@ -58,7 +58,7 @@ def _outcome(program: Program, failing: int) -> Literal["runs", "raises later"] 
     for quirks in (frozenset[str](), QUIRKS):
         prediction = predict(draft, quirks=quirks)
         raises = prediction.raises
-        if prediction.unspecified or prediction.hidden or (raises and raises.step < failing):
+        if prediction.left_open or (raises and raises.step < failing):
             return None
         later = later or raises is not None
     return "raises later" if later else "runs"

@@ -42,6 +42,8 @@ class Traced:
     failed: Node | None = None
     """The node whose execution raised."""
     unspecified: str = ""
+    open: str = ""
+    """Why values, or gradients, are unspecified although the program is not."""
     hidden: str = ""
 
 
@@ -111,6 +113,7 @@ def _step(
     except Unspecified as reason:
         traced.unspecified = str(reason)
         return StepFact(number=number, text=text, opening=opening, unspecified=True)
+    traced.open = traced.open or acted.open
     ledger.adopt(number)
     after = ledger.look()
     nodes = graph.recorded[known:]
@@ -245,6 +248,7 @@ def _relation(tensor: Tensor, operands: list[str], before: Looked) -> tuple[How,
 def _backward(traced: Traced, flow: Flow, number: int) -> BackwardFact:
     ledger = traced.ledger
     traced.hidden = traced.hidden or flow.hidden
+    traced.open = traced.open or flow.shared
     traced.raised = flow.raised
     if flow.raised and flow.executed:
         traced.failed = flow.executed[-1]

@@ -20,6 +20,8 @@ class Flow:
     """Whether a gradient arrived at a leaf that does not require grad any more."""
     hidden: str = ""
     """That a saved tensor was overwritten where its version counter could not see it."""
+    shared: str = ""
+    """That a gradient was written where elements share cells."""
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
     executed: list[Node] = field(default_factory=list)
@@ -60,10 +62,12 @@ def run_backward(
             if capture and node.leaf is not None:
                 flow.accumulated.append(node.leaf)
                 continue
-            _run(graph, node, flow, retain_graph=retain_graph)
+            _run(graph, node, flow, wanted, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
                     continue
+                if follower.astray and (wanted is None or follower in wanted):
+                    raise Unspecified(_ASTRAY)
                 waiting[follower] -= 1
                 if not waiting[follower]:
                     ready.push(follower)
@@ -74,6 +78,9 @@ def run_backward(
     return flow
 
 
+_ASTRAY = "a gradient for a tensor that changed its shape where that is not recorded"
+
+
 def _start(graph: Graph, root: Tensor) -> Node:
     """The node at which backward begins; that a root without one raises is observed."""
     node = graph.edge(root)
@@ -81,6 +88,8 @@ def _start(graph: Graph, root: Tensor) -> Node:
         raise Raised(
             Kind.NOTHING_REQUIRES_GRAD, f"{root.name} does not require grad and has no grad_fn"
         )
+    if node.astray:
+        raise Unspecified(_ASTRAY)
     return node
 
 
@@ -124,7 +133,9 @@ def _dependencies(starts: list[Node]) -> dict[Node, int]:
     return waiting
 
 
-def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
+def _run(
+    graph: Graph, node: Node, flow: Flow, wanted: set[Node] | None, *, retain_graph: bool
+) -> None:
     """Run one node, which gives up what it saved unless the graph is retained.
 
     "If False, the graph used to compute the grad will be freed" (torch.autograd.backward). That a
@@ -138,17 +149,27 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
     if node.keeps and node.freed:
         raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
     work = node.inner or node
-    if node.overlaps and node.edges[0] is not None:
-        raise Raised(
-            Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
-        )
+    # The gradient is laid out as the base is, then the slice's part of it is computed and written.
+    if node.folds:
+        raise _overlap(work)
     _unpack(graph, work, flow)
     if work.underivable:
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
+    follower = node.edges[0] if node.overlaps else None
+    if follower is not None and (wanted is None or follower in wanted):
+        raise _overlap(work)
+    if node.shares:
+        flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
+
+
+def _overlap(work: Node) -> Raised:
+    return Raised(
+        Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
+    )
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
@@ -188,5 +209,7 @@ def _accumulate(graph: Graph, leaf: Tensor, flow: Flow) -> None:
         raise Raised(Kind.LEAF_MOVED, f"{leaf.name} has become part of the graph")
     if leaf.flag:
         flow.accumulated.append(leaf)
+        if leaf.layout.overlaps_itself:
+            flow.shared = f"elements of the leaf {leaf.name} share cells"
     else:
         flow.dropped = True

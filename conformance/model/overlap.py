@@ -8,14 +8,14 @@ raise is observed.
 from __future__ import annotations
 
 from conformance.model.errors import Kind
-from conformance.model.state import Raised, Tensor, Unspecified
+from conformance.model.state import Raised, Tensor
 from strategies import layout as lay
-from strategies.draft import Shaped
+from strategies.draft import Shaped, Value
 from strategies.layout import Layout
 
 
-def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
-    """Raise Raised if the kernel refuses the write, Unspecified if its order decides the result.
+def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
+    """Raise Raised if the kernel refuses the write; say why if its order decides the result.
 
     Writing one number everywhere is harmless. Dense operands that overlap the target partially are
     refused, others are not looked at (observed).
@@ -24,16 +24,15 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
     fills = _fills(step, target, others)
     copies = step.row.name in ("copy", "setitem") and not fills
     if copies and target.layout in places:
-        return
-    floods = step.row.name == "zero" or (step.row.name == "fill" and not others)
-    if target.layout.repeats_a_cell and not target.layout.is_dense and not floods:
-        if step.row.unchecked_overlap:
-            raise Unspecified("a write to cells that repeat")
+        return ""
+    flooding = floods(step)
+    repeats = target.layout.repeats_a_cell and not target.layout.is_dense
+    if repeats and not flooding and not step.row.unchecked_overlap:
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
-    if target.layout.overlaps_itself and not floods:
-        raise Unspecified("a write to cells that repeat")
+    repeats = repeats or target.layout.overlaps_itself
+    open_values = "a write to cells that repeat" if repeats and not flooding else ""
     if fills:
-        return
+        return open_values
     if step.row.reads_apart and any(t is target for t in others):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")
     for place in places:
@@ -43,7 +42,14 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
         if place.is_dense and target.layout.is_dense:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
         if _intersect(place, target.layout):
-            raise Unspecified("partially overlapping operands")
+            open_values = "partially overlapping operands"
+    return open_values
+
+
+def floods(step: Shaped) -> bool:
+    """Whether a step writes one number everywhere."""
+    alone = not any(isinstance(operand, Value) for operand in step.operands[1:])
+    return step.row.name == "zero" or (step.row.name == "fill" and alone)
 
 
 def _place(step: Shaped, target: Tensor, other: Tensor) -> Layout:

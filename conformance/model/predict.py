@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from conformance.model import relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
-from conformance.model.overlap import check_overlap
+from conformance.model.indexing import collides, covers
+from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
-from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
+from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
 from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
 from conformance.model.state import (
     Counter,
@@ -45,7 +46,6 @@ class Interpreter:
             memory, layout = draft.values[leaf.name].memory, lay.contiguous(leaf.shape)
             tensor = Tensor(leaf.name, memory, Counter(), layout, leaf.dtype)
             tensor.flag = leaf.requires_grad
-            tensor.shape_of_grad = leaf.shape if leaf.requires_grad else None
             tensor.history = self.new_history()
             self.tensors[leaf.name] = tensor
 
@@ -57,8 +57,12 @@ class Interpreter:
         """Interpret one step; raises Raised or Unspecified."""
         if isinstance(step, Backward):
             return self._backward(step)
-        if step.index is not None and _collides(step):
-            raise Unspecified(f"{step.step.op} with an index that names a position twice")
+        acted = self._apply(step)
+        if step.index is not None and collides(step):
+            acted.open = f"{step.step.op} with an index that names a position twice"
+        return acted
+
+    def _apply(self, step: Shaped) -> Acted:
         if step.in_place:
             rule = relabel.rule_of(step)
             return rule(self, step) if rule is not None else self._write(step)
@@ -125,13 +129,21 @@ class Interpreter:
         """A node of the graph of "all of the operations that created the data" (Autograd
         mechanics). That it reads its operands' nodes, which may raise, is observed.
         """
+        for tensor in operands:
+            if tensor.inference and tensor.flag:
+                raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
             if node.edges[position] is None and self._counts(operands[position]):
                 node.edges[position] = Node("view", [None], self.graph.number())
         self.graph.recorded.append(node)
-        return node, Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+        acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+        if step.row.undifferentiable == "always":
+            # A node without a derivative has edges only to what requires grad (observed).
+            edges = zip(operands, node.edges, strict=True)
+            node.edges = [edge for operand, edge in edges if self._counts(operand)]
+        return node, acted
 
     def _save(
         self,
@@ -148,6 +160,8 @@ class Interpreter:
         Tensor is saved as well" (Autograd mechanics). What is saved is in each row, after torch's
         derivatives.yaml; that an operation keeps a private copy of what it overwrites is observed.
         """
+        if not row.saved(step.in_place):
+            return
         named = by_name(row, step, operands)
         viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
         edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
@@ -218,12 +232,13 @@ class Interpreter:
         """
         (source,) = self.operands(step)
         value = step.results[0]
-        if source.inference and not inferring(step.step.modes):
-            raise Unspecified(f"an alias of the inference tensor {source.name}")
-        counter = source.counter if step.row.name == "detach" else Counter()
+        loose = source.inference and not inferring(step.step.modes)
+        shares = step.row.name == "detach" and not loose
+        counter = source.counter if shares else Counter()
         tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
         tensor.history = self.new_history()
         tensor.inference = source.inference
+        tensor.loose = loose and INFERENCE_ALIAS in self.quirks
         self.tensors[value.name] = tensor
         return Acted(connected=(False,))
 
@@ -251,13 +266,13 @@ class Interpreter:
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
             lose_derivative(node, step)
-        check_overlap(step, target, operands[1:])
+        acted.open = check_overlap(step, target, operands[1:])
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
         self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
         if node is not None:
-            self.graph.rebase(target, node)
+            self.graph.rebase(target, node, floods=floods(step))
             self._save(node, step.row, step, operands, target, written=target)
         return acted
 
@@ -283,7 +298,7 @@ class Interpreter:
         An index that covers everything makes no view (observed).
         """
         layout = step.target
-        if layout is None or "index" not in step.params or _covers(step.params["index"], tensor):
+        if layout is None or "index" not in step.params or covers(step.params["index"], tensor):
             return tensor
         records = recording(step.step.modes)
         node = None
@@ -343,39 +358,15 @@ class Interpreter:
         return flags
 
 
-def _collides(step: Shaped) -> bool:
-    """Whether nobody says which of two entries of an index counts."""
-    layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-    indexing, index = step.row.indexing, step.index
-    assert indexing is not None and index is not None
-    return indexing.collides(index, layouts, step.params)
-
-
 _WRAPS = frozenset({"mul", "div"})
 """Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
 
 
 def _version(tensor: Tensor) -> Version:
     """The version that a tensor shows, None for an inference tensor, which has none."""
-    if tensor.inference:
+    if tensor.inference and not tensor.loose:
         return None
     return "any" if tensor.counter.relative else tensor.counter.value
-
-
-def _covers(index: list[object], tensor: Tensor) -> bool:
-    """Whether an index takes everything in order, so that torch makes no view for it."""
-    at = 0
-    for item in index:
-        if item == "...":
-            at += tensor.layout.ndim - (len(index) - 1)
-            continue
-        if not isinstance(item, list):
-            return False
-        start, stop, step = item
-        if start or step not in (None, 1) or (stop is not None and stop < tensor.layout.shape[at]):
-            return False
-        at += 1
-    return True
 
 
 def predict(
@@ -391,14 +382,16 @@ def predict(
             prediction.raises = Raises(index, raised.kind, raised.why)
             if raised.done is not None:
                 prediction.acted.append(raised.done)
+                prediction.open = prediction.open or raised.done.open
             break
         except Unspecified as reason:
             prediction.unspecified = str(reason)
             return prediction
         acted.places = interpreter.places(step.step.to if isinstance(step, Shaped) else ())
         prediction.acted.append(acted)
+        prediction.open = prediction.open or acted.open
         if acted.flow is not None:
-            prediction.hidden = prediction.hidden or acted.flow.hidden
+            prediction.hidden = prediction.hidden or acted.flow.hidden or acted.flow.shared
             failed = acted.flow.raised
             if failed is not None:
                 prediction.raises = Raises(index, failed.kind, failed.why)
@@ -423,6 +416,11 @@ def predict(
     ]
     prediction.flags = interpreter.look()
     leaves = {leaf.name for leaf in draft.leaves}
+    prediction.grads = {
+        tensor.name: tensor.accumulator.layout
+        for tensor in interpreter.graded
+        if tensor.accumulator is not None and tensor.accumulator.layout is not None
+    }
     prediction.graded = {
         name: tensor in interpreter.graded
         for name, tensor in interpreter.tensors.items()

@@ -50,6 +50,8 @@ class Acted:
     flow: Flow | None = None
     places: dict[str, Place] = field(default_factory=dict)
     """Where tensors lie that the step made; all of them, if it gave one another history."""
+    open: str = ""
+    """Why the values that it wrote are unspecified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +74,29 @@ class Prediction:
 
     raises: Raises | None = None
     unspecified: str = ""
+    """Why nothing is said of the step after those that `acted`, nor of what follows."""
+    open: str = ""
+    """Why its values are unspecified, though its errors and flags are not."""
     hidden: str = ""
-    """Why its gradients are unspecified though nothing raises: a write that nobody counted."""
+    """Why its gradients are unspecified though nothing raises: a write that nobody counted, or a
+    gradient that is written where cells repeat.
+    """
     flags: dict[str, Flags] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
     histories: dict[str, int] = field(default_factory=dict)
     graded: dict[str, bool] = field(default_factory=dict)
     """For each leaf of the program, and what became one: whether its `.grad` is there."""
+    grads: dict[str, Layout] = field(default_factory=dict)
+    """Where in its memory each leaf with a `.grad` lay when it received that."""
     saved: list[Kept] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     """Where the leaves lie at the start."""
     acted: list[Acted] = field(default_factory=list)
     trace: list[dict[str, Flags]] = field(default_factory=list)
     """The flags after each step, when the program is watched."""
+
+    @property
+    def left_open(self) -> str:
+        """Why anything at all of it is unspecified, or ""."""
+        return self.unspecified or self.open or self.hidden

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 NO_GRAD_VIEW = "no-grad-view-requires-grad"
 STALE_LEAF = "stale-view-counts-as-leaf"
-QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF})
+INFERENCE_ALIAS = "inference-alias-has-version"
+QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from conformance.model.errors import Kind
 from conformance.model.prediction import Acted
 from conformance.model.quirks import STALE_LEAF
-from conformance.model.state import Raised, Unspecified
+from conformance.model.state import Raised, Tensor, Unspecified
 from strategies.draft import Shaped
 from strategies.program import inferring, recording
 
@@ -33,49 +33,41 @@ def _leave_the_law(interpreter: Interpreter, step: Shaped) -> Acted:
 def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
     """A change of shape is checked and counted like a write, and recorded as a view is (observed).
 
-    Unrecorded it leaves a node whose shape is another one: nothing documents what that means.
+    Unrecorded it leaves a node whose shape is another one: nothing documents what comes of a
+    gradient that meets it.
     """
     (target,) = interpreter.operands(step)
     graph = interpreter.graph
     assert step.moved is not None
-    node, acted = None, Acted(connected=(False,))
-    if graph.requires_grad(target):
-        if not recording(step.step.modes):
-            raise Unspecified(f"{step.step.op} in no_grad leaves {target.name} its node")
+    acted = Acted(connected=(False,))
+    graph.writes[target.memory] += 1
+    if graph.requires_grad(target) and recording(step.step.modes) and not target.inference:
         graph.check_write(target, stale_is_leaf=STALE_LEAF in interpreter.quirks)
         node, acted = interpreter.record(step, [target])
-    graph.writes[target.memory] += 1
-    target.layout = step.moved
+        target.layout = step.moved
+        graph.count_write(target, acted, inferring=False)
+        target.node, target.made_at = node, target.counter.value
+        return acted
+    graph.move(target, step.moved)
     graph.count_write(target, acted, inferring=inferring(step.step.modes))
-    if node is not None:
-        target.node = node
-        target.made_at = target.counter.value
     return acted
 
 
 def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
     """ "Change if autograd should record operations on this tensor" (torch.Tensor.requires_grad_).
 
-    Only leaves can stop; asking a non-leaf to start changes nothing; grad mode does not matter.
+    Only leaves can stop; asking a non-leaf to start changes nothing; grad mode does not matter. A
+    view can be a leaf of its own (observed).
     """
     (target,) = interpreter.operands(step)
     wants = bool(step.params["requires_grad"])
-    if wants and target.inference:
-        if inferring(step.step.modes):
-            raise Unspecified(f"the inference tensor {target.name} is to require grad")
+    if wants and target.inference and not inferring(step.step.modes):
         raise Raised(Kind.INFERENCE_GRAD, f"{target.name} is an inference tensor")
-    if target.node is not None:
+    if not _is_leaf(interpreter, target):
         if not wants:
             raise Raised(Kind.FLAG_NONLEAF, f"{target.name} is no leaf")
     elif wants and not target.flag:
-        if target.base is not None:
-            raise Unspecified(f"{target.name} is a view that becomes a leaf of its own")
-        if target.layout.overlaps_itself:
-            raise Unspecified(f"elements of the leaf {target.name} share cells")
-        if target.shape_of_grad not in (None, target.layout.shape):
-            raise Unspecified(f"{target.name} requires grad again in another shape")
         target.flag = True
-        target.shape_of_grad = target.layout.shape
         target.history = interpreter.new_history()
         interpreter.graph.rehistoried = True
     else:
@@ -83,14 +75,21 @@ def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
     return Acted(connected=(False,))
 
 
+def _is_leaf(interpreter: Interpreter, target: Tensor) -> bool:
+    """Leaves have no grad_fn (torch.Tensor.is_leaf); a quirk forgets the one that it would get."""
+    if STALE_LEAF in interpreter.quirks or target.creation != "default":
+        return target.node is None
+    return interpreter.graph.grad_fn(target) is None
+
+
 def _detach_in_place(interpreter: Interpreter, step: Shaped) -> Acted:
     """ "Views cannot be detached in-place" (torch.Tensor.detach_); others become leaves.
 
-    Views from before keep their nodes until their memory is written, and in inference mode nothing
-    happens at all (observed).
+    Views from before keep their nodes until their memory is written, and in inference mode or to
+    an inference tensor nothing happens at all (observed).
     """
     (target,) = interpreter.operands(step)
-    if inferring(step.step.modes):
+    if inferring(step.step.modes) or target.inference:
         return Acted(connected=(False,))
     if target.base is not None:
         raise Raised(Kind.DETACH_VIEW, f"{target.name} is a view of {target.base.name}")

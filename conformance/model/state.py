@@ -55,8 +55,6 @@ class Tensor:
     dtype: str
     flag: bool = False
     """The requires_grad flag of its own, which only leaves carry."""
-    shape_of_grad: tuple[int, ...] | None = None
-    """The shape that it had when it last began to require grad."""
     node: Node | None = None
     base: Tensor | None = None
     creation: Creation = "default"
@@ -69,6 +67,8 @@ class Tensor:
     """Whether it was made in no_grad as a view of a tensor that requires grad."""
     inference: bool = False
     """Whether its memory was made in inference mode: it has no version, and no node may save it."""
+    loose: bool = False
+    """Whether it is one that has a version all the same, and may be written outside."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,15 +103,31 @@ class Node:
     freed: bool = False
     leaf: Tensor | None = None
     """The leaf whose `.grad` it adds to, for an accumulating node."""
+    layout: Layout | None = None
+    """The layout that the graph knows, for an accumulating node, or for one that stands before a
+    tensor that changed its shape where that is not recorded.
+    """
     inner: Node | None = None
     """The operation that wrote through a view, for a node that writes a slice."""
+    folds: bool = False
+    """Whether the base of the written slice repeats cells."""
     overlaps: bool = False
+    """Whether the written slice does."""
+    shares: bool = False
+    """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
     underivable: str = ""
     """The operation that has no derivative, as the error names it."""
     ran: bool = False
     """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None
+
+    @property
+    def astray(self) -> bool:
+        """Whether gradients of another shape than the graph knows may come here."""
+        if self.leaf is None:
+            return self.layout is not None
+        return self.leaf.flag and self.layout != self.leaf.layout
 
     @property
     def alive(self) -> bool:
@@ -196,8 +212,21 @@ class Graph:
         if not tensor.flag:
             return None
         if tensor.accumulator is None:
-            tensor.accumulator = Node("accumulate", [], AT_ONCE, leaf=tensor)
+            tensor.accumulator = Node("accumulate", [], AT_ONCE, leaf=tensor, layout=tensor.layout)
         return tensor.accumulator
+
+    def move(self, tensor: Tensor, layout: Layout) -> None:
+        """Change a tensor's shape where that is not recorded: its own node does not know of it.
+
+        A view's next node is made anew from its base, for the shape that it has then.
+        """
+        node = tensor.node
+        if node is not None and tensor.base is None:
+            if node.layout is None:
+                tensor.node = Node("moved", [node], node.order, layout=tensor.layout)
+            elif node.layout == layout:
+                tensor.node = node.edges[0]
+        tensor.layout = layout
 
     def check_write(self, tensor: Tensor, *, stale_is_leaf: bool) -> None:
         """Raise Raised where an in-place write that would be recorded is forbidden.
@@ -226,17 +255,21 @@ class Graph:
         """Raise the version; an inference tensor has none, which outside inference mode is an
         error, although the memory is written by then (observed).
         """
-        if tensor.inference and not inferring:
+        if tensor.inference and not tensor.loose and not inferring:
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
-        tensor.counter.value += 1
+        if not (tensor.loose and inferring):
+            tensor.counter.value += 1
 
-    def rebase(self, tensor: Tensor, node: Node) -> None:
+    def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:
         """Give a written tensor its new node; through a view, the base gets a slice-writing one.
 
         An in-place operation "requires the implementation to rewrite the computational graph"
-        (Autograd mechanics). How it is rewritten for views is observed.
+        (Autograd mechanics). How it is rewritten for views is observed. Its backward writes
+        gradients where values were written. If elements share cells "the behavior of inplace
+        operations on this view is undefined (and might not throw runtime errors)"
+        (torch.as_strided), but for the zeros of what was flooded with one number.
         """
         base = tensor.base
         if base is None:
@@ -248,7 +281,9 @@ class Graph:
             self.number(),
             keeps=True,
             inner=node,
-            overlaps=_repeats(tensor.layout) or _repeats(base.layout),
+            folds=_repeats(base.layout),
+            overlaps=_repeats(tensor.layout),
+            shares=base.layout.overlaps_itself or (tensor.layout.overlaps_itself and not floods),
         )
         base.node = slices
         self.grad_fn(tensor)

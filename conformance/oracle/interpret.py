@@ -114,7 +114,9 @@ class Walk:
         self.live: set[Place] = set()
         self.places = dict(prediction.places)
         self.leaves: dict[str, list[Handle]] = {}
-        """Name -> where its gradient is read: anew each time that it starts to require grad."""
+        """Name -> the cells of its memory where its gradient is read: anew each time that it starts
+        to require grad.
+        """
         self.losses: list[frozenset[str] | None] = []
         """For each backward call, the only leaves to whose `.grad` it adds, or None for all."""
         for leaf in draft.leaves:
@@ -123,7 +125,7 @@ class Walk:
             place = self.place(leaf.name)
             self.cells[place] = handle.reshape(-1)
             if leaf.requires_grad:
-                self.leaves[leaf.name] = [handle]
+                self.leaves[leaf.name] = [self.cells[place]]
                 self.live.add(place)
 
     def place(self, name: str) -> Place:
@@ -152,8 +154,7 @@ class Walk:
             self.cells[new] = take(self.cells[place])
             if step.row.name == "requires_grad":
                 self.live.add(new)
-                handle = self.handle(name, step.operands[0].layout)  # type: ignore[union-attr]
-                self.leaves.setdefault(name, []).append(self.assembly.tap(handle))
+                self.leaves.setdefault(name, []).append(self.assembly.tap(self.cells[new]))
 
     def step(self, step: Shaped | Backward, acted: Acted) -> None:
         if isinstance(step, Backward):
@@ -283,8 +284,8 @@ def answer(
     quirks: frozenset[str] = frozenset(),
 ) -> Answer:
     """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold."""
-    if prediction.unspecified:
-        return Answer({}, {}, prediction.unspecified)
+    if prediction.unspecified or prediction.open:
+        return Answer({}, {}, prediction.unspecified or prediction.open)
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
     walk = Walk(draft, prediction, replaced)
     return found_by(walk, machine)
@@ -318,7 +319,9 @@ def found_by(walk: Walk, machine: Machine) -> Answer:
 def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:
     """A backward call counts for the leaves to whose `.grad` it added, even if it raised then."""
     found = {}
-    for name, handles in walk.leaves.items():
+    for name, memories in walk.leaves.items():
+        layout = walk.prediction.grads.get(name, walk.prediction.layouts[name])
+        handles = [_within(cells, layout) for cells in memories]
         allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
         counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
         found[name] = Entries(
