@@ -74,6 +74,11 @@ def _repeats(layout: Layout) -> bool:
     return layout.repeats_a_cell
 
 
+def _family(tensor: Tensor) -> Tensor:
+    """The base whose history a tensor shares: its own, if it is no view."""
+    return tensor.base or tensor
+
+
 def moved_leaf(ledger: Ledger, leaf: Tensor, failing: int) -> Iterator[str]:
     """Which step wrote a leaf so that it became the result of an operation."""
     yield (
@@ -87,7 +92,7 @@ def moved_leaf(ledger: Ledger, leaf: Tensor, failing: int) -> Iterator[str]:
                 f"could be written."
             )
     for bump in ledger.bumps:
-        if bump.recorded and leaf in (bump.target, bump.target.base):
+        if bump.recorded and _family(bump.target) is _family(leaf):
             through = "" if bump.target is leaf else f" through {bump.target.name}"
             yield (
                 f"Step {bump.step}, `{ledger.text(bump.step)}`, wrote it{through} where autograd "
