@@ -149,7 +149,8 @@ class Examiner:
         if prediction.hidden:
             return replace(judged, verdict="unspecified", reason=prediction.hidden)
         if found.unspecified and oracle:
-            return replace(judged, verdict="unspecified", reason=found.unspecified)
+            word: VerdictWord = "gave up" if found.gave_up else "unspecified"
+            return replace(judged, verdict=word, reason=found.unspecified)
         return judged
 
     def _explained(self, judged: Judged) -> Judged:

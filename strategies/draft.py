@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from strategies import layout as lay
 from strategies.layout import Layout
-from strategies.parameters import LARGEST, complete
+from strategies.limits import LARGEST, MOST_MODES, MOST_STEPS, too_large
+from strategies.parameters import complete
 from strategies.program import (
     Apply,
     Argument,
@@ -36,8 +37,6 @@ from strategies.values import materialise
 
 CASTING = frozenset({"add", "mul", "div"})
 """Rows whose in-place forms are drawn on integer and bool targets too, which torch refuses."""
-MOST_ELEMENTS = 1 << 16
-MOST_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +100,9 @@ class Draft:
         """Add a leaf; raises ProgramError if its name, shape, data or flag cannot be."""
         where = f"leaf {leaf.name!r}"
         self._declare(leaf.name, where)
-        if any(size < 0 for size in leaf.shape) or math.prod(leaf.shape) > MOST_ELEMENTS:
-            raise ProgramError(
-                f"{where}: shape {list(leaf.shape)} needs sizes from 0 up and at most "
-                f"{MOST_ELEMENTS} elements."
-            )
+        if any(size < 0 for size in leaf.shape):
+            raise ProgramError(f"{where}: shape {list(leaf.shape)} needs sizes from 0 up.")
+        _check_size(leaf.name, leaf.shape, where)
         if leaf.requires_grad and leaf.dtype != "float64":
             raise ProgramError(f"{where}: only a float64 leaf can require grad, not {leaf.dtype}.")
         materialise(leaf.data, leaf.shape, leaf.dtype, where)
@@ -144,6 +141,7 @@ class Draft:
             )
         row, in_place = OPERATIONS[step.op]
         where = f"{where} ({step.op})"
+        _check_modes(step, where)
         ways = row.in_place if in_place else row.plain
         if step.via and step.via not in ways:
             raise ProgramError(
@@ -203,6 +201,10 @@ class Draft:
             )
             for name, one in zip(step.to, made, strict=True)
         )
+        for value in results:
+            _check_size(value.name, value.layout.shape, where)
+        if moved is not None:
+            _check_size(first.name, moved.shape, where)
         return Shaped(
             step, row, in_place, operands, params, made, results, target, moved, refused, index
         )
@@ -237,10 +239,6 @@ class Draft:
         results = []
         for value in shaped.results:
             self._declare(value.name, where or f"step {len(self.steps) + 1}")
-            if value.layout.numel > MOST_ELEMENTS:
-                raise ProgramError(
-                    f"{where}: {value.name!r} has more than {MOST_ELEMENTS} elements."
-                )
             if value.memory == -1:
                 value = Value(value.name, value.dtype, value.layout, self._fresh_memory())
             self.values[value.name] = value
@@ -279,6 +277,7 @@ class Draft:
                 raise ProgramError(f"{where} uses {name!r}, which no leaf or earlier step makes.")
             if self.values[name].dtype != "float64":
                 raise ProgramError(f"{where}: {name!r} is not float64 and has no gradient.")
+        _check_modes(step, where)
         if inferring(step.modes):
             raise ProgramError(f"{where} cannot stand in inference_mode.")
         self._check_inputs(step, where)
@@ -312,6 +311,19 @@ class Draft:
                     raise ProgramError(
                         f"{where} via grad sets {name}.grad, which an earlier call may have filled."
                     )
+
+
+def _check_size(name: str, shape: tuple[int, ...], where: str) -> None:
+    beyond = too_large(shape)
+    if beyond:
+        raise ProgramError(f"{where}: {name!r} has {beyond}.")
+
+
+def _check_modes(step: Step, where: str) -> None:
+    if len(step.modes) > MOST_MODES:
+        raise ProgramError(
+            f"{where} stands in {len(step.modes)} modes and may stand in {MOST_MODES} at most."
+        )
 
 
 def spelling(row: Row, in_place: bool, via: str) -> str:

@@ -179,7 +179,7 @@ class Growth(Known):
             if row.name == "div" and args[-1] == 0.0:
                 args[-1] = 2.0
         layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
-        if not row.needs(layouts):
+        if not (row.needs(layouts) and row.drawn(layouts)):
             return None
         templates = row.in_place if in_place else row.plain
         ways = tuple(

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from conformance.model import classify
-from strategies.draft import MOST_STEPS, Draft, Shaped, check
+from strategies.draft import Draft, Shaped, check
 from strategies.layout import Layout
+from strategies.limits import MOST_MODES, MOST_STEPS
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Generated, Leaf, Program, ProgramError, decode
 from tests.mutants import mutants
@@ -87,7 +88,17 @@ WRONG: list[tuple[Apply | Backward, str]] = [
     (apply("hardtanh", "a", min_val=2), "max_val is 1.0 and should be a number above min_val"),
     (apply("dropout", "a", p=2), "p is 2 and should be a number between 0 and 1"),
     (apply("chunk", "a", chunks=0), r"\(chunk\): chunk needs at least one chunk"),
-    (apply("expand", "a", shape=[1 << 20, 2]), "'x' has more than 65536 elements"),
+    (apply("expand", "s", shape=[2] * 17), "shape is .* be a shape without more than 8 dimensions"),
+    (apply("expand", "a", shape=[1 << 16, 2]), "should be a shape without more than 65536 elem"),
+    (apply("expand", "a", shape=[1 << 16, -1]), "'x' has more than 65536 elements"),
+    (apply("view", "w", shape=[0, 10**18, 10**18]), "shape is .* and should be a list of sizes"),
+    (apply("reshape", "w", shape=[1] * 71), "be a shape without more than 8 dimensions"),
+    (apply("as_strided", "a", size=[0, 65536, 65536], stride=[1] * 3), "than 65536 elements"),
+    (apply("add", "a", 1.0, alpha=10**30), "alpha is 10+ and should be an integer of at most"),
+    (apply("clamp", "a", min=10**30), "min is 10+ and should be an integer of at most"),
+    (apply("index", "w", index=[[0, 2, 2**63]]), "index is .* and should be a list of integers"),
+    (apply("setitem_", "a", 1.0, to="", index=[[-(10**30), None, None]]), "index is .* should be"),
+    (Apply("exp", ("a",), to=("x",), modes=("no_grad",) * 21), "in 21 modes and may stand in 10"),
     (Backward(()), r"step 1 \(backward\) names no tensor to start from"),
     (Backward(("y",)), r"step 1 \(backward\) uses 'y', which no leaf or earlier step makes"),
     (Backward(("m",)), "'m' is not float64 and has no gradient"),
@@ -98,6 +109,7 @@ WRONG: list[tuple[Apply | Backward, str]] = [
     (Backward(("s",), inputs=("m",)), r"\(backward\): its input 'm' is no float64 leaf"),
     (Backward(("s",), inputs=("a", "a")), r"\(backward\) names an input twice"),
     (Backward(("s",), via="grad"), r"\(backward\) via grad needs inputs"),
+    (Backward(("s",), modes=("@enable_grad",) * 11), r"\(backward\) stands in 11 modes"),
     (Backward(("s",), modes=("inference_mode",)), r"\(backward\) cannot stand in inference_mode"),
 ]
 
@@ -117,7 +129,9 @@ def test_a_step_that_cannot_be_is_refused_with_its_place(
         (Leaf("A", (), [1.0]), "leaf 'A': 'A' cannot be a tensor's name"),
         (Leaf("a", (), [1.0]), "leaf 'a': 'a' is already the name of a tensor"),
         (Leaf("b", (-1,), []), r"leaf 'b': shape \[-1\] needs sizes from 0 up"),
-        (Leaf("b", (1 << 20,), []), "at most 65536 elements"),
+        (Leaf("b", (1 << 17,), []), "leaf 'b': 'b' has more than 65536 elements"),
+        (Leaf("b", (0, 1 << 9, 1 << 9), []), "leaf 'b': 'b' has more than 65536 elements"),
+        (Leaf("b", (1,) * 9, [1.0]), "leaf 'b': 'b' has more than 8 dimensions"),
         (Leaf("b", (2,), [1.0]), r"leaf 'b': shape \[2\] needs 2 values and 1 are given"),
         (Leaf("b", (1,), [1.0], "int64", True), "only a float64 leaf can require grad, not int64"),
     ],
@@ -132,6 +146,25 @@ def test_a_program_needs_a_leaf_and_an_end() -> None:
         check(Program((), ()))
     with pytest.raises(ProgramError, match="at most 1000 steps, not 1001"):
         check(program(*[apply("exp_", "a", to="")] * (MOST_STEPS + 1)))
+
+
+def test_what_goes_to_the_limits_runs() -> None:
+    """Torch takes the deepest modes, the most dimensions and the longest slices that are legal."""
+    deep = Leaf("d", (1,) * 7, [2.0], requires_grad=True)
+    modes: tuple[Any, ...] = ("no_grad", "@enable_grad") * (MOST_MODES // 2)
+    far = 1 << 20
+    steps = (
+        Apply("unsqueeze", ("d",), {"dim": 0}, ("u",), modes=modes),
+        Apply("add", ("u", 1.0), {"alpha": 2**53}, ("v",)),
+        Apply("setitem_", ("v", 1.0), {"index": [[-far, far, far]]}),
+        Apply("split", ("w",), {"split_size": 1, "dim": 0}, tuple(f"x{i}" for i in range(6))),
+        Apply("expand", ("w",), {"shape": [2, -1]}, ("e",)),
+        Backward(("v",), modes=modes),
+    )
+    wide = Leaf("w", (6,), [1.0] * 6)
+    result = run(check(Program((deep, wide), steps)))
+    assert result.error is None
+    assert result.names["v"].shape == (1,) * 8 and result.names["d"].grad is not None
 
 
 def test_a_refused_step_leaves_the_draft_as_it_was() -> None:

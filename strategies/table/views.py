@@ -26,6 +26,7 @@ def _view(
     *params: Param,
     function: bool = True,
     needs: Callable[[Layout], bool] = lambda layout: True,
+    drawn: Callable[[Layout], bool] = lambda layout: True,
     plain: dict[str, str] | None = None,
     derivative: str = "",
     in_place: bool = False,
@@ -46,6 +47,7 @@ def _view(
         derivative=derivative,
         moves=move if in_place else None,
         needs=lambda layouts: needs(tensors(layouts)[0]),
+        drawn=lambda layouts: drawn(tensors(layouts)[0]),
     )
 
 
@@ -62,11 +64,8 @@ def _several(name: str, cut: Callable[[Layout, Params], list[Layout]], *params: 
         kind="view",
         multi=True,
         derivative="stack or cat of the gradients",
-        needs=lambda layouts: (
-            tensors(layouts)[0].ndim >= 1
-            and 0 < max(tensors(layouts)[0].shape) <= 4
-            and min(tensors(layouts)[0].shape) > 0
-        ),
+        needs=lambda layouts: _FULL(tensors(layouts)[0]),
+        drawn=lambda layouts: max(tensors(layouts)[0].shape) <= 4,
     )
 
 
@@ -193,7 +192,7 @@ ROWS: tuple[Row, ...] = (
         "unsqueeze",
         lambda x, p: lay.unsqueezed(x, p["dim"]),
         Param("dim", "new dim", required=True),
-        needs=lambda x: x.ndim <= 4,
+        drawn=lambda x: x.ndim <= 4,
         derivative="grad.squeeze(dim)",
         in_place=True,
     ),
@@ -202,7 +201,7 @@ ROWS: tuple[Row, ...] = (
         lambda x, p: lay.expanded(x, tuple(p["shape"])),
         Param("shape", "larger shape", required=True),
         function=False,
-        needs=lambda x: x.numel <= 8,
+        drawn=lambda x: x.numel <= 8,
         derivative="grad.sum_to(self.sizes())",
     ),
     _view(
@@ -259,6 +258,7 @@ ROWS: tuple[Row, ...] = (
         Param("size", "window", required=True),
         Param("step", "positive int", choices=(1, 2, 3), required=True),
         function=False,
+        drawn=lambda x: x.ndim <= 5,
         derivative="unfold_backward(grad, self.sizes(), dimension, size, step)",
     ),
     _several("unbind", _unbound, Param("dim", "dim", 0)),
