@@ -30,13 +30,10 @@ from strategies.program import (
     check_name,
     inferring,
 )
+from strategies.refusals import casts_to, written
 from strategies.table import OPERATIONS, Made, Refused, Row
 from strategies.table.row import Layouts
-from strategies.table.views import indexed
 from strategies.values import materialise
-
-CASTING = frozenset({"add", "mul", "div"})
-"""Rows whose in-place forms are drawn on integer and bool targets too, which torch refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,8 @@ class Draft:
             raise ProgramError(
                 f"{where} takes {len(row.operands)} operands ({names}), not {len(step.args)}."
             )
-        casts = in_place and row.name in CASTING and not step.params
+        target = self.values.get(str(step.args[0]))
+        casts = in_place and target is not None and casts_to(row, target.dtype, step.params)
         operands = tuple(self._operand(where, row, i, a, casts) for i, a in enumerate(step.args))
         first = operands[0]
         if not isinstance(first, Value):
@@ -174,12 +172,12 @@ class Draft:
         if misfit:
             raise ProgramError(f"{where}: {misfit}.")
         index = self._index(where, row, operands, layouts, params)
-        refused, target, moved = "", None, None
+        refused, part, moved = "", None, None
         made: tuple[Made, ...] = ()
         try:
             if in_place:
-                target, refused = _written(row, layouts, params)
-                moved = row.moves(target, params) if row.moves else None
+                part, refused = written(row, layouts, params)
+                moved = row.moves(part, params) if row.moves else None
             else:
                 made = row.result(layouts, params)
         except Refused as reason:
@@ -206,7 +204,7 @@ class Draft:
         if moved is not None:
             _check_size(first.name, moved.shape, where)
         return Shaped(
-            step, row, in_place, operands, params, made, results, target, moved, refused, index
+            step, row, in_place, operands, params, made, results, part, moved, refused, index
         )
 
     def _index(
@@ -339,34 +337,6 @@ _PLACED = re.compile(r"{([a-z]\w+)}")
 def placed_in(template: str) -> frozenset[str]:
     """The parameters that a template has a place of their own for; `{p}` stands for the others."""
     return frozenset(_PLACED.findall(template))
-
-
-def _written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout, str]:
-    """Where an in-place step writes, and why torch refuses it for the shapes of its operands.
-
-    Raises ValueError if the operands do not broadcast at all.
-    """
-    target = layouts[0]
-    if target is None:
-        raise ValueError("the target of an in-place operation must be a tensor")
-    if row.outside_the_law:
-        return target, ""
-    if "index" in params:
-        target = indexed(target, params["index"])
-    if row.wants is not None:
-        shape = row.result(layouts, params)[0].layout.shape
-        if shape != target.shape:
-            raise ValueError(f"the result has shape {shape} and the target {target.shape}")
-        return target, ""
-    others = [o for o in layouts[1:] if o is not None]
-    if "index" in params:
-        others = [lay.without_leading_ones(o) for o in others]
-    shape = lay.broadcast_shapes(target.shape, *(o.shape for o in others))
-    if shape == target.shape:
-        return target, ""
-    if "index" in params or row.name == "fill":
-        raise ValueError(f"operands broadcast to {shape}, which the target {target.shape} is not")
-    return target, "broadcast target"
 
 
 def check(program: Program) -> Draft:

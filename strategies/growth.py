@@ -163,7 +163,8 @@ class Growth(Known):
             if row.broadcasts:
                 partners = self._partners(operand.dtype, target.shape, exact=in_place)
             else:
-                partners = [p for p in self.floats() if row.needs((first.layout, p.layout))]
+                pairs = [(p, (first.layout, p.layout)) for p in self.floats()]
+                partners = [p for p, both in pairs if row.needs(both) and row.drawn(both)]
             if not partners and operand.number:
                 args.append(among(self.choose, _NUMBERS))
                 continue

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.model import classify
+from conformance.model import classify, predict
 from strategies.draft import Draft, Shaped, check
 from strategies.layout import Layout
 from strategies.limits import MOST_MODES, MOST_STEPS
@@ -44,8 +44,9 @@ WRONG: list[tuple[Apply | Backward, str]] = [
     (apply("mul", "a"), r"\(mul\) takes 2 operands \(self, other\), not 1"),
     (apply("mul", "a", "w"), r"step 1 \(mul\): shapes .* do not broadcast"),
     (apply("fill_", "m", "a", to=""), r"\(fill_\): self is bool and must be float64"),
-    (apply("copy_", "w", "a", to=""), r"step 1 \(copy_\): shapes .* do not broadcast"),
-    (apply("setitem_", "s", "a", to="", index=["..."]), r"to \(2,\), which the target \(\) is not"),
+    (apply("setitem_", "w", 1.0, to="", index=["...", "..."]), "has too many entries for shape"),
+    (apply("sub_", "m", 1.0, to=""), r"\(sub_\): self is bool and must be float64"),
+    (apply("exp_", "m", 1.0, to=""), r"\(exp_\) takes 1 operands \(self\), not 2"),
     (apply("t_", "a", to="x"), r"\(t_\) gives 0 results and names 1 in `to`"),
     (apply("transpose_", "w", to="", dim0=0, dim1=2), "dim1 is 2 and should be a dimension of"),
     (apply("unsqueeze_", "a", to=""), r"\(unsqueeze_\) needs the parameter 'dim'"),
@@ -206,6 +207,15 @@ def test_a_change_of_shape_moves_all_names_of_the_tensor_and_no_view() -> None:
         ([apply("mul_", "s", "a", to="")], "broadcast target"),
         ([apply("copy_", "a", "w2", to="")], "broadcast target"),
         ([apply("mul_", "m", 2.0, to="")], "dtype cast"),
+        ([apply("exp_", "m", to="")], "dtype cast"),
+        ([apply("mul_", "a", "w", to="")], "operands do not broadcast"),
+        ([apply("copy_", "w", "a", to="")], "operands do not broadcast"),
+        ([apply("fill_", "w", "a", to="")], "fill with what is not 0-d"),
+        ([apply("setitem_", "s", "a", to="", index=["..."])], "value of more dimensions"),
+        ([apply("setitem_", "w", "a", to="", index=[0])], "value of another size"),
+        ([apply("setitem_", "w", 1.0, to="", index=[2])], "index out of range"),
+        ([apply("setitem_", "w", 1.0, to="", index=[0, 0, 0])], "too many indices"),
+        ([apply("setitem_", "s", 1.0, to="", index=[0])], "index of a 0-d tensor"),
         ([apply("t", "w", to="v"), apply("view", "v", shape=[6])], "view stride"),
         ([apply("t_", "w", to=""), apply("view", "w", shape=[6])], "view stride"),
         ([apply("mul_", "a", "s", to="")], ""),
@@ -254,6 +264,8 @@ def _agree(draft: Draft) -> None:
         assert result.step is not None
         in_backward = isinstance(draft.steps[result.step], Backward)
         kind = classify(str(result.error), in_backward=in_backward)
+        if kind is None and predict(draft).unspecified:
+            return
         assert kind is not None, f"{result.error}\n{print_body(draft).text}"
         draft = _up_to(draft, result.step)
     for name, value in draft.values.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from strategies import layout as lay
@@ -135,18 +136,44 @@ def indexed(layout: Layout, index: list[Any]) -> Layout:
     if count > layout.ndim or sum(item == "..." for item in index) > 1:
         raise ValueError(f"index {index} has too many entries for shape {layout.shape}")
     at = 0
-    for item in index:
+    for place, item in enumerate(index):
         if item == "...":
-            at += layout.ndim - at - (count - index.index("..."))
+            at = layout.ndim - (len(index) - 1 - place)
         elif isinstance(item, int):
             if not -layout.shape[at] <= item < layout.shape[at]:
                 raise ValueError(f"index {item} is out of range for shape {layout.shape}")
             layout = lay.selected(layout, at, item)
-            count -= 1
         else:
             layout = lay.sliced(layout, at, *item)
             at += 1
     return layout
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why torch does not take an index, and how many of its entries it has followed by then."""
+
+    why: str
+    at: int = 0
+
+
+def fault(layout: Layout, index: list[Any]) -> Fault | None:
+    """What is wrong with `x[index]`, of all that is wrong the first that torch sees (observed)."""
+    entries = [item for item in index if item != "..."]
+    if layout.ndim == 0 and len(index) == 1 and entries:
+        misses = isinstance(entries[0], int) and entries[0] != 0
+        return Fault("index out of range" if misses else "index of a 0-d tensor")
+    if len(entries) > layout.ndim:
+        return Fault("too many indices")
+    sizes = list(layout.shape)
+    for at, item in enumerate(index):
+        if item == "...":
+            sizes = sizes[len(sizes) - (len(index) - 1 - at) :]
+            continue
+        size = sizes.pop(0)
+        if isinstance(item, int) and not -size <= item < size:
+            return Fault("index out of range", at)
+    return None
 
 
 _DIM = Param("dim", "dim", required=True)
