@@ -26,7 +26,7 @@ _SHAPES = tuple(row for row in RELABELS if row.moves)
 _NEVER_DERIVED = tuple(row for row in UNDERIVED if row.undifferentiable == "always")
 _REFUSING = ("mul", "add", "copy", "sub", "div")
 """Rows whose in-place forms refuse a target that is smaller than what they compute."""
-_FLOATING = ("mul", "add", "div", "sub", "atan2")
+_FLOATING = ("mul", "add", "div", "sub")
 """Rows whose in-place forms refuse integers or truth values as their target; of others, such as
 `exp`, torch before 1.8 said that they have no kernel for them."""
 
@@ -159,10 +159,8 @@ def another_dtype(growth: Growth) -> Shaped | None:
         target = growth.whole_leaf(Leaf(name, shape, data, "int64"))  # type: ignore[arg-type]
     fits = [v for v in growth.floats() if _joined(target, v) == target.layout.shape]
     other: Argument = recent(growth.choose, fits).name if fits else 2.0
-    rows = [TABLE[name] for name in _FLOATING if casts_to(TABLE[name], target.dtype, {})]
-    row = among(growth.choose, rows)
-    args: tuple[Argument, ...] = (target.name, other)
-    return growth.take(Apply(row.name + "_", args[: len(row.operands)], {}, (), "", growth.modes))
+    names = [name for name in _FLOATING if casts_to(TABLE[name], target.dtype, {})]
+    return _write(growth, among(growth.choose, names), target, other)
 
 
 def _write(growth: Growth, name: str, target: Value, other: Argument) -> Shaped:

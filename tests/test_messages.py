@@ -245,6 +245,8 @@ none; step; 1.8.1 to 1.13.1:
 The messages of the versions named differ in the names of nodes and files, dtypes, shapes and
 numbers alone; C++ locations and traces, and spaces that follow spaces, are left out. Of kind
 "none" is what versions raise that do not know an error, and have a fault of their own instead.
+Of the refused shapes and indices, from "operands do not broadcast" to "index of a 0-d tensor", the
+last version that was asked is 2.13.0; 2.15.0 is taken to say the same.
 """
 
 
