@@ -330,13 +330,16 @@ class Growth(Known):
             return None if count == 1 else [1.0] * count
         return Generated("dyadic", self.choose.below(1000))
 
-    def backward(self, root: Value, *, retain: bool = False) -> Backward:
-        """A backward call from one root."""
-        data = self.cotangent(root.layout.shape)
+    def backward(
+        self, root: Value, *, retain: bool = False, others: tuple[Value, ...] = ()
+    ) -> Backward:
+        """A backward call from one root, or from others with it."""
+        roots = (root, *others)
+        data = tuple(self.cotangent(each.layout.shape) for each in roots)
         inputs, via = self._inputs()
-        cotangents = (data,) if data is not None else ()
-        step = Backward((root.name,), cotangents, retain, (), inputs, via)
-        return self.draft.add_backward(step)
+        cotangents = data if any(each is not None for each in data) else ()
+        names = tuple(each.name for each in roots)
+        return self.draft.add_backward(Backward(names, cotangents, retain, (), inputs, via))
 
     def whole_leaf(self, leaf: Leaf) -> Value:
         """Add a leaf that is not drawn and does not require grad."""
@@ -360,13 +363,18 @@ class Growth(Known):
         earlier = any(isinstance(step, Backward) for step in self.draft.steps)
         return some, "grad" if not earlier and chance(self.choose, 50) else ""
 
-    def loss(self) -> Backward | None:
-        """A backward call from a value through which gradients flow, if there is one."""
+    def loss(self, *, several: bool = False) -> Backward | None:
+        """A backward call from a value through which gradients flow, or from several, if there is
+        one.
+        """
         live = [v for v in self.floats() if self.grad(v) and v.name not in self._leaf_names()]
         if not live:
             return None
         root = recent(self.choose, live)
-        return self.backward(root, retain=chance(self.choose, self.recipe.retain))
+        retain = chance(self.choose, self.recipe.retain)
+        count = 1 + self.choose.below(2) if several else 0
+        others = tuple(recent(self.choose, live) for _ in range(count))
+        return self.backward(root, retain=retain, others=others)
 
     def _leaf_names(self) -> set[str]:
         return {leaf.name for leaf in self.draft.leaves}
@@ -389,13 +397,14 @@ class Growth(Known):
                 ("compare", 6),
                 ("backward", recipe.backward),
                 ("odd", recipe.odd),
+                ("roots", recipe.roots),
             ),
         )
         if kind == "nothing":
             return
         if len(self.draft.leaves) < recipe.most_leaves and chance(self.choose, recipe.leaf):
             self.leaf()
-        if kind != "backward":
+        if kind not in ("backward", "roots"):
             self.drift()
         if kind == "in place":
             self.write()
@@ -405,8 +414,8 @@ class Growth(Known):
             self.alias(kind)
         elif kind == "compare":
             self.compare()
-        elif kind == "backward":
-            self.loss()
+        elif kind in ("backward", "roots"):
+            self.loss(several=kind == "roots")
         elif kind == "odd":
             odd(self)
         else:

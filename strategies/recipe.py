@@ -52,6 +52,8 @@ class Recipe:
     detach: int = 3
     data: int = 0
     backward: int = 4
+    roots: int = 3
+    """Backward calls that start from two or three roots."""
     odd: int = 4
     """Steps that write no element, that torch refuses, or that have no derivative."""
     inputs: int = 12

@@ -61,7 +61,9 @@ PURE_VIEWS = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
 INERT = tuple(row for row in TABLE.values() if row.inert)
 FLAGGING = (TABLE["detach"], TABLE["requires_grad"])
 """Rows whose in-place forms change what autograd knows of a tensor, and no element."""
-QUIET = replace(DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0, odd=0, inputs=0)
+QUIET = replace(
+    DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0, odd=0, inputs=0, roots=0
+)
 
 
 def drawn(scene: Scene) -> st.SearchStrategy[Program]:
