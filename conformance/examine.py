@@ -142,7 +142,8 @@ class Examiner:
         if prediction.left_open:
             return replace(judged, verdict="unspecified", reason=prediction.left_open)
         if found.unspecified and oracle:
-            return replace(judged, verdict="unspecified", reason=found.unspecified)
+            word: VerdictWord = "gave up" if found.gave_up else "unspecified"
+            return replace(judged, verdict=word, reason=found.unspecified)
         return judged
 
     def _explained(self, judged: Judged) -> Judged:

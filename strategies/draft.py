@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from strategies import layout as lay
 from strategies.layout import Layout
-from strategies.parameters import LARGEST, complete
+from strategies.limits import LARGEST, MOST_MODES, MOST_STEPS, too_large
+from strategies.parameters import complete
 from strategies.program import (
     Apply,
     Argument,
@@ -29,15 +30,10 @@ from strategies.program import (
     check_name,
     inferring,
 )
+from strategies.refusals import casts_to, written
 from strategies.table import OPERATIONS, Made, Refused, Row
 from strategies.table.row import Layouts
-from strategies.table.views import indexed
 from strategies.values import materialise
-
-CASTING = frozenset({"add", "mul", "div"})
-"""Rows whose in-place forms are drawn on integer and bool targets too, which torch refuses."""
-MOST_ELEMENTS = 1 << 16
-MOST_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +97,9 @@ class Draft:
         """Add a leaf; raises ProgramError if its name, shape, data or flag cannot be."""
         where = f"leaf {leaf.name!r}"
         self._declare(leaf.name, where)
-        if any(size < 0 for size in leaf.shape) or math.prod(leaf.shape) > MOST_ELEMENTS:
-            raise ProgramError(
-                f"{where}: shape {list(leaf.shape)} needs sizes from 0 up and at most "
-                f"{MOST_ELEMENTS} elements."
-            )
+        if any(size < 0 for size in leaf.shape):
+            raise ProgramError(f"{where}: shape {list(leaf.shape)} needs sizes from 0 up.")
+        _check_size(leaf.name, leaf.shape, where)
         if leaf.requires_grad and leaf.dtype != "float64":
             raise ProgramError(f"{where}: only a float64 leaf can require grad, not {leaf.dtype}.")
         materialise(leaf.data, leaf.shape, leaf.dtype, where)
@@ -144,6 +138,7 @@ class Draft:
             )
         row, in_place = OPERATIONS[step.op]
         where = f"{where} ({step.op})"
+        _check_modes(step, where)
         ways = row.in_place if in_place else row.plain
         if step.via and step.via not in ways:
             raise ProgramError(
@@ -159,7 +154,8 @@ class Draft:
             raise ProgramError(
                 f"{where} takes {len(row.operands)} operands ({names}), not {len(step.args)}."
             )
-        casts = in_place and row.name in CASTING and not step.params
+        target = self.values.get(str(step.args[0]))
+        casts = in_place and target is not None and casts_to(row, target.dtype, step.params)
         operands = tuple(self._operand(where, row, i, a, casts) for i, a in enumerate(step.args))
         first = operands[0]
         if not isinstance(first, Value):
@@ -176,12 +172,12 @@ class Draft:
         if misfit:
             raise ProgramError(f"{where}: {misfit}.")
         index = self._index(where, row, operands, layouts, params)
-        refused, target, moved = "", None, None
+        refused, part, moved = "", None, None
         made: tuple[Made, ...] = ()
         try:
             if in_place:
-                target, refused = _written(row, layouts, params)
-                moved = row.moves(target, params) if row.moves else None
+                part, refused = written(row, layouts, params)
+                moved = row.moves(part, params) if row.moves else None
             else:
                 made = row.result(layouts, params)
         except Refused as reason:
@@ -203,8 +199,12 @@ class Draft:
             )
             for name, one in zip(step.to, made, strict=True)
         )
+        for value in results:
+            _check_size(value.name, value.layout.shape, where)
+        if moved is not None:
+            _check_size(first.name, moved.shape, where)
         return Shaped(
-            step, row, in_place, operands, params, made, results, target, moved, refused, index
+            step, row, in_place, operands, params, made, results, part, moved, refused, index
         )
 
     def _index(
@@ -237,10 +237,6 @@ class Draft:
         results = []
         for value in shaped.results:
             self._declare(value.name, where or f"step {len(self.steps) + 1}")
-            if value.layout.numel > MOST_ELEMENTS:
-                raise ProgramError(
-                    f"{where}: {value.name!r} has more than {MOST_ELEMENTS} elements."
-                )
             if value.memory == -1:
                 value = Value(value.name, value.dtype, value.layout, self._fresh_memory())
             self.values[value.name] = value
@@ -279,6 +275,7 @@ class Draft:
                 raise ProgramError(f"{where} uses {name!r}, which no leaf or earlier step makes.")
             if self.values[name].dtype != "float64":
                 raise ProgramError(f"{where}: {name!r} is not float64 and has no gradient.")
+        _check_modes(step, where)
         if inferring(step.modes):
             raise ProgramError(f"{where} cannot stand in inference_mode.")
         self._check_inputs(step, where)
@@ -314,6 +311,19 @@ class Draft:
                     )
 
 
+def _check_size(name: str, shape: tuple[int, ...], where: str) -> None:
+    beyond = too_large(shape)
+    if beyond:
+        raise ProgramError(f"{where}: {name!r} has {beyond}.")
+
+
+def _check_modes(step: Step, where: str) -> None:
+    if len(step.modes) > MOST_MODES:
+        raise ProgramError(
+            f"{where} stands in {len(step.modes)} modes and may stand in {MOST_MODES} at most."
+        )
+
+
 def spelling(row: Row, in_place: bool, via: str) -> str:
     """The template by which a step is written: the row's first one unless another is named."""
     ways = row.in_place if in_place else row.plain
@@ -332,34 +342,6 @@ _PLACED = re.compile(r"{([a-z]\w+)}")
 def placed_in(template: str) -> frozenset[str]:
     """The parameters that a template has a place of their own for; `{p}` stands for the others."""
     return frozenset(_PLACED.findall(template))
-
-
-def _written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout, str]:
-    """Where an in-place step writes, and why torch refuses it for the shapes of its operands.
-
-    Raises ValueError if the operands do not broadcast at all.
-    """
-    target = layouts[0]
-    if target is None:
-        raise ValueError("the target of an in-place operation must be a tensor")
-    if row.outside_the_law:
-        return target, ""
-    if "index" in params:
-        target = indexed(target, params["index"])
-    if row.wants is not None or row.writes_out:
-        shape = row.result(layouts, params)[0].layout.shape
-        if shape != target.shape:
-            raise ValueError(f"the result has shape {shape} and the target {target.shape}")
-        return target, ""
-    others = [o for o in layouts[1:] if o is not None]
-    if "index" in params:
-        others = [lay.without_leading_ones(o) for o in others]
-    shape = lay.broadcast_shapes(target.shape, *(o.shape for o in others))
-    if shape == target.shape:
-        return target, ""
-    if "index" in params or row.name == "fill":
-        raise ValueError(f"operands broadcast to {shape}, which the target {target.shape} is not")
-    return target, "broadcast target"
 
 
 def check(program: Program) -> Draft:

@@ -169,7 +169,8 @@ class Growth(Known):
             if row.broadcasts:
                 partners = self._partners(operand.dtype, target.shape, exact=in_place)
             else:
-                partners = [p for p in self.floats() if row.needs((first.layout, p.layout))]
+                pairs = [(p, (first.layout, p.layout)) for p in self.floats()]
+                partners = [p for p, both in pairs if row.needs(both) and row.drawn(both)]
             if not partners and operand.number:
                 args.append(among(self.choose, _NUMBERS))
                 continue
@@ -185,7 +186,7 @@ class Growth(Known):
             if row.name == "div" and args[-1] == 0.0:
                 args[-1] = 2.0
         layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
-        if not row.needs(layouts):
+        if not (row.needs(layouts) and row.drawn(layouts)):
             return None
         templates = row.in_place if in_place else row.plain
         ways = tuple(
@@ -343,13 +344,16 @@ class Growth(Known):
             return None if count == 1 else [1.0] * count
         return Generated("dyadic", self.choose.below(1000))
 
-    def backward(self, root: Value, *, retain: bool = False) -> Backward:
-        """A backward call from one root."""
-        data = self.cotangent(root.layout.shape)
+    def backward(
+        self, root: Value, *, retain: bool = False, others: tuple[Value, ...] = ()
+    ) -> Backward:
+        """A backward call from one root, or from others with it."""
+        roots = (root, *others)
+        data = tuple(self.cotangent(each.layout.shape) for each in roots)
         inputs, via = self._inputs()
-        cotangents = (data,) if data is not None else ()
-        step = Backward((root.name,), cotangents, retain, (), inputs, via)
-        return self.draft.add_backward(step)
+        cotangents = data if any(each is not None for each in data) else ()
+        names = tuple(each.name for each in roots)
+        return self.draft.add_backward(Backward(names, cotangents, retain, (), inputs, via))
 
     def whole_leaf(self, leaf: Leaf) -> Value:
         """Add a leaf that is not drawn and does not require grad."""
@@ -373,13 +377,18 @@ class Growth(Known):
         earlier = any(isinstance(step, Backward) for step in self.draft.steps)
         return some, "grad" if not earlier and chance(self.choose, 50) else ""
 
-    def loss(self) -> Backward | None:
-        """A backward call from a value through which gradients flow, if there is one."""
+    def loss(self, *, several: bool = False) -> Backward | None:
+        """A backward call from a value through which gradients flow, or from several, if there is
+        one.
+        """
         live = [v for v in self.floats() if self.grad(v) and v.name not in self._leaf_names()]
         if not live:
             return None
         root = recent(self.choose, live)
-        return self.backward(root, retain=chance(self.choose, self.recipe.retain))
+        retain = chance(self.choose, self.recipe.retain)
+        count = 1 + self.choose.below(2) if several else 0
+        others = tuple(recent(self.choose, live) for _ in range(count))
+        return self.backward(root, retain=retain, others=others)
 
     def _leaf_names(self) -> set[str]:
         return {leaf.name for leaf in self.draft.leaves}
@@ -403,13 +412,14 @@ class Growth(Known):
                 ("backward", recipe.backward),
                 ("odd", recipe.odd),
                 ("out", recipe.out),
+                ("roots", recipe.roots),
             ),
         )
         if kind == "nothing":
             return
         if len(self.draft.leaves) < recipe.most_leaves and chance(self.choose, recipe.leaf):
             self.leaf()
-        if kind != "backward":
+        if kind not in ("backward", "roots"):
             self.drift()
         if kind == "in place":
             self.write()
@@ -419,8 +429,8 @@ class Growth(Known):
             self.alias(kind)
         elif kind == "compare":
             self.compare()
-        elif kind == "backward":
-            self.loss()
+        elif kind in ("backward", "roots"):
+            self.loss(several=kind == "roots")
         elif kind == "odd":
             odd(self)
         elif kind == "out":

@@ -9,8 +9,15 @@ from strategies import layout as lay
 from strategies.choices import among, chance, recent, weighted
 from strategies.draft import Shaped, Value
 from strategies.knowledge import Root
+from strategies.misfits import (
+    fill_with_several,
+    no_such_position,
+    operands_apart,
+    value_that_does_not_fit,
+)
 from strategies.pools import RELABELS, UNDERIVED
 from strategies.program import Apply, Argument, Leaf, recording
+from strategies.refusals import casts_to
 from strategies.table import TABLE
 
 if TYPE_CHECKING:
@@ -20,6 +27,9 @@ _SHAPES = tuple(row for row in RELABELS if row.moves)
 _NEVER_DERIVED = tuple(row for row in UNDERIVED if row.undifferentiable == "always")
 _REFUSING = ("mul", "add", "copy", "sub", "div")
 """Rows whose in-place forms refuse a target that is smaller than what they compute."""
+_FLOATING = ("mul", "add", "div", "sub")
+"""Rows whose in-place forms refuse integers or truth values as their target; of others, such as
+`exp`, torch before 1.8 said that they have no kernel for them."""
 
 
 def odd(growth: Growth) -> Shaped | None:
@@ -34,6 +44,10 @@ def odd(growth: Growth) -> Shaped | None:
             (too_small_a_target, 7),
             (another_dtype, 6),
             (no_such_view, 5),
+            (no_such_position, 8),
+            (value_that_does_not_fit, 5),
+            (operands_apart, 4),
+            (fill_with_several, 5),
             (go_around_autograd, 2),
             (another_name_for_the_data, 2),
         ),
@@ -152,7 +166,8 @@ def another_dtype(growth: Growth) -> Shaped | None:
         target = growth.whole_leaf(Leaf(name, shape, data, "int64"))  # type: ignore[arg-type]
     fits = [v for v in growth.floats() if _joined(target, v) == target.layout.shape]
     other: Argument = recent(growth.choose, fits).name if fits else 2.0
-    return _write(growth, among(growth.choose, ("mul", "add", "div")), target, other)
+    names = [name for name in _FLOATING if casts_to(TABLE[name], target.dtype, {})]
+    return _write(growth, among(growth.choose, names), target, other)
 
 
 def _write(growth: Growth, name: str, target: Value, other: Argument) -> Shaped:

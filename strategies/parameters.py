@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,11 +11,10 @@ from typing import Any
 from strategies import choices
 from strategies.choices import Choose
 from strategies.layout import Layout, contiguous, viewed
+from strategies.limits import LARGEST, LARGEST_INT, LARGEST_STEP, too_large
 from strategies.table.row import Param
 
 Given = Mapping[str, Any]
-LARGEST = sys.float_info.max
-"""Every finite number is within this; an integer beyond it has no float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,9 @@ def _is_int(value: Any) -> bool:
 
 
 def _a_float(value: Any, layout: Layout, given: Given) -> str | None:
-    good = _is_int(value) or isinstance(value, float)
-    good = good and abs(value) <= LARGEST
+    if _is_int(value):
+        return None if abs(value) <= LARGEST_INT else f"an integer of at most {LARGEST_INT}"
+    good = isinstance(value, float) and abs(value) <= LARGEST
     return None if good else "a finite number"
 
 
@@ -64,7 +62,8 @@ def _a_larger(value: Any, layout: Layout, given: Given) -> str | None:
 
 
 def _an_int(value: Any, layout: Layout, given: Given) -> str | None:
-    return None if _is_int(value) and abs(value) <= 1 << 20 else "an integer"
+    good = _is_int(value) and abs(value) <= LARGEST_STEP
+    return None if good else f"an integer of at most {LARGEST_STEP}"
 
 
 def _a_bool(value: Any, layout: Layout, given: Given) -> str | None:
@@ -102,8 +101,9 @@ def _a_permutation(value: Any, layout: Layout, given: Given) -> str | None:
 
 
 def _a_shape(value: Any, layout: Layout, given: Given) -> str | None:
-    good = isinstance(value, list) and all(_is_int(n) and -1 <= n <= 1 << 20 for n in value)
-    return None if good else "a list of sizes"
+    good = isinstance(value, list) and all(_is_int(n) and -1 <= n <= LARGEST_STEP for n in value)
+    beyond = too_large(tuple(value)) if good else ""
+    return f"a shape without {beyond}" if beyond else None if good else "a list of sizes"
 
 
 def _size(layout: Layout, given: Given) -> int:
@@ -127,7 +127,8 @@ def _a_window(value: Any, layout: Layout, given: Given) -> str | None:
 
 
 def _a_step(value: Any, layout: Layout, given: Given) -> str | None:
-    return None if _is_int(value) and 1 <= value <= 1 << 20 else "a positive integer"
+    good = _is_int(value) and 1 <= value <= LARGEST_STEP
+    return None if good else f"an integer from 1 to {LARGEST_STEP}"
 
 
 def _a_later_dim(value: Any, layout: Layout, given: Given) -> str | None:
@@ -138,20 +139,21 @@ def _a_later_dim(value: Any, layout: Layout, given: Given) -> str | None:
 
 
 def _sizes(value: Any, layout: Layout, given: Given) -> str | None:
-    good = isinstance(value, list) and all(_is_int(n) and 0 <= n <= 1 << 20 for n in value)
-    good = good and math.prod(value) <= 1 << 16
-    return None if good else "a list of sizes from 0 up, of few elements"
+    if not isinstance(value, list) or not all(_is_int(n) and n >= 0 for n in value):
+        return "a list of sizes from 0 up"
+    beyond = too_large(tuple(value))
+    return f"a shape without {beyond}" if beyond else None
 
 
 def _strides(value: Any, layout: Layout, given: Given) -> str | None:
     count = len(given["size"])
     good = isinstance(value, list) and len(value) == count
-    good = good and all(_is_int(n) and 0 <= n <= 1 << 20 for n in value)
+    good = good and all(_is_int(n) and 0 <= n <= LARGEST_STEP for n in value)
     return None if good else f"a list of {count} strides from 0 up"
 
 
 def _an_offset(value: Any, layout: Layout, given: Given) -> str | None:
-    good = value is None or (_is_int(value) and 0 <= value <= 1 << 20)
+    good = value is None or (_is_int(value) and 0 <= value <= LARGEST_STEP)
     return None if good else "an integer from 0 up, or null for the operand's own"
 
 
@@ -159,7 +161,7 @@ def _slice_item(item: Any) -> bool:
     return (
         isinstance(item, list)
         and len(item) == 3
-        and all(part is None or _is_int(part) for part in item)
+        and all(part is None or (_is_int(part) and abs(part) <= LARGEST_STEP) for part in item)
         and (item[2] is None or item[2] > 0)
     )
 

@@ -53,6 +53,8 @@ class Recipe:
     data: int = 0
     """`.data` of a value; what is written through it hides from the version counter."""
     backward: int = 4
+    roots: int = 3
+    """Backward calls that start from two or three roots."""
     odd: int = 4
     """Steps that write no element, that torch refuses, or that have no derivative."""
     out: int = 2

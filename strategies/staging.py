@@ -64,7 +64,9 @@ MOVES = tuple(row for row in RELABELS if row.moves)
 """Rows whose in-place forms change a shape, which counts as a write."""
 FLAGGING = (TABLE["detach"], TABLE["requires_grad"])
 """Rows whose in-place forms change what autograd knows of a tensor, and no element."""
-QUIET = replace(DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0, odd=0, inputs=0)
+QUIET = replace(
+    DEFAULT, region=0, unsafe=0, backward=0, detach=0, second_loss=0, odd=0, inputs=0, roots=0
+)
 
 
 def drawn(scene: Scene) -> st.SearchStrategy[Program]:

@@ -197,6 +197,182 @@ dtype cast < inference tensor in place
         m = b.gt(1.0)  # else m = b.mul(2.0)
     m.mul_(2.0)
 
+leaf in place < operands do not broadcast
+    w = leaf(2)  # else w = const(2)
+    u = const(3)
+    w.mul_(u)
+
+multi-output view whose base was written < operands do not broadcast
+    w = leaf(2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    u = leaf(3)
+    y = u.clone()
+    x.mul_(2.0)  # else
+    y.add_(p)
+
+target overlaps itself < operands do not broadcast
+    u = const(3)
+    b = const(2)
+    e = b.expand(shape=[2, 2])  # else e = const(2, 2)
+    e.mul_(u)
+
+operands overlap partially < operands do not broadcast
+    b = const(2, 2)
+    u = const(3)
+    t = b.t()  # else t = const(2, 2)
+    b.addcmul_(t, u)
+
+operands do not broadcast < dtype cast
+    m = ints(2)
+    u = const(3)  # else u = const(2)
+    m.mul_(u)
+
+operands do not broadcast < inference tensor in place
+    b = const(2)
+    u = const(3)  # else u = const(2)
+    with inference_mode:
+        y = b.mul(2.0)
+    y.mul_(u)
+
+operands do not broadcast < broadcast target
+    b = const()
+    u = const(2)
+    v = const(3)  # else v = const(2)
+    b.addcmul_(u, v)
+
+leaf in place < fill with what is not 0-d
+    w = leaf(2)  # else w = const(2)
+    u = const(2)
+    w.fill_(u)
+
+multi-output view whose base was written < fill with what is not 0-d
+    w = leaf(2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    y = w.clone()
+    x.mul_(2.0)  # else
+    y.fill_(p)
+
+fill with what is not 0-d < target overlaps itself
+    b = const(1)
+    u = const(2)  # else u = const()
+    e = b.expand(shape=[2])
+    e.fill_(u)
+
+fill with what is not 0-d < inference tensor in place
+    b = const(2)
+    u = const(2)  # else u = const()
+    with inference_mode:
+        y = b.mul(2.0)
+    y.fill_(u)
+
+value of another size < leaf in place
+    w = leaf(2)
+    u = const(3)  # else u = const(2)
+    w[...] = u
+
+value of another size < view of a leaf in place
+    w = leaf(2)
+    u = const(3)  # else u = const(1)
+    w[0:1] = u
+
+value of more dimensions < view of a leaf in place
+    w = leaf(2)
+    u = const(3)  # else u = const()
+    w[0] = u
+
+value of more dimensions < multi-output view in place
+    w = leaf(2)
+    p, q = w.unbind()
+    u = const(3)  # else u = const()
+    p[...] = u
+
+value of more dimensions < target overlaps itself
+    b = const()
+    e = b.expand(shape=[2])
+    u = const(3, 2)  # else u = const(2)
+    e[...] = u
+
+value of another size < inference tensor in place
+    b = const(2)
+    u = const(3)  # else u = const(2)
+    with inference_mode:
+        y = b.mul(2.0)
+    y[...] = u
+
+multi-output view whose base was written < value of more dimensions
+    w = leaf(2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    b = const(2)
+    x.mul_(2.0)  # else
+    b[0] = p
+
+multi-output view whose base was written < value of another size
+    w = leaf(2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    u = const(3)
+    x.mul_(2.0)  # else
+    p[0:1] = u
+
+value of another size < multi-output view whose base was written
+    w = leaf(2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    u = const(3)  # else u = leaf(2)
+    x.mul_(2.0)
+    y = w.sum()  # else y = u.mul(p)
+    p[...] = u  # else
+
+index out of range < view of a leaf in place
+    w = leaf(2)
+    w[2] = 1.0  # else w[1] = 1.0
+
+index out of range < multi-output view whose base was written
+    w = leaf(2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    x.mul_(2.0)
+    p[2] = 1.0  # else p[1] = 1.0
+
+multi-output view whose base was written < index out of range
+    w = leaf(2, 2, 2)
+    x = w.clone()
+    p, q = x.unbind()
+    x.mul_(2.0)  # else
+    p[0, 2] = 1.0
+
+index out of range < value of more dimensions
+    b = const(2)
+    u = const(3)
+    b[2] = u  # else b[1] = u
+
+index out of range < target overlaps itself
+    b = const()
+    e = b.expand(shape=[2])
+    u = const(2)
+    e[2] = 1.0  # else e[...] = u
+
+index out of range < inference tensor in place
+    b = const(2)
+    with inference_mode:
+        y = b.mul(2.0)
+    y[2] = 1.0  # else y[1] = 1.0
+
+too many indices < index out of range
+    b = const(2)
+    b[2, 0] = 1.0  # else b[2] = 1.0
+
+too many indices < leaf in place
+    w = leaf(2)
+    w[..., 0, 0] = 1.0  # else w[...] = 1.0
+
+index of a 0-d tensor < leaf in place
+    w = leaf()
+    w[0] = 1.0  # else w[...] = 1.0
+
 nothing requires grad < multi-output view whose base was written
     w = leaf(2)
     b = const()  # else b = w.sum()

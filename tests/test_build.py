@@ -187,6 +187,7 @@ CATEGORIES: dict[str, Callable[[Program], bool]] = {
     "decorator": lambda p: any("@" in mode for s in applied(p) for mode in s.modes),
     "way of writing": lambda p: any(s.via for s in applied(p)),
     "two backward calls": lambda p: len(backwards(p)) > 1,
+    "several roots": lambda p: any(len(step.of) > 1 for step in backwards(p)),
     "retained graph": lambda p: any(step.retain_graph for step in backwards(p)),
     "several leaves": lambda p: len(p.leaves) > 1,
     "leaf without grad": lambda p: not all(leaf.requires_grad for leaf in p.leaves),
@@ -250,6 +251,14 @@ def test_a_recipe_decides_how_often_backward_names_its_inputs() -> None:
         calls = [step for program in drawn for step in backwards(program)]
         named = sum(bool(step.inputs) for step in calls)
         assert named > len(calls) / 2 if inputs else named < len(calls) / 10
+
+
+def test_a_recipe_decides_how_often_backward_has_several_roots() -> None:
+    for roots, low, high in ((0, 0.0, 0.0), (DEFAULT.roots, 0.01, 0.1), (100, 0.5, 1.0)):
+        drawn = [build(Seeded(5, i), replace(DEFAULT, roots=roots)) for i in range(150)]
+        calls = [step for program in drawn for step in backwards(program)]
+        several = sum(len(step.of) > 1 for step in calls)
+        assert low * len(calls) <= several <= high * len(calls)
 
 
 def test_odd_steps_are_as_often_as_the_recipe_says() -> None:

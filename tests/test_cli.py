@@ -267,6 +267,15 @@ def test_check_says_it_in_words(ac: Command, tmp_path: Path) -> None:
     ]
 
 
+def test_check_gives_up_with_its_own_exit_code(ac: Command, tmp_path: Path) -> None:
+    """A program that is too large for the oracle is neither right nor wrong."""
+    square = '{"name":"a","shape":[256,256],"data":{"generator":"dyadic","seed":1}}'
+    large = text_of(step("mm", "a", "a", to="x0"), leaves=square)
+    (tmp_path / "large.json").write_text(large)
+    said = ac("check", "large.json", "--in-process")
+    assert said.code == 3 and "gave up: the oracle computes at most" in said.out
+
+
 def test_check_of_one_pretty_program(ac: Command, tmp_path: Path) -> None:
     """A single program may spread over lines."""
     pretty = json.dumps(json.loads(encode(DOUBLE)), indent=2)

@@ -15,7 +15,7 @@ from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check
 from strategies.printer import print_body
-from strategies.program import ProgramError
+from strategies.program import Apply, Backward, Generated, Leaf, Program, ProgramError
 from tests.tampering import Change, Tampered, backward, contents, leaf, program, step, with_tensor
 
 DOUBLE = program(
@@ -57,6 +57,27 @@ def test_known_deviation_hides_nothing_beside_it(machine: Machine, local: Subjec
         return with_tensor(seen, "x0", version=5)
 
     assert Examiner(Tampered(local, change), machine).examine(TIE).verdict == "deviates"
+
+
+def product_of_matrices(size: int) -> Program:
+    names = ("a", "b")
+    leaves = [Leaf(n, (size, size), Generated("dyadic", 1), requires_grad=True) for n in names]
+    steps = (Apply("mm", names, to=("c",)), Apply("sum", ("c",), to=("s",)), Backward(("s",)))
+    return Program(tuple(leaves), steps)
+
+
+def test_the_oracle_gives_up_on_what_is_too_large(machine: Machine, local: Subject) -> None:
+    """It computes nothing then, at once; what the model says is judged all the same."""
+    large = product_of_matrices(256)
+    judged = Examiner(local, machine).examine(large)
+    assert judged.verdict == "gave up"
+    assert judged.reason == "the oracle computes at most 1048576 numbers a program"
+
+    def change(body: str, seen: Observation) -> Observation:
+        return with_tensor(seen, "c", version=5)
+
+    assert Examiner(Tampered(local, change), machine).examine(large).verdict == "deviates"
+    assert Examiner(local, machine).examine(product_of_matrices(16)).verdict == "conforms"
 
 
 def test_unregistered_quirk_deviates(machine: Machine, local: Subject) -> None:

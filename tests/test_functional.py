@@ -30,7 +30,7 @@ def _built(recipe: Recipe) -> Callable[[Choose], Program]:
     return lambda choose: build(choose, recipe)
 
 
-FEW = replace(DEFAULT, most_steps=12, odd=0, inputs=0, rarity=0)
+FEW = replace(DEFAULT, most_steps=12, odd=0, inputs=0, roots=0, rarity=0)
 
 
 def _often(rare: Callable[[Growth], object]) -> Callable[[Choose], Program]:

@@ -135,6 +135,31 @@ dtype cast; step; 1.2.0:
     output with device cpu and dtype Long doesn't match the desired device cpu and dtype Double
 dtype cast; step; 1.4.0 to 2.15.0:
     result type Float can't be cast to the desired output type Long
+operands do not broadcast; step; 1.2.0 to 2.15.0:
+    The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0
+fill with what is not 0-d; step; 1.2.0 to 2.15.0:
+    fill_ only supports 0-dimension value tensor but got tensor with 1 dimensions.
+value of another size; step; 1.2.0 to 2.15.0:
+    The expanded size of the tensor (1) must match the existing size (3) at non-singleton dimension
+    0. Target sizes: [1]. Tensor sizes: [3]
+value of more dimensions; step; 1.2.0 to 2.15.0:
+    expand(torch.FloatTensor{[3]}, size=[]): the number of sizes provided (0) must be greater or
+    equal to the number of dimensions in the tensor (1)
+index out of range; step; 1.2.0 to 2.15.0:
+    index 5 is out of bounds for dimension 0 with size 2
+too many indices; step; 1.2.0 to 2.15.0:
+    too many indices for tensor of dimension 1
+index of a 0-d tensor; step; 1.2.0 to 1.4.0:
+    invalid index of a 0-dim tensor. Use tensor.item() to convert a 0-dim tensor to a Python number
+index of a 0-d tensor; step; 1.5.1 to 2.15.0:
+    invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to
+    convert a 0-dim tensor to a number
+index of a 0-d tensor; step; 1.5.1 to 2.15.0:
+    slice() cannot be applied to a 0-dim tensor.
+none; step; 1.2.0 to 1.4.0:
+    dimension specified as 0 but tensor has no dimensions
+none; step; 1.2.0 to 1.7.1:
+    exp_vml_cpu not implemented for 'Long'
 view stride; step; 1.2.0 to 2.15.0:
     view size is not compatible with input tensor's size and stride (at least one dimension spans
     across two contiguous subspaces). Use .reshape(...) instead.
@@ -220,6 +245,8 @@ none; step; 1.8.1 to 1.13.1:
 The messages of the versions named differ in the names of nodes and files, dtypes, shapes and
 numbers alone; C++ locations and traces, and spaces that follow spaces, are left out. Of kind
 "none" is what versions raise that do not know an error, and have a fault of their own instead.
+Of the refused shapes and indices, from "operands do not broadcast" to "index of a 0-d tensor", the
+last version that was asked is 2.13.0; 2.15.0 is taken to say the same.
 """
 
 
@@ -279,6 +306,13 @@ PROGRAMS: dict[Kind, str] = {
     Kind.FORBIDDEN_IN_PLACE: _X + "F.leaky_relu(x, -0.5, inplace=True)\nx.sum().backward()",
     Kind.BROADCAST_TARGET: _X + "x.mul_(torch.ones(3, 2))",
     Kind.DTYPE_CAST: "torch.tensor([1, 2]).mul_(torch.ones(2))",
+    Kind.OPERANDS_APART: _X + "x.mul_(torch.ones(3))",
+    Kind.FILL_DIMENSIONS: _X + "x.fill_(torch.ones(2))",
+    Kind.VALUE_SIZE: _X + "x[0:1] = torch.ones(3)",
+    Kind.VALUE_DIMENSIONS: _X + "x[0] = torch.ones(3)",
+    Kind.INDEX_RANGE: _X + "x[5] = 1.0",
+    Kind.INDEX_COUNT: _X + "x[0, 0] = 1.0",
+    Kind.INDEX_SCALAR: "torch.ones(())[0] = 1.0",
     Kind.VIEW_STRIDE: "torch.ones(2, 3).t().view(6)",
     Kind.FLAG_NONLEAF: _X + "x.requires_grad_(False)",
     Kind.DETACH_VIEW: _X + "x[:1].detach_()",

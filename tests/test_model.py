@@ -114,6 +114,7 @@ RECIPES = {
     "long": Recipe(most_steps=40, go_on=96, most_leaves=5, view=30, region=20, data=2, unsafe=2),
     "odd": Recipe(odd=60, region=25, backward=8, detach=6),
     "inputs": Recipe(inputs=80, backward=15, retain=60, odd=15),
+    "roots": Recipe(roots=30, backward=8, retain=60),
     "rarities": Recipe(most_steps=12, rarity=100, region=25),
     "stale": Recipe(
         go_on=94,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from conformance.model import Kind
 from conformance.subjects import InProcessSubject
 from strategies.build import build
 from strategies.choices import Seeded
-from strategies.draft import check
+from strategies.draft import Shaped, check
 from strategies.drawing import programs
 from strategies.parameters import KINDS
 from strategies.program import (
@@ -36,12 +37,15 @@ from strategies.program import (
     inferring,
     recording,
 )
+from strategies.recipe import DEFAULT
+from strategies.refusals import CASTING
 from strategies.table import TABLE
 from strategies.values import GENERATORS, splitmix64
 from tests._agreement import agree
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "program-format.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
+ODD = replace(DEFAULT, odd=60, most_steps=6)
 LEAF = {"name": "a", "shape": [2], "data": [1.0, 2.0]}
 EXP = {"do": "apply", "op": "exp", "args": ["a"], "to": ["b"]}
 
@@ -199,13 +203,25 @@ def test_the_documents_examples_do_what_it_says(text: str, end: tuple[int, Kind]
     assert (raises and (raises.step + 1, raises.kind)) == end
 
 
+def _refused_steps() -> list[Shaped]:
+    """The steps that torch refuses among drawn programs."""
+    drafts = [check(build(Seeded(4, index), ODD)) for index in range(1000)]
+    steps = [step for draft in drafts for step in draft.shaped]
+    return [step for step in steps if isinstance(step, Shaped) and step.refused]
+
+
 def test_the_document_names_what_torch_refuses_and_what_moves_no_element() -> None:
     """The tables have every reason of a refusal, and every row that changes no element."""
     names = re.findall(r"`(\w+_?)`", " ".join(re.findall(r"^\| (`\w+_`.*?) \|", DOCUMENT, re.M)))
     rows = [row for row in TABLE.values() if row.in_place and (row.moves or row.relabels)]
     assert set(names) == {f"{row.name}_" for row in rows}
-    for kind in (Kind.BROADCAST_TARGET, Kind.DTYPE_CAST, Kind.VIEW_STRIDE):
-        assert f"\n| {kind.value} | " in DOCUMENT
+    table = DOCUMENT.split("### Steps that torch refuses")[1].split("###")[0]
+    reasons = re.findall(r"^\| ([a-z][\w -]+) \| ", table, re.MULTILINE)
+    assert reasons[0] == "reason" and [Kind(reason) for reason in reasons[1:]]
+    refused = {s.refused for s in _refused_steps()}
+    assert set(reasons[1:]) == refused
+    casting = re.search(r"`bool` or `int64` tensor: (.*)\|", table)
+    assert casting and set(re.findall(r"`(\w+)_`", casting[1])) == CASTING | {"sub"}
     forms = [(name, row) for row in TABLE.values() for name in row.names if row.undifferentiable]
     underived = {n for n, row in forms if n.endswith("_") or row.undifferentiable == "always"}
     said = DOCUMENT.split("### Operations without a derivative")[1].split("recorded")[0]

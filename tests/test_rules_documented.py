@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from conformance.explain.rules import OBSERVED, RULES
-from conformance.model import Kind, backward, overlap, relabel
+from conformance.model import Kind, backward, indexing, overlap, relabel
 from conformance.model.predict import Interpreter
 from conformance.model.state import Graph
 from tests.test_model import Rule, _rules
@@ -26,15 +26,15 @@ PAGES = ("Autograd mechanics", "Broadcasting semantics", "Tensor Attributes", "T
 """Pages that are no docstring, so that nothing here can look them up."""
 _QUOTED = re.compile(r'"([^"]+)"\s+\(([\w.]+|[A-Z][\w ,-]+)\)')
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
-    Interpreter._counts,
+    Interpreter.counts,
     Interpreter._compute,
     Interpreter.record,
     Interpreter._save,
     Interpreter._view,
     Interpreter._alias,
     Interpreter._write,
-    Interpreter._target,
-    Interpreter._fit,
+    indexing.written_part,
+    Interpreter._write_out,
     Interpreter._backward,
     Graph.requires_grad,
     Graph.grad_fn,

@@ -376,7 +376,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("as_strided", {"size": [-1], "stride": [1]}, "a list of sizes from 0 up"),
     ("as_strided", {"size": [1], "stride": [1], "storage_offset": -1}, "an integer from 0 up"),
     ("unfold", {"dimension": 1, "size": 4, "step": 1}, "a size from 0 to 3"),
-    ("unfold", {"dimension": 1, "size": 1, "step": 0}, "a positive integer"),
+    ("unfold", {"dimension": 1, "size": 1, "step": 0}, "an integer from 1 to"),
     ("flatten", {"start_dim": 1, "end_dim": 0}, "does not come before start_dim"),
     ("flatten", {"start_dim": 2}, "a dimension of"),
 ]

@@ -19,7 +19,7 @@ class Watched(Interpreter):
 
     def says_requires_grad(self, tensor: Tensor) -> bool:
         """The flag by the documentation."""
-        return self._counts(tensor)
+        return self.counts(tensor)
 
     def outdated(self, tensor: Tensor) -> bool:
         """Whether reading the node of a view would make it anew, or raise."""

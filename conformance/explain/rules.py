@@ -12,6 +12,10 @@ _EXPAND = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.expand.ht
 _BACKWARD = "https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html"
 _IS_LEAF = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.is_leaf.html"
 
+_BROADCASTING = (
+    "Broadcasting semantics, https://docs.pytorch.org/docs/stable/notes/broadcasting.html"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -70,6 +74,18 @@ _EXPANDED = Rule(
     _EXPAND,
     "Write a clone of the expanded tensor.",
 )
+_EXPANDED_TO = Rule(
+    "In x[index] = value, the value is expanded to the part of x that the index names, after its "
+    "leading dimensions of size 1 are left out.",
+    OBSERVED,
+    "Give the value the shape of x[index].",
+)
+_INDEXED = Rule(
+    "An index has at most as many entries as its tensor has dimensions, and an integer in it lies "
+    "from -size to size - 1.",
+    OBSERVED,
+    "Use an index that the tensor has; ... alone takes a 0-d tensor.",
+)
 
 RULES: dict[Kind, Rule] = {
     Kind.SAVED_MODIFIED: _COUNTED,
@@ -124,9 +140,26 @@ RULES: dict[Kind, Rule] = {
     Kind.BROADCAST_TARGET: Rule(
         '"One complication is that in-place operations do not allow the in-place tensor to change '
         'shape as a result of the broadcast."',
-        "Broadcasting semantics, https://docs.pytorch.org/docs/stable/notes/broadcasting.html",
+        _BROADCASTING,
         _OUT_OF_PLACE,
     ),
+    Kind.OPERANDS_APART: Rule(
+        '"When iterating over the dimension sizes, starting at the trailing dimension, the '
+        'dimension sizes must either be equal, one of them is 1, or one of them does not exist."',
+        _BROADCASTING,
+        "Give the operand the target's shape, by reshape, unsqueeze or indexing.",
+    ),
+    Kind.FILL_DIMENSIONS: Rule(
+        '"Fills self tensor with the specified value": one value, a number or a 0-d tensor. That '
+        "another tensor is refused is observed.",
+        "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.fill_.html",
+        "Use copy_(), which takes a tensor that broadcasts to the target.",
+    ),
+    Kind.VALUE_SIZE: _EXPANDED_TO,
+    Kind.VALUE_DIMENSIONS: _EXPANDED_TO,
+    Kind.INDEX_RANGE: _INDEXED,
+    Kind.INDEX_COUNT: _INDEXED,
+    Kind.INDEX_SCALAR: _INDEXED,
     Kind.DTYPE_CAST: Rule(
         '"An integral output tensor cannot accept a floating point tensor." "A boolean output '
         'tensor cannot accept a non-boolean tensor."',

@@ -31,6 +31,13 @@ class Kind(str, Enum):
     FORBIDDEN_IN_PLACE = "parameter that forbids in place"
     BROADCAST_TARGET = "broadcast target"
     DTYPE_CAST = "dtype cast"
+    OPERANDS_APART = "operands do not broadcast"
+    FILL_DIMENSIONS = "fill with what is not 0-d"
+    VALUE_SIZE = "value of another size"
+    VALUE_DIMENSIONS = "value of more dimensions"
+    INDEX_RANGE = "index out of range"
+    INDEX_COUNT = "too many indices"
+    INDEX_SCALAR = "index of a 0-d tensor"
     VIEW_STRIDE = "view stride"
     FLAG_NONLEAF = "requires_grad of a non-leaf"
     DETACH_VIEW = "detach of a view in place"
@@ -140,6 +147,13 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         Kind.DTYPE_CAST,
         Message(("result type", "can't be cast to the desired output type"), torch=">=1.4"),
     ),
+    (Kind.OPERANDS_APART, Message(("must match the size of tensor b",))),
+    (Kind.FILL_DIMENSIONS, Message(("fill_ only supports 0-dimension value tensor",))),
+    (Kind.VALUE_SIZE, Message(("The expanded size", "must match the existing size"))),
+    (Kind.VALUE_DIMENSIONS, Message(("the number of sizes provided",))),
+    (Kind.INDEX_RANGE, Message(("is out of bounds for dimension",))),
+    (Kind.INDEX_COUNT, Message(("too many indices for tensor of dimension",))),
+    (Kind.INDEX_SCALAR, Message(("0-dim tensor",))),
     (Kind.VIEW_STRIDE, Message(("view size is not compatible with input tensor's size",))),
     (
         Kind.FLAG_NONLEAF,

@@ -1,9 +1,22 @@
-"""What an index takes: all of a tensor, or one position twice."""
+"""What `x[index] = value` looks at before it writes, and which part of the tensor it writes.
+
+All of it is observed: the index is followed first, then the value is fitted to the part that it
+names, and only then is that part written as any other tensor.
+"""
 
 from __future__ import annotations
 
-from conformance.model.state import Tensor
+from typing import TYPE_CHECKING, Any
+
+from conformance.model.errors import Kind
+from conformance.model.state import Node, Raised, Tensor
 from strategies.draft import Shaped, Value
+from strategies.layout import Layout
+from strategies.program import recording
+from strategies.table.views import fault
+
+if TYPE_CHECKING:
+    from conformance.model.predict import Interpreter
 
 
 def collides(step: Shaped) -> bool:
@@ -14,17 +27,66 @@ def collides(step: Shaped) -> bool:
     return indexing.collides(index, layouts, step.params)
 
 
-def covers(index: list[object], tensor: Tensor) -> bool:
-    """Whether an index takes everything in order, so that torch makes no view for it."""
+def written_part(interpreter: Interpreter, step: Shaped, operands: list[Tensor]) -> Tensor:
+    """The tensor, or a view of it that is made on the way, unless the index covers everything.
+
+    Raises Raised where the index or the value is refused, or reading a node on the way is.
+    """
+    tensor, *values = operands
+    _follow(interpreter, step, tensor)
+    target = _part(interpreter, step, tensor)
+    _fit(interpreter, step, target, values)
+    return target
+
+
+def _follow(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> None:
+    """An index is followed entry by entry, and each view on the way reads its operand's node."""
+    index = step.params["index"]
+    wrong = fault(tensor.layout, index)
+    if wrong is None:
+        return
+    if recording(step.step.modes) and not _covers(index, wrong.at, tensor.layout):
+        interpreter.graph.edge(tensor)
+    raise Raised(Kind(wrong.why), f"{tensor.name} has the shape {list(tensor.layout.shape)}")
+
+
+def _part(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> Tensor:
+    layout, index = step.target, step.params["index"]
+    if layout is None or _covers(index, len(index), tensor.layout):
+        return tensor
+    records = recording(step.step.modes)
+    node = None
+    if records and interpreter.graph.requires_grad(tensor):
+        node = Node("index", [interpreter.graph.edge(tensor)], interpreter.graph.number())
+    part = Value(tensor.name, tensor.dtype, layout, tensor.memory)
+    return interpreter.viewed(tensor, part, node, "default" if records else "no_grad")
+
+
+def _fit(interpreter: Interpreter, step: Shaped, target: Tensor, values: list[Tensor]) -> None:
+    """A value of another shape is viewed, which reads its node first, and expanded."""
+    for value in values if recording(step.step.modes) else ():
+        if value.layout.shape not in ((), target.layout.shape) and interpreter.counts(value):
+            interpreter.graph.grad_fn(value)
+    if step.refused:
+        (value,) = values
+        sizes = list(value.layout.shape), list(target.layout.shape)
+        why = f"{value.name} of the shape {sizes[0]} does not expand to {sizes[1]}"
+        raise Raised(Kind(step.refused), why)
+
+
+def _covers(index: list[Any], count: int, layout: Layout) -> bool:
+    """Whether the first entries of an index take everything in order, so that torch makes no view
+    for them.
+    """
     at = 0
-    for item in index:
+    for item in index[:count]:
         if item == "...":
-            at += tensor.layout.ndim - (len(index) - 1)
+            at += layout.ndim - (len(index) - 1)
             continue
         if not isinstance(item, list):
             return False
         start, stop, step = item
-        if start or step not in (None, 1) or (stop is not None and stop < tensor.layout.shape[at]):
+        if start or step not in (None, 1) or (stop is not None and stop < layout.shape[at]):
             return False
         at += 1
     return True

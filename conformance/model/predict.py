@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from conformance.model import relabel
+from conformance.model import indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
-from conformance.model.indexing import collides, covers
+from conformance.model.indexing import collides
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
 from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
@@ -80,7 +80,7 @@ class Interpreter:
 
     # -- operations that make a tensor ----------------------------------------------------------
 
-    def _counts(self, tensor: Tensor) -> bool:
+    def counts(self, tensor: Tensor) -> bool:
         """Whether an operand makes a result require grad.
 
         "In this mode, the result of every computation will have requires_grad=False, even when the
@@ -97,7 +97,7 @@ class Interpreter:
         """
         operands = self.operands(step)
         if step.refused:
-            if recording(step.step.modes) and any(self._counts(t) for t in operands):
+            if recording(step.step.modes) and any(self.counts(t) for t in operands):
                 self.record(step, operands)
             raise Raised(Kind(step.refused), f"{step.step.op} cannot be done with these strides")
         result = self._fresh(step)
@@ -105,7 +105,7 @@ class Interpreter:
         if (
             recording(step.step.modes)
             and step.row.differentiable
-            and any(self._counts(t) for t in operands)
+            and any(self.counts(t) for t in operands)
         ):
             node, acted = self.record(step, operands)
             result.node = node
@@ -135,14 +135,14 @@ class Interpreter:
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
-            if node.edges[position] is None and self._counts(operands[position]):
+            if node.edges[position] is None and self.counts(operands[position]):
                 node.edges[position] = Node("view", [None], self.graph.number())
         self.graph.recorded.append(node)
         acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
         if step.row.undifferentiable == "always":
             # A node without a derivative has edges only to what requires grad (observed).
             edges = zip(operands, node.edges, strict=True)
-            node.edges = [edge for operand, edge in edges if self._counts(operand)]
+            node.edges = [edge for operand, edge in edges if self.counts(operand)]
         return node, acted
 
     def _save(
@@ -197,7 +197,7 @@ class Interpreter:
         records = recording(step.step.modes)
         acted = Acted(connected=(False,))
         node = None
-        if records and self._counts(parent):
+        if records and self.counts(parent):
             node, acted = self.record(step, [parent])
         creation: Creation = "default"
         if not records:
@@ -205,12 +205,10 @@ class Interpreter:
         elif step.row.multi:
             creation = "multi"
         for value in step.results:
-            self.tensors[value.name] = self._viewed(parent, value, node, creation)
+            self.tensors[value.name] = self.viewed(parent, value, node, creation)
         return acted
 
-    def _viewed(
-        self, parent: Tensor, value: Value, node: Node | None, creation: Creation
-    ) -> Tensor:
+    def viewed(self, parent: Tensor, value: Value, node: Node | None, creation: Creation) -> Tensor:
         view = Tensor(value.name, parent.memory, parent.counter, value.layout, parent.dtype)
         view.base = parent.base or parent
         inherits = creation == "default" or parent.creation == "inference"
@@ -254,9 +252,9 @@ class Interpreter:
         if step.row.writes_out:
             return self._write_out(step)
         operands = self.operands(step)
-        target = self._target(step, operands[0])
-        self._fit(step, target, operands[1:])
-        operands = [target, *operands[1:]]
+        if step.row.name == "setitem":
+            operands[0] = indexing.written_part(self, step, operands)
+        target = operands[0]
         records = recording(step.step.modes) and any(self.graph.requires_grad(t) for t in operands)
         node, acted = None, Acted(connected=tuple(False for _ in operands))
         if records:
@@ -266,6 +264,8 @@ class Interpreter:
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
             lose_derivative(node, step)
+        if step.refused == Kind.FILL_DIMENSIONS.value:
+            raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:])
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
@@ -287,36 +287,10 @@ class Interpreter:
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             raise Unspecified("out= that shares memory with an operand")
         acted = Acted(connected=(False,) * (1 + len(operands)))
-        check_overlap(step, target, operands)
+        acted.open = check_overlap(step, target, operands)
         self.graph.writes[target.memory] += 1
         self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
         return acted
-
-    def _target(self, step: Shaped, tensor: Tensor) -> Tensor:
-        """What is written: the tensor, or for `x[index] = value` a view made on the way.
-
-        An index that covers everything makes no view (observed).
-        """
-        layout = step.target
-        if layout is None or "index" not in step.params or covers(step.params["index"], tensor):
-            return tensor
-        records = recording(step.step.modes)
-        node = None
-        if records and self.graph.requires_grad(tensor):
-            node = Node("index", [self.graph.edge(tensor)], self.graph.number())
-        part = Value(tensor.name, tensor.dtype, layout, tensor.memory)
-        return self._viewed(tensor, part, node, "default" if records else "no_grad")
-
-    def _fit(self, step: Shaped, target: Tensor, values: list[Tensor]) -> None:
-        """`x[index] = value` views a value of another shape, which reads its node first (observed).
-
-        Raises Raised if that cannot be read, before the target is checked.
-        """
-        if step.row.name != "setitem" or not recording(step.step.modes):
-            return
-        for value in values:
-            if value.layout.shape not in ((), target.layout.shape) and self._counts(value):
-                self.graph.grad_fn(value)
 
     # -- backward -------------------------------------------------------------------------------
 
@@ -346,7 +320,7 @@ class Interpreter:
 
     def look(self) -> dict[str, Flags]:
         """Read every tensor's flags in the worker's order: reading a node may make it anew."""
-        plain = {name: (self._counts(t), _version(t)) for name, t in self.tensors.items()}
+        plain = {name: (self.counts(t), _version(t)) for name, t in self.tensors.items()}
         flags = {}
         for name, tensor in self.tensors.items():
             requires_grad, version = plain[name]

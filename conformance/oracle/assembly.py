@@ -28,6 +28,8 @@ RESULTS = 1 << 40
 """Slots from here on are results, lane by lane; slots below are inputs."""
 
 _CELLS = 512
+MOST_ROWS = 1 << 15
+"""Instructions of a program: they take about a second."""
 PREAMBLE = sorted({0.0}.union(*(primitive.filler for primitive in PRIMITIVES)))
 """The first input slots of every assembly: zero, then what unused lanes read."""
 
@@ -63,11 +65,16 @@ class Seed:
     cotangents: NDArray[np.float64]
 
 
+class TooMuch(Exception):
+    """A program with more instructions than the oracle takes on."""
+
+
 class Assembly:
     """A straight-line program over cells: leaves, elementwise instructions, taps and losses.
 
     Handles hold cell numbers; shapes are numpy's. Values are float64. An unknown primitive or a
-    wrong number of operands raises KeyError or TypeError, shapes that do not broadcast ValueError.
+    wrong number of operands raises KeyError or TypeError, shapes that do not broadcast ValueError,
+    more than `MOST_ROWS` instructions TooMuch.
     """
 
     def __init__(self) -> None:
@@ -253,6 +260,8 @@ class Assembly:
         lanes = math.prod(shape)
         if lanes == 0:
             return _numbers(0, 0)
+        if self.row_count + lanes // LANES > MOST_ROWS:
+            raise TooMuch(f"the oracle computes at most {MOST_ROWS * LANES} numbers a program")
         reads = [self._reads(operand, shape) for operand in operands]
         key = (code, stop, lanes, *(read if type(read) is int else bytes(read) for read in reads))
         first = self._known.get(key)

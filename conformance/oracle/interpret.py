@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.model.prediction import Acted, Place, Prediction
-from conformance.oracle.assembly import Assembly, Handle
+from conformance.oracle.assembly import Assembly, Handle, TooMuch
 from conformance.oracle.machine import Machine, Result
 from conformance.oracle.primitives import CODES
 from strategies.draft import Draft, Shaped, Value
@@ -50,6 +50,8 @@ class Answer:
     values: dict[str, Entries]
     gradients: dict[str, Entries]
     unspecified: str = ""
+    gave_up: bool = False
+    """Whether it cannot because the program is too large, which says nothing of the program."""
 
 
 def _index(layout: Layout) -> Handle:
@@ -294,9 +296,12 @@ def answer(
 def found_by(walk: Walk, machine: Machine) -> Answer:
     """Assemble every step that ran, run the machine, and read off values and gradients."""
     prediction = walk.prediction
-    for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
-        walk.arrive(step, acted)
-        walk.step(step, acted)
+    try:
+        for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
+            walk.arrive(step, acted)
+            walk.step(step, acted)
+    except TooMuch as reason:
+        return Answer({}, {}, str(reason), gave_up=True)
     passes = walk.passes()
     result = machine.run(walk.assembly, passes)
     if len(walk.losses) > len(passes) and not np.isfinite(result.gradients).all():

@@ -145,6 +145,8 @@ class Row:
     """The operands that torch views first: each has an edge then, even if it leads nowhere."""
     needs: Callable[[Layouts], bool] = lambda layouts: True
     """Whether operands of these layouts allow the operation at all."""
+    drawn: Callable[[Layouts], bool] = lambda layouts: True
+    """Whether it is drawn for such operands: what it gives would be large otherwise."""
     fits: Callable[[Layouts, Params], str] = lambda layouts, params: ""
     """What is wrong with operands of these layouts and these parameters together, in words."""
     wants: Callable[[Layouts, Params], tuple[tuple[int, ...], ...]] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from strategies import layout as lay
@@ -26,6 +27,7 @@ def _view(
     *params: Param,
     function: bool = True,
     needs: Callable[[Layout], bool] = lambda layout: True,
+    drawn: Callable[[Layout], bool] = lambda layout: True,
     plain: dict[str, str] | None = None,
     derivative: str = "",
     in_place: bool = False,
@@ -46,6 +48,7 @@ def _view(
         derivative=derivative,
         moves=move if in_place else None,
         needs=lambda layouts: needs(tensors(layouts)[0]),
+        drawn=lambda layouts: drawn(tensors(layouts)[0]),
     )
 
 
@@ -62,11 +65,8 @@ def _several(name: str, cut: Callable[[Layout, Params], list[Layout]], *params: 
         kind="view",
         multi=True,
         derivative="stack or cat of the gradients",
-        needs=lambda layouts: (
-            tensors(layouts)[0].ndim >= 1
-            and 0 < max(tensors(layouts)[0].shape) <= 4
-            and min(tensors(layouts)[0].shape) > 0
-        ),
+        needs=lambda layouts: _FULL(tensors(layouts)[0]),
+        drawn=lambda layouts: max(tensors(layouts)[0].shape) <= 4,
     )
 
 
@@ -136,18 +136,44 @@ def indexed(layout: Layout, index: list[Any]) -> Layout:
     if count > layout.ndim or sum(item == "..." for item in index) > 1:
         raise ValueError(f"index {index} has too many entries for shape {layout.shape}")
     at = 0
-    for item in index:
+    for place, item in enumerate(index):
         if item == "...":
-            at += layout.ndim - at - (count - index.index("..."))
+            at = layout.ndim - (len(index) - 1 - place)
         elif isinstance(item, int):
             if not -layout.shape[at] <= item < layout.shape[at]:
                 raise ValueError(f"index {item} is out of range for shape {layout.shape}")
             layout = lay.selected(layout, at, item)
-            count -= 1
         else:
             layout = lay.sliced(layout, at, *item)
             at += 1
     return layout
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why torch does not take an index, and how many of its entries it has followed by then."""
+
+    why: str
+    at: int = 0
+
+
+def fault(layout: Layout, index: list[Any]) -> Fault | None:
+    """What is wrong with `x[index]`, of all that is wrong the first that torch sees (observed)."""
+    entries = [item for item in index if item != "..."]
+    if layout.ndim == 0 and len(index) == 1 and entries:
+        misses = isinstance(entries[0], int) and entries[0] != 0
+        return Fault("index out of range" if misses else "index of a 0-d tensor")
+    if len(entries) > layout.ndim:
+        return Fault("too many indices")
+    sizes = list(layout.shape)
+    for at, item in enumerate(index):
+        if item == "...":
+            sizes = sizes[len(sizes) - (len(index) - 1 - at) :]
+            continue
+        size = sizes.pop(0)
+        if isinstance(item, int) and not -size <= item < size:
+            return Fault("index out of range", at)
+    return None
 
 
 _DIM = Param("dim", "dim", required=True)
@@ -193,7 +219,7 @@ ROWS: tuple[Row, ...] = (
         "unsqueeze",
         lambda x, p: lay.unsqueezed(x, p["dim"]),
         Param("dim", "new dim", required=True),
-        needs=lambda x: x.ndim <= 4,
+        drawn=lambda x: x.ndim <= 4,
         derivative="grad.squeeze(dim)",
         in_place=True,
     ),
@@ -202,7 +228,7 @@ ROWS: tuple[Row, ...] = (
         lambda x, p: lay.expanded(x, tuple(p["shape"])),
         Param("shape", "larger shape", required=True),
         function=False,
-        needs=lambda x: x.numel <= 8,
+        drawn=lambda x: x.numel <= 8,
         derivative="grad.sum_to(self.sizes())",
     ),
     _view(
@@ -259,6 +285,7 @@ ROWS: tuple[Row, ...] = (
         Param("size", "window", required=True),
         Param("step", "positive int", choices=(1, 2, 3), required=True),
         function=False,
+        drawn=lambda x: x.ndim <= 5,
         derivative="unfold_backward(grad, self.sizes(), dimension, size, step)",
     ),
     _several("unbind", _unbound, Param("dim", "dim", 0)),

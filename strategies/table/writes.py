@@ -36,7 +36,7 @@ ROWS: tuple[Row, ...] = (
         pointwise,
         _value,
         in_place=in_place_method("fill", 2),
-        needs=lambda layouts: layouts[1] is None or layouts[1].ndim == 0,
+        drawn=lambda layouts: layouts[1] is None or layouts[1].ndim == 0,
         broadcasts=False,
         derivative="zeros for self; grad.sum() for value",
     ),
