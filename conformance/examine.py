@@ -180,7 +180,7 @@ class Examiner:
         return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
 
 
-_NAMES = re.compile(r"\b(torch|nn|F)\.(\w+)|\{\d\}\.(\w+)")
+_NAMES = re.compile(r"\b(special|torch|nn|F)\.(?!special\b)(\w+)|\{\d\}\.(\w+)")
 
 
 def _missing(template: str, names: Mapping[str, frozenset[str]]) -> str:

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from conformance.deviations import register
-from conformance.examine import Examiner
+from conformance.examine import Examiner, _missing
 from conformance.oracle.machine import Machine
 from conformance.subjects import Observation, Subject
+from strategies.draft import spelling
 from strategies.program import ProgramError
+from strategies.table import TABLE
 from tests.tampering import Tampered, backward, contents, leaf, program, step, with_tensor
 
 DOUBLE = program(
@@ -156,3 +158,18 @@ def test_harmless_write_through_data_is_judged(examiner: Examiner) -> None:
         )
     )
     assert (judged.verdict, judged.reason) == ("conforms", "")
+
+
+@pytest.mark.parametrize(
+    ("op", "via", "lacking"),
+    [
+        ("sigmoid", "special.expit", "special.expit"),
+        ("exp", "foreach", "torch._foreach_exp"),
+        ("mul", "multiply", "Tensor.multiply"),
+        ("mul", "operator", ""),
+    ],
+)
+def test_ways_of_writing_that_a_subject_lacks_are_known(op: str, via: str, lacking: str) -> None:
+    """A torch is asked only for names that it has, in whatever module they stand."""
+    names = {module: frozenset[str]() for module in ("Tensor", "torch", "special", "nn", "F")}
+    assert _missing(spelling(TABLE[op], False, via), names) == lacking

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, indexed, pointwise, reductions, views, writes
+from strategies.table import activations, foreach, indexed, pointwise, reductions, views, writes
+from strategies.table.aliases import with_aliases
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
-    row.name: row
+    row.name: with_aliases(row)
     for family in (
         pointwise.ROWS,
         activations.ROWS,
         writes.ROWS,
+        foreach.ROWS,
         indexed.ROWS,
         views.ROWS,
         reductions.ROWS,
