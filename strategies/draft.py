@@ -320,7 +320,7 @@ def spelling(row: Row, in_place: bool, via: str) -> str:
     return ways[via] if via else next(iter(ways.values()))
 
 
-_PLACED = re.compile(r"{([a-z]\w+)}")
+_PLACED = re.compile(r"{(?!p})([a-z]\w*)}")
 
 
 @cache

@@ -252,7 +252,8 @@ def written_after(sketch: Sketch, shaped: Shaped) -> Iterator[str]:
 
 def underived(row: Row, in_place: bool) -> bool:
     """Whether the form is recorded and raises in every backward: such a node saves nothing."""
-    return row.undifferentiable == "always" or (in_place and row.undifferentiable == "in place")
+    forms = ("in self", "always", "in place") if in_place else ("in self", "always")
+    return row.undifferentiable in forms
 
 
 def copied(draft: Draft) -> Draft:

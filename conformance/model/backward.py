@@ -134,6 +134,8 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
     _unpack(graph, work, flow)
     if work.underivable:
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
+    if work.misfit:
+        raise Raised(Kind.BROADCAST_TARGET, work.misfit)
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     if not retain_graph:

@@ -13,7 +13,7 @@ from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
-from conformance.model.quirks import NO_GRAD_VIEW, STALE_LEAF
+from conformance.model.quirks import LOGIC_UNSEEN, NO_GRAD_VIEW, STALE_LEAF, UNSEEN
 from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
 from conformance.model.state import (
     Counter,
@@ -103,7 +103,7 @@ class Interpreter:
         ):
             node, acted = self.record(step, operands)
             result.node = node
-            lose_derivative(node, step)
+            lose_derivative(node, step, self.quirks)
             self._save(node, recorded_row(step), step, operands, result, written=None)
         self.tensors[result.name] = result
         return acted
@@ -227,6 +227,8 @@ class Interpreter:
         self._fit(step, target, operands[1:])
         operands = [target, *operands[1:]]
         records = recording(step.step.modes) and any(self.graph.requires_grad(t) for t in operands)
+        if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
+            records = False
         node, acted = None, Acted(connected=tuple(False for _ in operands))
         if records:
             self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
@@ -234,7 +236,7 @@ class Interpreter:
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
-            lose_derivative(node, step)
+            lose_derivative(node, step, self.quirks)
         check_overlap(step, target, operands[1:])
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
@@ -316,7 +318,7 @@ def _collides(step: Shaped) -> bool:
     return indexing.collides(index, layouts, step.params)
 
 
-_WRAPS = frozenset({"mul", "div"})
+_WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
 """Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
 
 

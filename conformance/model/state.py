@@ -108,6 +108,7 @@ class Node:
     overlaps: bool = False
     forbidden: str = ""
     underivable: str = ""
+    misfit: str = ""
     """The operation that has no derivative, as the error names it."""
     ran: bool = False
     """Whether a backward call executed it, or raised there."""

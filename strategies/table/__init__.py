@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, foreach, indexed, pointwise, reductions, views, writes
+from strategies.table import (
+    activations,
+    comparisons,
+    foreach,
+    indexed,
+    pointwise,
+    reductions,
+    rounding,
+    special,
+    views,
+    writes,
+)
 from strategies.table.aliases import with_aliases
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
@@ -10,6 +21,9 @@ TABLE: dict[str, Row] = {
     row.name: with_aliases(row)
     for family in (
         pointwise.ROWS,
+        rounding.ROWS,
+        special.ROWS,
+        comparisons.ROWS,
         activations.ROWS,
         writes.ROWS,
         foreach.ROWS,

@@ -25,6 +25,7 @@ ALIASES: dict[str, str] = {
     "mul": "multiply",
     "ne": "not_equal",
     "neg": "negative",
+    "pow": "float_power",
     "sub": "subtract",
     "trunc": "fix",
 }
@@ -32,22 +33,29 @@ ALIASES: dict[str, str] = {
 
 SPECIAL: dict[str, str] = {
     "sigmoid": "expit",
-    **{name: name for name in "erf exp2 expm1 log1p round".split()},
+    "digamma": "psi",
+    "igamma": "gammainc",
+    "igammac": "gammaincc",
+    "lgamma": "gammaln",
+    "mvlgamma": "multigammaln",
+    **{name: name for name in "erf erfc erfinv exp2 expm1 i0 log1p logit round sinc xlogy".split()},
 }
 """Row -> its name in torch.special."""
 
 FUNCTIONS = frozenset(
     """
-    abs arccos arccosh arcsin arcsinh arctan arctanh asinh acosh atanh atan ceil clamp
-    clamp_max clamp_min clip cos cosh erf exp exp2 expm1 fill fix floor log log1p neg negative
-    reciprocal round rsqrt sigmoid sin sinh sqrt square tan tanh trunc zero
+    abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp
+    clamp_max clamp_min clip cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac i0 ldexp
+    log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt
+    sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero
     """.split()
 )
 """Names that torch has as a function `torch.name_(x)` besides the in-place method."""
 
 FOREACH = frozenset(
     """
-    abs atan ceil clamp_max clamp_min cos cosh erf exp expm1 floor log log1p maximum minimum neg pow
+    abs acos asin atan ceil clamp_max clamp_min cos cosh erf erfc exp expm1 floor frac lgamma log
+    log10 log1p log2 maximum minimum neg pow
     reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc
     """.split()
 )

@@ -12,7 +12,7 @@ from strategies.table.row import Row, Save
 
 _NAMESAKES = {row.name: row for row in (*pointwise.ROWS, *writes.ROWS)}
 
-# `addcdiv` has no row here: its backward reads past the end of the lists, and raises IndexError.
+# `addcdiv` has no row here: its backward may raise IndexError, and the register shows that.
 
 
 def listed(row: Row, *parameters: str) -> tuple[dict[str, str], dict[str, str]]:

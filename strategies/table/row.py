@@ -129,8 +129,9 @@ class Row:
     """Whether the in-place form changes what autograd knows of its target, and no element."""
     outside_the_law: bool = False
     """Whether the documentation leaves open what the in-place form does to gradients."""
-    undifferentiable: Literal["", "in place", "always"] = ""
-    """Which forms are recorded although they have no derivative, as backward says."""
+    undifferentiable: Literal["", "in self", "in place", "always"] = ""
+    """Which forms are recorded although they have no derivative, as backward says: both, one, or
+    both where the first operand requires grad."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
     reads_apart: bool = False
@@ -161,7 +162,8 @@ class Row:
 
     def saved(self, in_place: bool) -> tuple[Save, ...]:
         """What the node of the plain or of the in-place form keeps."""
-        if self.undifferentiable and (in_place or self.undifferentiable == "always"):
+        underived = ("in place", "always") if in_place else ("always",)
+        if self.undifferentiable in underived:
             return ()
         return self.saves_in_place if in_place and self.saves_in_place else self.saves
 
