@@ -37,7 +37,6 @@ SCRIPT_QUIRKS = frozenset(
         "foreach-addcdiv-index",
         "nan-gradient-by-place",
         "sgn-gradient-immutable",
-        "sinc-gradient-cancels",
     }
 )
 """The quirks that a script shows: claims put by scripts can name them in a finding, and programs

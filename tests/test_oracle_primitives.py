@@ -59,7 +59,11 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     **{name: getattr(scipy.special, name) for name in _SPECIALS.split()},
     "logit": lambda a, low, high: scipy.special.logit(np.clip(a, low, high)),
     "lgamma": scipy.special.gammaln,
-    "polygamma": lambda a, n: scipy.special.polygamma(n, a),
+    "sinc_by_difference": np.sinc,
+    "digamma_by_few_terms": scipy.special.digamma,
+    **dict.fromkeys(
+        ("polygamma", "polygamma_by_few_terms"), lambda a, n: scipy.special.polygamma(n, a)
+    ),
     "igamma": scipy.special.gammainc,
     "igammac": scipy.special.gammaincc,
     "div_floor": np.floor_divide,
@@ -129,7 +133,9 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 POSITIVE = {"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "pow", "lgamma", "igamma", "igammac"}
 UNIT = {"asin", "acos", "atanh", "erfinv", "logit"}
 # Operands in which nothing is derived.
-UNDERIVED = {"where", "logit", "polygamma", "igamma", "igammac"}
+UNDERIVED = {"where", "logit", "polygamma", "polygamma_by_few_terms", "igamma", "igammac"}
+# Accurate to nine digits.
+ROUGH = {"polygamma_by_few_terms"}
 # Derivatives that are a convention of torch's, not the function's.
 CONVENTIONAL = {"carry", "guided_relu"}
 
@@ -150,9 +156,11 @@ def _operands(primitive: Primitive, number: int) -> list[Floats]:
         operands[2] += 1.0
     elif primitive.name == "logit":
         operands[1:] = [operands[1] / 10, 1 - operands[2] / 10]
-    elif primitive.name == "polygamma":
-        operands[0] = operands[0][np.abs(operands[0] - np.rint(operands[0])) > 1e-3]
-        operands[1] = np.rint(operands[1])[: operands[0].size]
+    elif primitive.name.startswith("polygamma"):
+        operands[1] = np.rint(operands[1])
+    if "digamma" in primitive.name or "polygamma" in primitive.name:
+        far = np.abs(operands[0] - np.rint(operands[0])) > 0.03
+        operands = [operand[far] for operand in operands]
     if primitive.margins is not None:
         padded = operands + operands[:1] * (3 - len(operands))
         clear = np.min([np.abs(margin) for margin in primitive.margins(*padded)], 0) > 1e-3
@@ -187,7 +195,8 @@ def test_value_is_numpys(machine: Machine, primitive: Primitive) -> None:
     """At random points the value is numpy's, within a few rounding errors."""
     operands = _operands(primitive, CODES[primitive.name])
     value, _, _ = _evaluate(machine, primitive.name, operands)
-    np.testing.assert_allclose(value, REFERENCES[primitive.name](*operands), 2e-14, 2e-15)
+    near = 1e-9 if primitive.name in ROUGH else 2e-14
+    np.testing.assert_allclose(value, REFERENCES[primitive.name](*operands), near, near / 10)
 
 
 @pytest.mark.parametrize(

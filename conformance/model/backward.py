@@ -60,7 +60,7 @@ def run_backward(
             if capture and node.leaf is not None:
                 flow.accumulated.append(node.leaf)
                 continue
-            _run(graph, node, flow, retain_graph=retain_graph)
+            _run(graph, node, flow, retain_graph=retain_graph, wanted=wanted)
             for follower in node.edges:
                 if follower is None:
                     continue
@@ -119,7 +119,9 @@ def _dependencies(starts: list[Node]) -> dict[Node, int]:
     return waiting
 
 
-def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
+def _run(
+    graph: Graph, node: Node, flow: Flow, *, retain_graph: bool, wanted: set[Node] | None
+) -> None:
     if node.leaf is not None:
         _accumulate(graph, node.leaf, flow)
         return
@@ -132,7 +134,8 @@ def _run(graph: Graph, node: Node, flow: Flow, *, retain_graph: bool) -> None:
             Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
         )
     _unpack(graph, work, flow)
-    if work.underivable:
+    spared = work.of_first_only and wanted is not None and node.edges[0] not in wanted
+    if work.underivable and not spared:
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     if work.misfit:
         raise Raised(Kind.BROADCAST_TARGET, work.misfit)

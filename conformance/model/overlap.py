@@ -32,7 +32,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> None:
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
     if target.layout.overlaps_itself and not floods:
         raise Unspecified("a write to cells that repeat")
-    if fills:
+    if fills or step.row.reads_first:
         return
     if step.row.reads_apart and any(t is target for t in others):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")

@@ -45,6 +45,7 @@ def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
         node.underivable, node.order = step.step.op, AT_ONCE
     elif step.row.undifferentiable == "in self":
         node.underivable = step.step.op if node.edges[0] is not None else ""
+        node.of_first_only = True
     elif step.row.undifferentiable and step.in_place:
         node.underivable = step.step.op
 

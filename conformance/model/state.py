@@ -108,6 +108,8 @@ class Node:
     overlaps: bool = False
     forbidden: str = ""
     underivable: str = ""
+    of_first_only: bool = False
+    """Whether it lacks a derivative only in its first operand."""
     misfit: str = ""
     """The operation that has no derivative, as the error names it."""
     ran: bool = False

@@ -140,7 +140,10 @@ def _transcendental() -> list[Primitive]:
         Primitive("logaddexp", 2),
         Primitive("logaddexp2", 2),
         Primitive("logit", 3, (-math.inf, math.inf), severed=(1, 2), margins=margins.bounds),
-        Primitive("sinc", 1, rounding=rounding, margins=margins.part_of_a_period),
+        *(
+            Primitive(name, 1, rounding=rounding, margins=margins.part_of_a_period)
+            for name in ("sinc", "sinc_by_difference")
+        ),
         Primitive("elu", 2, (1.0,), rounding=rounding, margins=margins.zero),
         Primitive("celu", 2, (1.0,), rounding=rounding, margins=margins.zero),
         Primitive("selu", 1, rounding=rounding, margins=margins.zero),
@@ -154,8 +157,14 @@ def _special() -> list[Primitive]:
     """Functions that take XLA long to compile: only machines that need them hold them."""
     rounding = Rounding.UNLESS_FIRST_IS_ZERO
     return [
-        *(Primitive(name, 1, rounding=rounding) for name in ("i0", "erfinv", "lgamma", "digamma")),
-        Primitive("polygamma", 2, rounding=rounding, severed=(1,)),
+        *(
+            Primitive(name, 1, rounding=rounding)
+            for name in ("i0", "erfinv", "lgamma", "digamma", "digamma_by_few_terms")
+        ),
+        *(
+            Primitive(name, 2, rounding=rounding, severed=(1,))
+            for name in ("polygamma", "polygamma_by_few_terms")
+        ),
         Primitive("igamma", 2, rounding=rounding, severed=(0,)),
         Primitive("igammac", 2, rounding=rounding, severed=(0,)),
     ]

@@ -134,6 +134,8 @@ class Row:
     both where the first operand requires grad."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
+    reads_first: bool = False
+    """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False
     """Whether the in-place kernel refuses an operand that is the target itself, as one of parts."""
     begins_at: Callable[[Layouts], int] = lambda layouts: 0

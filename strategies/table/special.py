@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from strategies.table.pointwise import _binary, _unary
@@ -14,6 +15,26 @@ def _logit(m: Any, self: Any, *, eps: float | None) -> Any:
     if eps is None:
         return m.apply("logit", self, -math.inf, math.inf)
     return m.apply("logit", self, eps, 1.0 - eps)
+
+
+def _logaddexp(m: Any, self: Any, other: Any) -> Any:
+    """The value in steps whose errors show: the larger one and the rest may cancel."""
+    rest = m.apply("log1p", m.apply("exp", _behind(m, self, other)))
+    total = m.apply("add", m.apply("maximum", self, other), rest)
+    return m.apply("carry", total, m.apply("logaddexp", self, other))
+
+
+def _logaddexp2(m: Any, self: Any, other: Any) -> Any:
+    rest = m.apply("log1p", m.apply("exp2", _behind(m, self, other)))
+    total = m.apply("add", m.apply("maximum", self, other), m.apply("div", rest, math.log(2.0)))
+    return m.apply("carry", total, m.apply("logaddexp2", self, other))
+
+
+def _behind(m: Any, self: Any, other: Any) -> Any:
+    """Minus the distance of the two, 0 for equal infinities."""
+    apart = m.apply("sub", self, other)
+    known = m.apply("eq", apart, apart)
+    return m.apply("neg", m.apply("abs", m.apply("where", known, apart, 0.0)))
 
 
 def _ldexp(m: Any, self: Any, other: Any) -> Any:
@@ -88,6 +109,7 @@ ROWS: tuple[Row, ...] = (
         "self, other",
         "grad / (1 + exp(other - self)); grad / (1 + exp(self - other))",
         number=False,
+        meaning=_logaddexp,
         in_place=False,
         since="1.6",
     ),
@@ -96,6 +118,7 @@ ROWS: tuple[Row, ...] = (
         "self, other",
         "grad / (1 + 2 ** (other - self)); grad / (1 + 2 ** (self - other))",
         number=False,
+        meaning=_logaddexp2,
         in_place=False,
         since="1.6",
     ),
@@ -117,13 +140,16 @@ ROWS: tuple[Row, ...] = (
         undifferentiable="in self",
         since="1.8",
     ),
-    _binary(
-        "ldexp",
-        "other if self, result",
-        "grad * 2 ** other; grad * result * ln 2",
-        number=False,
-        meaning=_ldexp,
-        since="1.8",
+    replace(
+        _binary(
+            "ldexp",
+            "other if self, result",
+            "grad * 2 ** other; grad * result * ln 2",
+            number=False,
+            meaning=_ldexp,
+            since="2.13",
+        ),
+        reads_first=True,
     ),
     _binary(
         "nextafter",
