@@ -5,7 +5,9 @@ from __future__ import annotations
 from strategies.table import TABLE
 
 MASKED = frozenset({"where", "masked_fill"})
-COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne"))
+COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne")) * 4 + tuple(
+    TABLE[name] for name in ("logical_not", "logical_and", "logical_or", "logical_xor")
+)
 _ALIASES = frozenset({"detach", "data"})
 VIEWS = tuple(
     row

@@ -182,12 +182,13 @@ def test_every_category_is_drawn(category: str) -> None:
 
 
 def test_every_operation_is_drawn() -> None:
-    """But for `.data`, which the default recipe leaves out, and 5-d dropouts."""
+    """But for `.data`, which the default recipe leaves out, 5-d dropouts, and sgn, whose gradient
+    is no ordinary tensor."""
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    recipes = (*[long] * 300, *[replace(DEFAULT, odd=60)] * 300)
+    recipes = (*[long] * 500, *[replace(DEFAULT, odd=60)] * 600)
     programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
     seen = {step.op for program in programs for step in applied(program)}
-    assert set(OPERATIONS) - seen <= {"data", "dropout3d", "dropout3d_"}
+    assert set(OPERATIONS) - seen <= {"data", "dropout3d", "dropout3d_", "sgn", "sgn_"}
 
 
 def test_a_recipe_decides_what_is_drawn() -> None:
