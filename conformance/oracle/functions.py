@@ -153,6 +153,7 @@ VALUES: dict[str, Value] = {
     "finite_or": lambda a, other: jnp.where(jnp.isfinite(a), a, other),
     "nextafter": jnp.nextafter,
     "div_floor": _div_floor,
+    "div_trunc": lambda a, b: jnp.trunc(a / b),
     "gt": lambda a, b: flag(a > b),
     "ge": lambda a, b: flag(a >= b),
     "lt": lambda a, b: flag(a < b),
@@ -221,6 +222,7 @@ PARTIALS: dict[str, Partials] = {
     # At a tie torch has none, in either operand.
     "nextafter": lambda r, a, b: (flag(a != b), jnp.zeros_like(b)),
     "div_floor": lambda r, a, b: (jnp.zeros_like(a), jnp.zeros_like(b)),
+    "div_trunc": lambda r, a, b: (jnp.zeros_like(a), jnp.zeros_like(b)),
     "maximum": _maximum_partials,
     "minimum": _minimum_partials,
     "fmax": _fmax_partials,

@@ -79,7 +79,10 @@ def _copying() -> list[Primitive]:
         Primitive("copysign", 2, rounding=never, margins=margins.sign_of_second),
         Primitive("finite_or", 2, rounding=never),
         Primitive("nextafter", 2, rounding=never, selects=True, margins=margins.difference),
-        Primitive("div_floor", 2, rounding=never, selects=True, margins=margins.quotient),
+        *(
+            Primitive(name, 2, rounding=never, selects=True, margins=margins.quotient)
+            for name in ("div_floor", "div_trunc")
+        ),
         Primitive("clamp", 3, rounding=never, selects=True, margins=margins.bounds),
         Primitive("clamp_min", 2, rounding=never, selects=True, margins=margins.difference),
         Primitive("clamp_max", 2, rounding=never, selects=True, margins=margins.difference),

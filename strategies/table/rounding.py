@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from strategies.table.pointwise import _binary
@@ -14,10 +13,6 @@ def _to_decimals(m: Any, self: Any, *, decimals: int) -> Any:
     scale = 10.0 ** abs(decimals)
     there, back = ("mul", "div") if decimals > 0 else ("div", "mul")
     return m.apply(back, m.apply("round", m.apply(there, self, scale)), scale)
-
-
-def _div_trunc(m: Any, self: Any, other: Any) -> Any:
-    return m.apply("trunc", m.apply("div", self, other))
 
 
 def _rounded_to_decimals() -> Row:
@@ -36,14 +31,14 @@ def _rounded_to_decimals() -> Row:
     )
 
 
-def _rounding_division(mode: str, meaning: str | Callable[..., Any]) -> Row:
+def _rounding_division(mode: str) -> Row:
     """A quotient that is rounded: its derivative is zero."""
     text = f'{{1}}, rounding_mode="{mode}")'
     return Row(
         f"div_{mode}",
         operands("self", "other|number"),
         pointwise,
-        meaning,
+        f"div_{mode}",
         {"method": f"{{0}}.div({text}", "function": f"torch.div({{0}}, {text}"},
         {"method": f"{{0}}.div_({text}"},
         saves=saves("other, self if other"),
@@ -73,8 +68,8 @@ ROWS: tuple[Row, ...] = (
     _bounded("clamp", "self", "min", "max"),
     _bounded("clamp_min", "self", "min"),
     _bounded("clamp_max", "self", "max"),
-    _rounding_division("floor", "div_floor"),
-    _rounding_division("trunc", _div_trunc),
+    _rounding_division("floor"),
+    _rounding_division("trunc"),
     _binary(
         "floor_divide",
         "",
