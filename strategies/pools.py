@@ -23,10 +23,12 @@ _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu"
 _DELICATE = frozenset(
     """
     floor ceil round trunc atan2 frac div_floor div_trunc floor_divide remainder fmod round_decimals
-    nextafter copysign gt ge lt le eq ne logical_and logical_or logical_xor logical_not
+    i0 erfinv lgamma digamma polygamma mvlgamma igamma igammac logit xlogy ldexp sinc logaddexp
+    logaddexp2 nextafter copysign gt ge lt le eq ne logical_and logical_or logical_xor logical_not
     """.split()
 )
-"""Rows that jump where common results lie: drawn less often, or too much is ill-conditioned."""
+"""Rows that jump, or have poles, where common results lie: drawn less often, or too much is
+ill-conditioned."""
 _UNSETTLED = frozenset({"sgn"})
 """Rows that leave what no later backward can add to (the register has a script of it)."""
 PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
