@@ -32,9 +32,16 @@ else:
     import tomli as tomllib
 
 
-SCRIPT_QUIRKS = frozenset({"alpha-dropout-ignores-inplace", "nan-gradient-by-place"})
+SCRIPT_QUIRKS = frozenset(
+    {
+        "alpha-dropout-ignores-inplace",
+        "foreach-addcdiv-index",
+        "nan-gradient-by-place",
+        "sgn-gradient-immutable",
+    }
+)
 """The quirks that a script shows: claims put by scripts can name them in a finding, and programs
-that meet one are unspecified.
+that meet one are unspecified, or not drawn.
 """
 
 

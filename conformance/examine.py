@@ -182,7 +182,7 @@ class Examiner:
         return prediction, found
 
 
-_NAMES = re.compile(r"\b(torch|nn|F)\.(\w+)|\{\d\}\.(\w+)")
+_NAMES = re.compile(r"\b(special|torch|nn|F)\.(?!special\b)(\w+)|\{\d\}\.(\w+)")
 
 
 def _missing(template: str, names: Mapping[str, frozenset[str]]) -> str:

@@ -335,7 +335,7 @@ def _described(row: Row, layouts: Layouts) -> Layout:
     return next(o for o in layouts[int(row.writes_out) :] if o is not None)
 
 
-_PLACED = re.compile(r"{([a-z]\w+)}")
+_PLACED = re.compile(r"{(?!p})([a-z]\w*)}")
 
 
 @cache

@@ -43,6 +43,11 @@ MOST_CELLS = 24
 _NUMBERS = (2.0, -1.0, 0.5, 3.0, 1.0, 0.0, -0.25)
 
 
+_BY_LAST = frozenset(
+    "div addcdiv atan2 div_floor div_trunc foreach_div fmod remainder floor_divide xlogy".split()
+)
+"""Rows whose domain is that of their last operand."""
+
 _STYLES = (("few", 41), ("dyadic", 33), ("positive", 14), ("kinked", 12))
 
 
@@ -180,10 +185,10 @@ class Growth(Known):
             last = partner
             args.append(partner.name)
         if row.domain != "any" and not wild:
-            watched = last if row.name in ("div", "addcdiv", "atan2") else first
+            watched = last if row.name in _BY_LAST else first
             if not self._in_domain(row, watched):
                 return None
-            if row.name == "div" and args[-1] == 0.0:
+            if row.name in _BY_LAST and isinstance(args[-1], float) and args[-1] <= 0.0:
                 args[-1] = 2.0
         layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
         if not (row.needs(layouts) and row.drawn(layouts)):

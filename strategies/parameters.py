@@ -131,6 +131,15 @@ def _a_step(value: Any, layout: Layout, given: Given) -> str | None:
     return None if good else f"an integer from 1 to {LARGEST_STEP}"
 
 
+def _maybe_epsilon(value: Any, layout: Layout, given: Given) -> str | None:
+    good = value is None or (isinstance(value, float) and 0.0 <= value <= 0.5)
+    return None if good else "a number from 0.0 to 0.5, or null"
+
+
+def _an_order(value: Any, layout: Layout, given: Given) -> str | None:
+    return None if _is_int(value) and 0 <= value <= 8 else "an integer from 0 to 8"
+
+
 def _a_later_dim(value: Any, layout: Layout, given: Given) -> str | None:
     ndim = max(layout.ndim, 1)
     if _is_int(value) and value % ndim < given["start_dim"] % ndim:
@@ -333,6 +342,8 @@ KINDS: dict[str, Kind] = {
     "position": Kind(_a_position, _draw_position),
     "rest of dim": Kind(_a_rest, _draw_rest),
     "window": Kind(_a_window, _draw_window),
+    "optional epsilon": Kind(_maybe_epsilon, _draw_choice),
+    "order": Kind(_an_order, _draw_choice),
     "positive int": Kind(_a_step, _draw_choice),
     "start dim": Kind(_a_dim, _draw_dim),
     "end dim": Kind(_a_later_dim, _draw_end),

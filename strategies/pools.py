@@ -5,7 +5,9 @@ from __future__ import annotations
 from strategies.table import TABLE, fills
 
 MASKED = frozenset({"where", "masked_fill"})
-COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne"))
+COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne")) * 4 + tuple(
+    TABLE[name] for name in ("logical_not", "logical_and", "logical_or", "logical_xor")
+)
 _ALIASES = frozenset({"detach", "data"})
 VIEWS = tuple(
     row
@@ -18,8 +20,17 @@ VIEWS = tuple(
 SUMS = (TABLE["sum"], TABLE["mean"])
 PRODUCTS = tuple(TABLE[name] for name in ("matmul", "mm", "dot", "mv", "bmm"))
 _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu", "mul", "sin")
-_DELICATE = frozenset({"floor", "ceil", "round", "trunc", "atan2"})
-"""Rows that jump where common results lie: drawn less often, or too much is ill-conditioned."""
+_DELICATE = frozenset(
+    """
+    floor ceil round trunc atan2 frac div_floor div_trunc floor_divide remainder fmod round_decimals
+    i0 erfinv lgamma digamma polygamma mvlgamma igamma igammac logit xlogy ldexp sinc logaddexp
+    logaddexp2 nextafter copysign gt ge lt le eq ne logical_and logical_or logical_xor logical_not
+    """.split()
+)
+"""Rows that jump, or have poles, where common results lie: drawn less often, or too much is
+ill-conditioned."""
+_UNSETTLED = frozenset({"sgn"})
+"""Rows that leave what no later backward can add to (the register has a script of it)."""
 _FILLS = frozenset(row.name for row in fills.ROWS)
 """Rows after which nothing of the old value is left: drawn less often than `zero` and `fill`."""
 PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
@@ -30,7 +41,7 @@ PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     and row.dtype == "float64"
     and row not in (*VIEWS, *SUMS, *PRODUCTS)
     and row.undifferentiable != "always"
-    and row.name not in _ALIASES
+    and row.name not in _ALIASES | _UNSETTLED
 )
 _WRITTEN = ("mul", "add", "copy", "setitem", "zero", "relu", "exp", "setitem", "fill", "sub")
 RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or row.relabels))
@@ -39,9 +50,12 @@ WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
     row
     for row in TABLE.values()
     for _ in range(1 if row.name in _DELICATE | _FILLS else 3)
-    if row.in_place and row not in RELABELS and not row.undifferentiable
+    if row.in_place
+    and row not in RELABELS
+    and row.undifferentiable in ("", "in self")
+    and row.name not in _UNSETTLED
 )
-UNDERIVED = tuple(row for row in TABLE.values() if row.undifferentiable)
+UNDERIVED = tuple(row for row in TABLE.values() if row.undifferentiable in ("in place", "always"))
 """Rows with a form that is recorded and has no derivative."""
 
 QUIETLY = tuple(TABLE[name] for name in ("clone", "add", "sub", "neg"))

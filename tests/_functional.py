@@ -145,11 +145,20 @@ FOREGONE = {row.name for row in fills.ROWS}
 OWN: dict[str, Callable[..., torch.Tensor]] = {
     "hardsigmoid": _hardsigmoid,
     "copy": lambda x, src: src.expand(x.shape),
+    "foreach_copy": lambda x, src: src.expand(x.shape),
     "fill": _filled,
     "zero": torch.zeros_like,
     "setitem": _filled,
 }
 """Row -> what it computes, for rows that have no plain form, or a wrong one."""
+
+
+def _without_slope(new: torch.Tensor, operands: list[Any]) -> torch.Tensor:
+    """The same numbers, with a gradient of zeros for every operand."""
+    for operand in operands:
+        if isinstance(operand, torch.Tensor):
+            new = torch.where(torch.ones_like(new, dtype=torch.bool), new, operand)
+    return new
 
 
 @cache
@@ -159,7 +168,7 @@ def _compiled(text: str) -> CodeType:
 
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
     """The operation in its plain form, by the table's spelling."""
-    ways = [way for way in row.plain.values() if "{p}" in way or not params]
+    ways = [way for way in row.plain.values() if "{p}" in way or not params.keys() - placed_in(way)]
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
@@ -359,6 +368,8 @@ class Walk:
             operands = [self.read(target, places), *self._others(step.args[1:])]
             own = OWN.get(row.name)
             new = own(*operands) if own else _filling(row, operands, step.params)
+            if new.dtype == torch.bool:
+                new = _without_slope(new.double(), operands)
         for history in writer.family:
             if records and history is writer:
                 history.value = history.value.put(places, new)

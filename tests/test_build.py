@@ -218,12 +218,14 @@ def test_every_category_is_drawn(category: str) -> None:
 
 
 def test_every_operation_is_drawn() -> None:
-    """The rare ones and the ways around autograd too."""
+    """The rare ones and the ways around autograd too, but for sgn, whose gradient is no ordinary
+    tensor.
+    """
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    recipes = (*[long] * 300, *[replace(DEFAULT, odd=60)] * 300)
+    recipes = (*[long] * 500, *[replace(DEFAULT, odd=60)] * 600)
     programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
     seen = {step.op for program in programs for step in applied(program)}
-    assert set(OPERATIONS) - set(OUT) <= seen
+    assert set(OPERATIONS) - set(OUT) - {"sgn", "sgn_"} <= seen
     assert len(seen & set(OUT)) > len(OUT) / 2
 
 

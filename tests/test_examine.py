@@ -8,14 +8,15 @@ import msgspec
 import pytest
 
 from conformance.deviations import register
-from conformance.examine import Examiner, Judged
+from conformance.examine import Examiner, Judged, _missing
 from conformance.oracle.machine import Machine
 from conformance.subjects import ErrorSeen, Observation, Subject, TensorSeen
 from strategies.build import build
 from strategies.choices import Seeded
-from strategies.draft import check
+from strategies.draft import check, spelling
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Generated, Leaf, Program, ProgramError
+from strategies.table import TABLE
 from tests.tampering import Change, Tampered, backward, contents, leaf, program, step, with_tensor
 
 DOUBLE = program(
@@ -308,3 +309,18 @@ def test_watching_changes_no_gradient(examiner: Examiner) -> None:
             assert _gradients(blind) == _gradients(watched), blind.body.text
             compared += any(blind.prediction.graded.values())
     assert compared > PROGRAMS // 3 and changed < PROGRAMS // 20, (compared, changed)
+
+
+@pytest.mark.parametrize(
+    ("op", "via", "lacking"),
+    [
+        ("sigmoid", "special.expit", "special.expit"),
+        ("exp", "foreach", "torch._foreach_exp"),
+        ("mul", "multiply", "Tensor.multiply"),
+        ("mul", "operator", ""),
+    ],
+)
+def test_ways_of_writing_that_a_subject_lacks_are_known(op: str, via: str, lacking: str) -> None:
+    """A torch is asked only for names that it has, in whatever module they stand."""
+    names = {module: frozenset[str]() for module in ("Tensor", "torch", "special", "nn", "F")}
+    assert _missing(spelling(TABLE[op], False, via), names) == lacking

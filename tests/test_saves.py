@@ -163,6 +163,10 @@ class Sketch:
             except ValueError as misfit:
                 raise ProgramError(str(misfit)) from None
         to = tuple(f"r{i}" for i in range(count))
+        if via:
+            # As in programs: some ways have no place for what is not the usual.
+            usual = {p.name: p.default for p in self.row.params if not p.required}
+            params = {n: v for n, v in params.items() if n not in usual or v != usual[n]}
         return self.draft.add(Apply(self.op, tuple(self.operands), params, to, via))
 
     def root(self, shaped: Shaped) -> str:
@@ -211,7 +215,10 @@ def variants(row: Row, ways: Mapping[str, str]) -> Iterator[Variant]:
             if flags == tuple(own):
                 yield from (Variant(form, flags, sizes, d) for sizes in shapes for d in draws)
                 yield from (
-                    Variant(form, flags, sizes, via=w) for sizes in shapes[:2] for w in ways
+                    Variant(form, flags, sizes, d, via=w)
+                    for sizes in shapes[:2]
+                    for w in ways
+                    for d in range(PARAMETERS if row.params else 1)
                 )
 
 
@@ -247,7 +254,8 @@ def written_after(sketch: Sketch, shaped: Shaped) -> Iterator[str]:
 
 def underived(row: Row, in_place: bool) -> bool:
     """Whether the form is recorded and raises in every backward: such a node saves nothing."""
-    return row.undifferentiable == "always" or (in_place and row.undifferentiable == "in place")
+    forms = ("in self", "always", "in place") if in_place else ("in self", "always")
+    return row.undifferentiable in forms
 
 
 def copied(draft: Draft) -> Draft:

@@ -336,6 +336,7 @@ def test_conversation() -> None:
     hello, pong, *faults, last = answers
     assert hello["hello"] == 1 and hello["device"] == "cpu" and hello["float64"] is True
     assert "relu_" in hello["names"]["torch"] and "mul_" in hello["names"]["Tensor"]
+    assert "_foreach_exp_" in hello["names"]["torch"] and "expit" in hello["names"]["special"]
     assert pong == {"id": 5, "pong": True}
     assert [fault["id"] for fault in faults] == [None] * 4
     assert all(fault["fault"].endswith(".") for fault in faults)

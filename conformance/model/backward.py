@@ -153,8 +153,11 @@ def _run(
     if node.folds:
         raise _overlap(work)
     _unpack(graph, work, flow)
-    if work.underivable:
+    spared = work.of_first_only and wanted is not None and node.edges[0] not in wanted
+    if work.underivable and not spared:
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
+    if work.misfit:
+        raise Raised(Kind.BROADCAST_TARGET, work.misfit)
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     follower = node.edges[0] if node.overlaps else None

@@ -31,7 +31,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
     repeats = repeats or target.layout.overlaps_itself
     open_values = "a write to cells that repeat" if repeats and not flooding else ""
-    if fills:
+    if fills or step.row.reads_first:
         return open_values
     if step.row.reads_apart and any(t is target for t in others):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")

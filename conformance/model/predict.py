@@ -14,7 +14,7 @@ from conformance.model.errors import Kind
 from conformance.model.indexing import collides
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
-from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
+from conformance.model.quirks import INFERENCE_ALIAS, LOGIC_UNSEEN, NO_GRAD_VIEW, STALE_LEAF, UNSEEN
 from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
 from conformance.model.state import (
     Counter,
@@ -109,7 +109,7 @@ class Interpreter:
         ):
             node, acted = self.record(step, operands)
             result.node = node
-            lose_derivative(node, step)
+            lose_derivative(node, step, self.quirks)
             self._save(node, recorded_row(step), step, operands, result, written=None)
         self.tensors[result.name] = result
         return acted
@@ -256,6 +256,8 @@ class Interpreter:
             operands[0] = indexing.written_part(self, step, operands)
         target = operands[0]
         records = recording(step.step.modes) and any(self.graph.requires_grad(t) for t in operands)
+        if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
+            records = False
         node, acted = None, Acted(connected=tuple(False for _ in operands))
         if records:
             self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
@@ -263,7 +265,7 @@ class Interpreter:
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
-            lose_derivative(node, step)
+            lose_derivative(node, step, self.quirks)
         if step.refused == Kind.FILL_DIMENSIONS.value:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:])
@@ -332,7 +334,7 @@ class Interpreter:
         return flags
 
 
-_WRAPS = frozenset({"mul", "div"})
+_WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
 """Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
 
 

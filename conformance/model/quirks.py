@@ -5,4 +5,8 @@ from __future__ import annotations
 NO_GRAD_VIEW = "no-grad-view-requires-grad"
 STALE_LEAF = "stale-view-counts-as-leaf"
 INFERENCE_ALIAS = "inference-alias-has-version"
-QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS})
+LOGIC_UNSEEN = "logic-in-place-unseen"
+UNSEEN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
+"""Rows whose in-place forms autograd does not see."""
+CLAMP_SHAPES = "clamp-of-broadcast-bounds"
+QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from conformance.model.quirks import CLAMP_SHAPES
 from conformance.model.state import AT_ONCE, Node, Tensor
 from strategies.draft import Shaped, Value
+from strategies.layout import broadcast_shapes
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
 
@@ -35,9 +37,24 @@ def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node |
     )
 
 
-def lose_derivative(node: Node, step: Shaped) -> None:
+def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
     """Mark the node of an operation that has no derivative in this form, as backward will say."""
+    if CLAMP_SHAPES in quirks and step.row.name == "clamp_tensor":
+        node.misfit = _misfit(node, step)
     if step.row.undifferentiable == "always":
         node.underivable, node.order = step.step.op, AT_ONCE
+    elif step.row.undifferentiable == "in self":
+        node.underivable = step.step.op if node.edges[0] is not None else ""
+        node.of_first_only = True
     elif step.row.undifferentiable and step.in_place:
         node.underivable = step.step.op
+
+
+def _misfit(node: Node, step: Shaped) -> str:
+    """What is wrong in a clamp whose masks torch combines in place, if one is too small."""
+    one, low, high = (o.layout.shape for o in step.operands if isinstance(o, Value))
+    to_self, to_low, to_high = (edge is not None for edge in node.edges)
+    whole = broadcast_shapes(one, low, high)
+    of_low = (to_self or to_low) and broadcast_shapes(one, low) != whole
+    of_high = to_high and broadcast_shapes(one, high) != whole
+    return f"a mask of {step.step.op} does not fit into another" if of_low or of_high else ""

@@ -117,6 +117,9 @@ class Node:
     """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
     underivable: str = ""
+    of_first_only: bool = False
+    """Whether it lacks a derivative only in its first operand."""
+    misfit: str = ""
     """The operation that has no derivative, as the error names it."""
     ran: bool = False
     """Whether a backward call executed it, or raised there."""

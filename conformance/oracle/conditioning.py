@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.oracle.assembly import LANES, Assembly
-from conformance.oracle.margins import Margins, branch_cut
+from conformance.oracle.margins import BY_SIGN, Margins
 from conformance.oracle.packing import located
 from conformance.oracle.primitives import PRIMITIVES
 
@@ -64,7 +64,7 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
 
 def _undecided_lane(margins: Margins, operands: list[Floats]) -> int | None:
     """The first lane whose margin is not larger than its bound, unless it never moves."""
-    by_sign = margins is branch_cut
+    by_sign = margins in BY_SIGN
     if not by_sign and all((operand[..., 1:] == operand[..., :1]).all() for operand in operands):
         return None
     for margin in margins(*operands, *operands[:1] * (3 - len(operands))):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from conformance.oracle import activations
+from conformance.oracle import activations, special
 from conformance.oracle.activations import DROPPED, flag
 
 Array = jax.Array
@@ -112,12 +112,20 @@ def _clamp_partials(r: Array, a: Array, low: Array, high: Array) -> tuple[Array,
     return flag((a >= low) & (a <= high)), flag(to_low), flag((a > high) | crossed)
 
 
-def _remainder_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+def _div_floor(a: Array, b: Array) -> Array:
     # torch's division that rounds down goes by the remainder, and is NaN for infinite dividends.
     left = jnp.fmod(a, b)
     opposite = (left != 0.0) & ((b < 0.0) != (left < 0.0))
     quotient = jnp.round((a - left) / b - flag(opposite))
-    return jnp.ones_like(a), -jnp.where(b == 0.0, a / b, quotient)
+    return jnp.where(b == 0.0, a / b, quotient)
+
+
+def _remainder_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    return jnp.ones_like(a), -_div_floor(a, b)
+
+
+def _copysign_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    return jnp.where(a == 0.0, 0.0, r / a), jnp.full_like(b, DROPPED)
 
 
 VALUES: dict[str, Value] = {
@@ -140,6 +148,12 @@ VALUES: dict[str, Value] = {
     "logical_and": lambda a, b: flag((a != 0.0) & (b != 0.0)),
     "logical_or": lambda a, b: flag((a != 0.0) | (b != 0.0)),
     "logical_not": lambda a: flag(a == 0.0),
+    "logical_xor": lambda a, b: flag((a != 0.0) != (b != 0.0)),
+    "copysign": jnp.copysign,
+    "finite_or": lambda a, other: jnp.where(jnp.isfinite(a), a, other),
+    "nextafter": jnp.nextafter,
+    "div_floor": _div_floor,
+    "div_trunc": lambda a, b: jnp.trunc(a / b),
     "gt": lambda a, b: flag(a > b),
     "ge": lambda a, b: flag(a >= b),
     "lt": lambda a, b: flag(a < b),
@@ -192,6 +206,7 @@ VALUES: dict[str, Value] = {
     "erf": jax.scipy.special.erf,
     "erfc": jax.scipy.special.erfc,
     **activations.VALUES,
+    **special.VALUES,
 }
 
 PARTIALS: dict[str, Partials] = {
@@ -202,6 +217,12 @@ PARTIALS: dict[str, Partials] = {
     "abs": lambda r, a: (_sign(a),),
     # torch has none: a backward that needs it raises, and this is what it would be.
     "heaviside": lambda r, a, values: (jnp.zeros_like(a), flag(a == 0.0)),
+    "copysign": _copysign_partials,
+    "finite_or": lambda r, a, other: (flag(jnp.isfinite(a)), jnp.full_like(a, DROPPED)),
+    # At a tie torch has none, in either operand.
+    "nextafter": lambda r, a, b: (flag(a != b), jnp.zeros_like(b)),
+    "div_floor": lambda r, a, b: (jnp.zeros_like(a), jnp.zeros_like(b)),
+    "div_trunc": lambda r, a, b: (jnp.zeros_like(a), jnp.zeros_like(b)),
     "maximum": _maximum_partials,
     "minimum": _minimum_partials,
     "fmax": _fmax_partials,
@@ -229,4 +250,5 @@ PARTIALS: dict[str, Partials] = {
     "tanh": lambda r, a: (1.0 - r * r,),
     "atanh": lambda r, a: (1.0 / (1.0 - a * a),),
     **activations.PARTIALS,
+    **special.PARTIALS,
 }

@@ -25,7 +25,14 @@ from strategies.program import Backward, Data
 from strategies.table import fills
 from strategies.values import materialise
 
-REPLACED = {"hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"}}
+REPLACED = {
+    "hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"},
+    "sinc-gradient-cancels": {"sinc": "sinc_by_difference"},
+    "trigamma-by-few-terms": {
+        "digamma": "digamma_by_few_terms",
+        "polygamma": "polygamma_by_few_terms",
+    },
+}
 """Quirk -> the primitives that compute what torch does instead of what is documented."""
 
 _RELABELS = frozenset({"requires_grad", "detach"})

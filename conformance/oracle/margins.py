@@ -28,10 +28,22 @@ def both_zero(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     return a, b
 
 
+def _signed(a: Array) -> Array:
+    """The same number, but for zeros: those have a side as well."""
+    return np.where(a == 0.0, np.copysign(np.finfo(np.float64).tiny, a), a)
+
+
 def branch_cut(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     # The sign of a zero picks the side of the cut along the negative axis.
-    signed = np.where(a == 0.0, np.copysign(np.finfo(np.float64).tiny, a), a)
-    return (np.where(b > 0.0, np.inf, signed),)
+    return (np.where(b > 0.0, np.inf, _signed(a)),)
+
+
+def sign_of_second(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
+    return (_signed(b),)
+
+
+BY_SIGN = (branch_cut, sign_of_second)
+"""Those that look at the sign of a zero."""
 
 
 def difference(a: Array, b: Array, c: Array) -> tuple[Array, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -60,7 +61,7 @@ def _copying() -> list[Primitive]:
             Primitive(
                 name, 2, rounding=never, selects=True, severed=(0, 1), margins=margins.both_zero
             )
-            for name in ("logical_and", "logical_or")
+            for name in ("logical_and", "logical_or", "logical_xor")
         ),
         Primitive(
             "logical_not", 1, rounding=never, selects=True, severed=(0,), margins=margins.zero
@@ -74,6 +75,13 @@ def _copying() -> list[Primitive]:
         *(
             Primitive(name, 2, rounding=never, selects=True, margins=margins.difference)
             for name in ("maximum", "minimum", "fmax", "fmin")
+        ),
+        Primitive("copysign", 2, rounding=never, margins=margins.sign_of_second),
+        Primitive("finite_or", 2, rounding=never),
+        Primitive("nextafter", 2, rounding=never, selects=True, margins=margins.difference),
+        *(
+            Primitive(name, 2, rounding=never, selects=True, margins=margins.quotient)
+            for name in ("div_floor", "div_trunc")
         ),
         Primitive("clamp", 3, rounding=never, selects=True, margins=margins.bounds),
         Primitive("clamp_min", 2, rounding=never, selects=True, margins=margins.difference),
@@ -132,6 +140,13 @@ def _transcendental() -> list[Primitive]:
         Primitive("atan2", 2, rounding=rounding, margins=margins.branch_cut),
         Primitive("hypot", 2, rounding=rounding),
         Primitive("xlogy", 2, rounding=rounding),
+        Primitive("logaddexp", 2),
+        Primitive("logaddexp2", 2),
+        Primitive("logit", 3, (-math.inf, math.inf), severed=(1, 2), margins=margins.bounds),
+        *(
+            Primitive(name, 1, rounding=rounding, margins=margins.part_of_a_period)
+            for name in ("sinc", "sinc_by_difference")
+        ),
         Primitive("elu", 2, (1.0,), rounding=rounding, margins=margins.zero),
         Primitive("celu", 2, (1.0,), rounding=rounding, margins=margins.zero),
         Primitive("selu", 1, rounding=rounding, margins=margins.zero),
@@ -143,7 +158,19 @@ def _transcendental() -> list[Primitive]:
 
 def _special() -> list[Primitive]:
     """Functions that take XLA long to compile: only machines that need them hold them."""
-    return []
+    rounding = Rounding.UNLESS_FIRST_IS_ZERO
+    return [
+        *(
+            Primitive(name, 1, rounding=rounding)
+            for name in ("i0", "erfinv", "lgamma", "digamma", "digamma_by_few_terms")
+        ),
+        *(
+            Primitive(name, 2, rounding=rounding, severed=(1,))
+            for name in ("polygamma", "polygamma_by_few_terms")
+        ),
+        Primitive("igamma", 2, rounding=rounding, severed=(0,)),
+        Primitive("igammac", 2, rounding=rounding, severed=(0,)),
+    ]
 
 
 _CORE = (*_copying(), *_arithmetic(), *_transcendental())

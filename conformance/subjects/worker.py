@@ -108,8 +108,13 @@ def _try_device(device: str) -> None:
 
 
 def _hello(device: str) -> Json:
-    nn = torch.nn
-    spaces = (("Tensor", torch.Tensor), ("torch", torch), ("nn", nn), ("F", nn.functional))
+    spaces = {
+        "Tensor": torch.Tensor,
+        "torch": torch,
+        "special": getattr(torch, "special", None),
+        "nn": torch.nn,
+        "F": torch.nn.functional,
+    }
     return {
         "hello": PROTOCOL,
         "torch": str(torch.__version__),
@@ -117,10 +122,15 @@ def _hello(device: str) -> Json:
         "device": device,
         "device_name": _device_name(device),
         "platform": platform.platform(),
-        "names": {key: [name for name in dir(space) if name[0] != "_"] for key, space in spaces},
+        "names": {key: _names(space) for key, space in spaces.items()},
         "cuda": bool(torch.cuda.is_available()),
         "float64": _holds_float64(device),
     }
+
+
+def _names(space: Any) -> List[str]:
+    """The public names in it, and those of the functions on lists of tensors."""
+    return [name for name in dir(space) if name[0] != "_" or name.startswith("_foreach_")]
 
 
 def _device_name(device: str) -> str:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, fills, indexed, pointwise, reductions, views, writes
+from strategies.table import (
+    activations,
+    comparisons,
+    fills,
+    foreach,
+    indexed,
+    pointwise,
+    reductions,
+    rounding,
+    special,
+    views,
+    writes,
+)
+from strategies.table.aliases import with_aliases
 from strategies.table.out import out_rows
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
-    row.name: row
+    row.name: with_aliases(row)
     for family in (
         pointwise.ROWS,
+        rounding.ROWS,
+        special.ROWS,
+        comparisons.ROWS,
         activations.ROWS,
         writes.ROWS,
+        foreach.ROWS,
         indexed.ROWS,
         fills.ROWS,
         views.ROWS,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
-from strategies.table.results import pointwise, without_numbers
+from strategies.table.results import cloned, pointwise, without_numbers
 from strategies.table.row import (
+    Layouts,
+    Made,
     Param,
+    Params,
     Row,
     in_place_method,
     methods,
@@ -26,12 +30,13 @@ def _unary(
     domain: Literal["any", "positive", "nonzero", "unit"] = "any",
     gives: Literal["any", "positive"] = "any",
     since: str = "1.2",
-    undifferentiable: Literal["", "in place", "always"] = "",
+    undifferentiable: Literal["", "in self", "in place", "always"] = "",
+    result: Callable[[Layouts, Params], tuple[Made, ...]] = pointwise,
 ) -> Row:
     return Row(
         name,
         operands("self"),
-        pointwise,
+        result,
         meaning or name,
         methods(name, 1),
         in_place_method(name, 1),
@@ -57,7 +62,7 @@ def _binary(
     domain: Literal["any", "positive", "nonzero", "unit"] = "any",
     since: str = "1.2",
     second: str = "other",
-    undifferentiable: Literal["", "in place", "always"] = "",
+    undifferentiable: Literal["", "in self", "in place", "always"] = "",
 ) -> Row:
     plain, writing = methods(name, 2), in_place_method(name, 2)
     if symbol:
@@ -79,19 +84,7 @@ def _binary(
     )
 
 
-def _comparison(name: str, symbol: str) -> Row:
-    return Row(
-        name,
-        operands("self", "other|number"),
-        pointwise,
-        name,
-        {**methods(name, 2), "operator": f"{{0}} {symbol} {{1}}"},
-        dtype="bool",
-        differentiable=False,
-        derivative="output_differentiability: [False]",
-    )
-
-
+_LARGEST = sys.float_info.max
 _ALPHA = Param("alpha", "float", 1, (1, 2, -0.5), keyword=True)
 _VALUE = Param("value", "float", 1, (1, 2, -0.5), keyword=True)
 _LOW = Param("min", "low bound", None, (-0.5, 0.0, 0.25), keyword=True)
@@ -127,6 +120,23 @@ def _clamp_max(m: Any, self: Any, *, max: float) -> Any:
     return m.apply("clamp_max", self, max)
 
 
+def _deg2rad(m: Any, self: Any) -> Any:
+    return m.apply("mul", self, math.pi / 180.0)
+
+
+def _rad2deg(m: Any, self: Any) -> Any:
+    return m.apply("mul", self, 180.0 / math.pi)
+
+
+def _nan_to_num(m: Any, self: Any, *, nan: float, posinf: float, neginf: float) -> Any:
+    infinite = m.apply("where", m.apply("gt", self, 0.0), posinf, neginf)
+    return m.apply("finite_or", self, m.apply("where", m.apply("eq", self, self), infinite, nan))
+
+
+def _rsub(m: Any, self: Any, other: Any, *, alpha: float) -> Any:
+    return _sub(m, other, self, alpha=alpha)
+
+
 def _ternary(
     name: str, names: tuple[str, ...], saved: str, derivative: str, *params: Param, meaning: Any
 ) -> Row:
@@ -152,6 +162,8 @@ ROWS: tuple[Row, ...] = (
     _unary("exp2", "result", "grad * result * ln 2", gives="positive", since="1.7"),
     _unary("expm1", "result", "grad * (result + 1)"),
     _unary("log", "self", "grad / self", domain="positive"),
+    _unary("log2", "self", "grad / (self * ln 2)", domain="positive"),
+    _unary("log10", "self", "grad / (self * ln 10)", domain="positive"),
     _unary("log1p", "self", "grad / (self + 1)", domain="positive"),
     _unary("sqrt", "result", "grad / (2 * result)", domain="positive", gives="positive"),
     _unary("rsqrt", "result", "-0.5 * grad * result ** 3", domain="positive", gives="positive"),
@@ -162,6 +174,8 @@ ROWS: tuple[Row, ...] = (
     _unary("sinh", "self", "grad * self.cosh()"),
     _unary("cosh", "self", "grad * self.sinh()", gives="positive"),
     _unary("tanh", "result", "grad * (1 - result ** 2)"),
+    _unary("asin", "self", "grad / sqrt(1 - self * self)", domain="unit"),
+    _unary("acos", "self", "-grad / sqrt(1 - self * self)", domain="unit"),
     _unary("atan", "self", "grad / (self * self + 1)"),
     _unary(
         "asinh",
@@ -188,7 +202,23 @@ ROWS: tuple[Row, ...] = (
     ),
     _unary("sigmoid", "result", "grad * (1 - result) * result", gives="positive"),
     _unary("erf", "self", "2 / sqrt(pi) * exp(-self ** 2) * grad"),
+    _unary("erfc", "self", "-2 / sqrt(pi) * exp(-self ** 2) * grad", gives="positive"),
+    _unary("deg2rad", "", "deg2rad_backward(grad)", meaning=_deg2rad, result=cloned, since="1.4"),
+    _unary("rad2deg", "", "rad2deg_backward(grad)", meaning=_rad2deg, result=cloned, since="1.4"),
+    _unary("frac", "", "grad"),
+    _unary(
+        "nan_to_num",
+        "self",
+        "grad * isfinite(self)",
+        Param("nan", "float", 0.0, (0.0, 2.0), keyword=True),
+        Param("posinf", "float", _LARGEST, (_LARGEST, 8.0), keyword=True),
+        Param("neginf", "float", -_LARGEST, (-_LARGEST, -8.0), keyword=True),
+        meaning=_nan_to_num,
+        result=cloned,
+        since="1.8",
+    ),
     _unary("sign", "", "zeros_like(grad)"),
+    _unary("sgn", "self, result", "sgn_backward(self, grad, result)", meaning="sign", since="1.7"),
     _unary("floor", "", "zeros_like(grad)"),
     _unary("ceil", "", "zeros_like(grad)"),
     _unary("round", "", "zeros_like(grad)"),
@@ -210,6 +240,15 @@ ROWS: tuple[Row, ...] = (
     ),
     _binary("add", "", "grad; grad * alpha", _ALPHA, symbol="+", meaning=_add),
     _binary("sub", "", "grad; -grad * alpha", _ALPHA, symbol="-", meaning=_sub),
+    Row(
+        "rsub",
+        operands("self", "other|number"),
+        pointwise,
+        _rsub,
+        {"function": "torch.rsub({0}, {1}{p})", "operator": "{1} - {0}"},
+        params=(_ALPHA,),
+        derivative="-grad * alpha; grad",
+    ),
     _binary("mul", "other if self, self if other", "grad * other; grad * self", symbol="*"),
     _binary(
         "div",
@@ -217,6 +256,12 @@ ROWS: tuple[Row, ...] = (
         "grad / other; -grad * self / (other * other)",
         symbol="/",
         domain="nonzero",
+    ),
+    _binary(
+        "copysign",
+        "self if self, result",
+        "grad * result / self, 0 where self is 0; zeros_like(other)",
+        since="1.8",
     ),
     _binary(
         "maximum",
@@ -241,6 +286,29 @@ ROWS: tuple[Row, ...] = (
         number=False,
     ),
     _binary(
+        "fmax",
+        "self, other",
+        "grad where self >= other or other is NaN; the rest to other",
+        number=False,
+        in_place=False,
+        since="1.8",
+    ),
+    _binary(
+        "fmin",
+        "self, other",
+        "grad where self <= other or other is NaN; the rest to other",
+        number=False,
+        in_place=False,
+        since="1.8",
+    ),
+    _binary(
+        "hypot",
+        "self if self, other if other, result",
+        "grad * self / result; grad * other / result",
+        number=False,
+        since="1.7",
+    ),
+    _binary(
         "heaviside",
         "",
         "not_implemented",
@@ -249,12 +317,6 @@ ROWS: tuple[Row, ...] = (
         undifferentiable="always",
         since="1.7",
     ),
-    _comparison("gt", ">"),
-    _comparison("ge", ">="),
-    _comparison("lt", "<"),
-    _comparison("le", "<="),
-    _comparison("eq", "=="),
-    _comparison("ne", "!="),
     _ternary(
         "addcmul",
         ("self", "tensor1", "tensor2"),

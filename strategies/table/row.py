@@ -131,10 +131,13 @@ class Row:
     """Whether it is an `out=` form: its first operand is overwritten and never read."""
     outside_the_law: bool = False
     """Whether the documentation leaves open what the in-place form does to gradients."""
-    undifferentiable: Literal["", "in place", "always"] = ""
-    """Which forms are recorded although they have no derivative, as backward says."""
+    undifferentiable: Literal["", "in self", "in place", "always"] = ""
+    """Which forms are recorded although they have no derivative, as backward says: both, one, or
+    both where the first operand requires grad."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
+    reads_first: bool = False
+    """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False
     """Whether the in-place kernel refuses an operand that is the target itself, as one of parts."""
     begins_at: Callable[[Layouts], int] = lambda layouts: 0
@@ -165,7 +168,8 @@ class Row:
 
     def saved(self, in_place: bool) -> tuple[Save, ...]:
         """What the node of the plain or of the in-place form keeps."""
-        if self.undifferentiable and (in_place or self.undifferentiable == "always"):
+        underived = ("in place", "always") if in_place else ("always",)
+        if self.undifferentiable in underived:
             return ()
         return self.saves_in_place if in_place and self.saves_in_place else self.saves
 
