@@ -44,6 +44,11 @@ def _copying() -> list[Primitive]:
     return [
         Primitive("copy", 1, rounding=never),
         Primitive("summed", 1, rounding=never),
+        # Which of two numbers is subtracted, or comes first, decides nothing by itself.
+        Primitive("higher", 2, rounding=never, selects=True, severed=(0, 1)),
+        Primitive("before", 2, rounding=never, selects=True, severed=(0, 1)),
+        # How many elements are what was asked for: the oracle has no answer unless it is one.
+        Primitive("sole", 1, rounding=never, selects=True, severed=(0,), margins=margins.one),
         Primitive("neg", 1, rounding=never),
         Primitive("carry", 2, rounding=never, selects=True, severed=(0,)),
         # What is overwritten gets a gradient of zeros, which meets infinities further back.

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, indexed, pointwise, reductions, views, writes
+from strategies.table import (
+    activations,
+    activations_plain,
+    extremes,
+    indexed,
+    losses,
+    normalising,
+    pointwise,
+    reductions,
+    scans,
+    statistics,
+    views,
+    writes,
+)
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
@@ -14,6 +27,12 @@ TABLE: dict[str, Row] = {
         indexed.ROWS,
         views.ROWS,
         reductions.ROWS,
+        statistics.ROWS,
+        extremes.ROWS,
+        scans.ROWS,
+        normalising.ROWS,
+        losses.ROWS,
+        activations_plain.ROWS,
     )
     for row in family
 }
