@@ -214,6 +214,8 @@ PARTIALS: dict[str, Partials] = {
     "clamp": _clamp_partials,
     "clamp_min": lambda r, a, low: (flag(a >= low), flag(a < low)),
     "clamp_max": lambda r, a, high: (flag(a <= high), flag(a > high)),
+    # jax squares the divisor, which overflows long before the quotient does.
+    "div": lambda r, a, b: (1.0 / b, -r / b),
     "frac": lambda r, a: (jnp.ones_like(a),),
     "fmod": lambda r, a, b: (jnp.ones_like(a), -jnp.trunc(a / b)),
     "remainder": _remainder_partials,

@@ -27,6 +27,8 @@ from strategies.values import materialise
 
 REPLACED = {
     "hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"},
+    "product-by-quotient": {"product": "product_by_quotient"},
+    "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by

@@ -46,7 +46,9 @@ def _prelu(m: Any, self: Any, weight: Any) -> Any:
         slope = weight.reshape((-1,) + (1,) * (self.ndim - 2))
     elif weight.size == 1:
         slope = weight.reshape(())
-    return m.apply("where", m.apply("gt", self, 0.0), self, m.apply("mul", self, slope))
+    passes = m.apply("gt", self, 0.0)
+    bent = m.apply("mul", m.apply("where", passes, 0.0, self), slope)
+    return m.apply("where", passes, self, bent)
 
 
 def _one_or_each(layouts: Layouts, params: Params) -> tuple[tuple[int, ...], ...]:

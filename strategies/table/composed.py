@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,12 @@ def first_of(m: Any, flags: Any, rows: Any) -> Any:
         rows = np.concatenate([chosen, rows[paired:]])
         flags = np.concatenate([either, flags[paired:]])
     return np.asarray(rows[0])
+
+
+def finite(m: Any, top: Any) -> Any:
+    """The number, or 0 where it is infinite: what exponents are shifted by."""
+    infinite = m.apply("logical_or", m.apply("eq", top, math.inf), m.apply("eq", top, -math.inf))
+    return m.apply("where", infinite, 0.0, top)
 
 
 def mean(m: Any, x: Any, axes: tuple[int, ...] | None = None) -> Any:

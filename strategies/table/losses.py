@@ -34,9 +34,11 @@ def _bent(m: Any, off: Any, width: float, slope: float) -> Any:
     """A parabola between -width and width, and straight lines of this slope outside."""
     away = m.apply("mul", m.apply("sub", off, 0.5 * width), slope)
     below = m.apply("mul", m.apply("sub", m.apply("neg", off), 0.5 * width), slope)
-    inside = m.apply("mul", m.apply("square", off), 0.5 * slope / width)
-    outside = m.apply("where", m.apply("le", off, -width), below, inside)
-    return m.apply("where", m.apply("ge", off, width), away, outside)
+    low, high = m.apply("le", off, -width), m.apply("ge", off, width)
+    # What is outside must not reach the parabola: its slope there would be infinite for infinity.
+    near = m.apply("where", m.apply("logical_or", low, high), 0.0, off)
+    inside = m.apply("mul", m.apply("square", near), 0.5 * slope / width)
+    return m.apply("where", high, away, m.apply("where", low, below, inside))
 
 
 def _smooth_l1_loss(m: Any, self: Any, target: Any, *, reduction: str, beta: float) -> Any:

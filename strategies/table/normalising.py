@@ -49,12 +49,15 @@ def _log_softmax(m: Any, self: Any, *, dim: int) -> Any:
     return back(m.apply("sub", below, total), self, dim)
 
 
-def _normalize(m: Any, self: Any, *, p: float, dim: int, eps: float) -> Any:
-    axes = (dim,) if self.ndim else None
+def _size(m: Any, self: Any, p: float, axes: tuple[int, ...] | None) -> Any:
+    """The norm over some axes, which stay."""
     if p == 1:
-        size = m.total(m.apply("abs", self), axes, True)
-    else:
-        size = root_of_squares(m, self, axes, keepdim=True)
+        return m.total(m.apply("abs", self), axes, True)
+    return root_of_squares(m, self, axes, keepdim=True)
+
+
+def _normalize(m: Any, self: Any, *, p: float, dim: int, eps: float) -> Any:
+    size = _size(m, self, p, (dim,) if self.ndim else None)
     return m.apply("div", self, m.apply("clamp_min", size, eps))
 
 
@@ -64,10 +67,14 @@ def _standard(m: Any, x: Any, axes: tuple[int, ...], eps: float) -> Any:
     Scaled before the mean is taken off, as kernels do, so that what cancels has their error.
     """
     middle = mean(m, x, axes)
-    variance = mean(m, m.apply("square", m.apply("sub", x, middle)), axes)
-    scale = m.apply("rsqrt", m.apply("add", variance, eps))
+    scale = _scale(m, x, middle, axes, eps)
     shift = m.apply("mul", m.apply("neg", middle), scale)
     return m.apply("add", m.apply("mul", x, scale), shift)
+
+
+def _scale(m: Any, x: Any, middle: Any, axes: tuple[int, ...], eps: float) -> Any:
+    variance = mean(m, m.apply("square", m.apply("sub", x, middle)), axes)
+    return m.apply("rsqrt", m.apply("add", variance, eps))
 
 
 def _layer_norm(m: Any, self: Any, *, eps: float) -> Any:
@@ -80,7 +87,10 @@ def _layer_norm_affine(m: Any, self: Any, weight: Any, bias: Any, *, eps: float)
 
 
 def _batch_norm(m: Any, self: Any, *, eps: float) -> Any:
-    return _standard(m, self, (0, *range(2, self.ndim)), eps)
+    """The mean is taken off last, and so off the gradient first, where it cancels exactly."""
+    axes = (0, *range(2, self.ndim))
+    scaled = m.apply("mul", self, _scale(m, self, mean(m, self, axes), axes, eps))
+    return m.apply("sub", scaled, mean(m, scaled, axes))
 
 
 def _group_norm(m: Any, self: Any, *, num_groups: int, eps: float) -> Any:
@@ -90,12 +100,10 @@ def _group_norm(m: Any, self: Any, *, num_groups: int, eps: float) -> Any:
 
 def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
     axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
-    if p == 1:
-        size = m.total(m.apply("abs", self), axes, True)
-    else:
-        size = root_of_squares(m, self, axes, keepdim=True)
+    too_large = m.apply("gt", _size(m, self, p, axes), maxnorm)
+    # What stays as it is must not reach the norm, whose derivative may be NaN there.
+    size = _size(m, m.apply("where", too_large, self, 0.0), p, axes)
     factor = m.apply("div", maxnorm, m.apply("add", size, 1e-7))
-    too_large = m.apply("gt", size, maxnorm)
     return m.apply("mul", self, m.apply("where", too_large, factor, 1.0))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from strategies.table.composed import (
     along,
+    finite,
     highest,
     kept,
     mean,
@@ -34,13 +35,30 @@ def holds_any(layouts: Layouts) -> bool:
 
 def _prod(m: Any, self: Any, *, dim: int | None, keepdim: bool) -> Any:
     rows = along(self, dim)
-    if len(rows) == 0 or self.size == 0:
-        return m.apply("copy", m.apply("add", m.total(self, axes_of(dim), keepdim), 1.0))
+    if self.size == 0:
+        return m.apply("add", m.total(self, axes_of(dim), keepdim), 1.0)
+    product = _multiplied(m, rows)
+    if m.deviates("product") and self.ndim:
+        product = m.apply("carry", product, _by_quotient(m, self, dim, product))
+    return kept(product, self, dim, keepdim=keepdim)
+
+
+def _multiplied(m: Any, rows: Any) -> Any:
     first, *others = one_by_one(rows)
     product = m.apply("copy", first)
     for row in others:
         product = m.apply("mul", product, row)
-    return kept(product, self, dim, keepdim=keepdim)
+    return product
+
+
+def _by_quotient(m: Any, self: Any, dim: int | None, product: Any) -> Any:
+    """What has torch's derivative: result / self without zeros, and none with several of all."""
+    rows, zeros = along(self, dim), m.total(m.apply("eq", self, 0.0), None, False)
+    none, many = m.apply("eq", zeros, 0.0), m.apply("gt", zeros, 1.0)
+    others = m.apply("logical_or", none, many) if dim is None else none
+    safe = _multiplied(m, m.apply("where", others, 1.0, rows))
+    slope = m.apply("where", none, m.apply("div", still(m, product), still(m, rows)), 0.0)
+    return m.apply("add", safe, m.total(m.apply("mul", rows, slope), (0,), False))
 
 
 def _var(m: Any, self: Any, *, dim: int | None, correction: int, keepdim: bool) -> Any:
@@ -49,14 +67,15 @@ def _var(m: Any, self: Any, *, dim: int | None, correction: int, keepdim: bool) 
     Divided by max(0, count - correction), as it is documented.
     """
     axes = axes_of(dim if self.ndim else None)
-    off = m.apply("sub", self, still(m, mean(m, self, axes)))
+    middle = still(m, mean(m, self, axes))
+    off = m.apply("sub", self, middle)
     squares = m.total(m.apply("square", off), axes, keepdim)
     freedom = self.size / max(squares.size, 1) - correction
     variance = m.apply("div", squares, max(freedom, 0.0))
     if freedom > 0 or not m.deviates("variance"):
         return variance
     if axes is None:
-        steep = m.apply("where", m.apply("eq", off, 0.0), math.nan, math.inf)
+        steep = m.apply("where", m.apply("eq", self, middle), math.nan, math.inf)
         return m.apply("carry", variance, m.total(m.apply("mul", self, steep), axes, keepdim))
     return m.apply("carry", variance, m.apply("div", squares, freedom))
 
@@ -96,11 +115,12 @@ def _largest_size(m: Any, self: Any, sizes: Any, dim: int | None, *, keepdim: bo
 
 def _logsumexp(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
     rows = along(self, dim)
-    top = highest(m, rows)
-    infinite = m.apply("logical_or", m.apply("eq", top, math.inf), m.apply("eq", top, -math.inf))
-    shift = m.apply("where", infinite, 0.0, top)
+    shift = finite(m, highest(m, rows))
     total = m.total(m.apply("exp", m.apply("sub", rows, shift)), (0,), False)
     result = m.apply("add", m.apply("log", total), shift)
+    if m.deviates("logsumexp"):
+        slope = m.apply("exp", m.apply("sub", still(m, rows), still(m, result)))
+        result = m.apply("carry", result, m.total(m.apply("mul", rows, slope), (0,), False))
     return kept(result, self, dim, keepdim=keepdim)
 
 
