@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from strategies.table import TABLE
+from strategies.table import (
+    TABLE,
+    activations_plain,
+    extremes,
+    losses,
+    normalising,
+    scans,
+    statistics,
+)
+from strategies.table.row import Row
 
 MASKED = frozenset({"where", "masked_fill"})
 COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne"))
@@ -20,10 +29,24 @@ PRODUCTS = tuple(TABLE[name] for name in ("matmul", "mm", "dot", "mv", "bmm"))
 _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu", "mul", "sin")
 _DELICATE = frozenset({"floor", "ceil", "round", "trunc", "atan2"})
 """Rows that jump where common results lie: drawn less often, or too much is ill-conditioned."""
-PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
+_COMPOSED = frozenset(
+    row.name
+    for family in (activations_plain, extremes, losses, normalising, scans, statistics)
+    for row in family.ROWS
+)
+"""Rows that take the oracle many instructions: many of them, and each drawn less often."""
+_TIED = frozenset(row.name for row in extremes.ROWS)
+"""Rows that decide by which elements are equal."""
+
+
+def _weight(row: Row) -> int:
+    return 1 if row.name in _TIED else 2 if row.name in _DELICATE | _COMPOSED else 6
+
+
+PLAIN = tuple(TABLE[name] for name in _COMMON) * 6 + tuple(
     row
     for row in TABLE.values()
-    for _ in range(1 if row.name in _DELICATE else 3)
+    for _ in range(_weight(row))
     if row.plain
     and row.dtype == "float64"
     and row not in (*VIEWS, *SUMS, *PRODUCTS)
@@ -33,10 +56,10 @@ PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
 _WRITTEN = ("mul", "add", "copy", "setitem", "zero", "relu", "exp", "setitem", "fill", "sub")
 RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or row.relabels))
 """Rows whose in-place form writes no element: changes of shape, of the flag, of history."""
-WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
+WRITES = tuple(TABLE[name] for name in _WRITTEN) * 6 + tuple(
     row
     for row in TABLE.values()
-    for _ in range(1 if row.name in _DELICATE else 3)
+    for _ in range(_weight(row))
     if row.in_place and row not in RELABELS and not row.undifferentiable
 )
 UNDERIVED = tuple(row for row in TABLE.values() if row.undifferentiable)

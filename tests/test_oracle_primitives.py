@@ -54,6 +54,9 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "copy": np.copy,
     "summed": np.copy,
     "overwrite": lambda a, b: a,
+    "higher": np.maximum,
+    "before": np.less_equal,
+    "sole": np.copy,
     "neg": np.negative,
     "round": np.rint,
     "carry": lambda a, b: a,
@@ -116,7 +119,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 POSITIVE = {"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "pow"}
 UNIT = {"asin", "acos", "atanh"}
 # Derivatives that are a convention of torch's, not the function's.
-CONVENTIONAL = {"carry", "guided_relu"}
+CONVENTIONAL = {"carry", "guided_relu", "higher", "sole"}
 
 
 def _operands(primitive: Primitive, number: int) -> list[Floats]:

@@ -44,11 +44,6 @@ def _copying() -> list[Primitive]:
     return [
         Primitive("copy", 1, rounding=never),
         Primitive("summed", 1, rounding=never),
-        # Which of two numbers is subtracted, or comes first, decides nothing by itself.
-        Primitive("higher", 2, rounding=never, selects=True, severed=(0, 1)),
-        Primitive("before", 2, rounding=never, selects=True, severed=(0, 1)),
-        # How many elements are what was asked for: the oracle has no answer unless it is one.
-        Primitive("sole", 1, rounding=never, selects=True, severed=(0,), margins=margins.one),
         Primitive("neg", 1, rounding=never),
         Primitive("carry", 2, rounding=never, selects=True, severed=(0,)),
         # What is overwritten gets a gradient of zeros, which meets infinities further back.
@@ -146,12 +141,24 @@ def _transcendental() -> list[Primitive]:
     ]
 
 
+def _ordering() -> list[Primitive]:
+    """What reductions choose their elements by; none of it has a derivative."""
+    never = Rounding.NEVER
+    return [
+        # Which of two numbers is subtracted, or comes first, decides nothing by itself.
+        Primitive("higher", 2, rounding=never, selects=True, severed=(0, 1)),
+        Primitive("before", 2, rounding=never, selects=True, severed=(0, 1)),
+        # How many elements are what was asked for: the oracle has no answer unless it is one.
+        Primitive("sole", 1, rounding=never, selects=True, severed=(0,), margins=margins.one),
+    ]
+
+
 def _special() -> list[Primitive]:
     """Functions that take XLA long to compile: only machines that need them hold them."""
     return []
 
 
-_CORE = (*_copying(), *_arithmetic(), *_transcendental())
+_CORE = (*_copying(), *_arithmetic(), *_transcendental(), *_ordering())
 CORE = len(_CORE)
 """Codes from here on are of special functions."""
 PRIMITIVES: tuple[Primitive, ...] = (*_CORE, *_special())

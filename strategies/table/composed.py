@@ -76,7 +76,9 @@ def finite(m: Any, top: Any) -> Any:
 def mean(m: Any, x: Any, axes: tuple[int, ...] | None = None) -> Any:
     """The mean over some axes, which stay with size 1; over all of them if None."""
     total = m.total(x, axes, True)
-    return m.apply("div", total, x.size / max(total.size, 1))
+    count = x.size / max(total.size, 1)
+    # A single element is its mean exactly.
+    return total if count == 1 else m.apply("div", total, count)
 
 
 def root_of_squares(m: Any, x: Any, axes: tuple[int, ...] | None, *, keepdim: bool) -> Any:
