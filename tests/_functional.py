@@ -156,7 +156,7 @@ def _compiled(text: str) -> CodeType:
 
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
     """The operation in its plain form, by the table's spelling."""
-    ways = [way for way in row.plain.values() if "{p}" in way or not params]
+    ways = [way for way in row.plain.values() if "{p}" in way or not params.keys() - placed_in(way)]
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
@@ -167,6 +167,7 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
             placed[param.name] = f"p_{param.name}"
         elif param.required or params.get(param.name) is not None:
             given = params[param.name]
+            given = float(given) if given == "inf" else given
             space[f"p_{param.name}"] = _subscript(given) if param.kind == "index" else given
             prefix = "" if param.required else f"{param.name}="
             texts.append(f", {prefix}p_{param.name}")

@@ -298,5 +298,5 @@ def _disagrees(judged: Judged) -> bool:
     """Whether the broken walk differs; where it cannot even go on, it does."""
     try:
         return bool(differences(judged, _functional.run(judged.program)))
-    except (RuntimeError, IndexError, ProgramError):
+    except (RuntimeError, IndexError, ProgramError, _functional.Unsupported):
         return True

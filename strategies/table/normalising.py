@@ -184,10 +184,10 @@ ROWS: tuple[Row, ...] = (
         operands("self"),
         pointwise,
         _normalize,
-        {"functional": "F.normalize({0}{p})"},
+        {"functional": "F.normalize({0}, dim={dim}{p})"},
         params=(
-            Param("p", "positive float", 2.0, (2.0, 1.0)),
-            Param("dim", "dim", 0, required=True, keyword=True),
+            Param("p", "positive float", 2.0, (2.0, 1.0), keyword=True),
+            DIM,
             Param("eps", "positive float", 1e-12, (1e-12, 0.5), keyword=True),
         ),
         saves=saves("self, private"),
