@@ -35,15 +35,13 @@ _COMPOSED = frozenset(
     for row in family.ROWS
 )
 """Rows that take the oracle many instructions: many of them, and each drawn less often."""
-_TIED = frozenset(row.name for row in extremes.ROWS)
-"""Rows that decide by which elements are equal."""
 
 
 def _weight(row: Row) -> int:
-    return 1 if row.name in _TIED else 2 if row.name in _DELICATE | _COMPOSED else 6
+    return 1 if row.name in _DELICATE | _COMPOSED else 3
 
 
-PLAIN = tuple(TABLE[name] for name in _COMMON) * 6 + tuple(
+PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     row
     for row in TABLE.values()
     for _ in range(_weight(row))
@@ -56,7 +54,7 @@ PLAIN = tuple(TABLE[name] for name in _COMMON) * 6 + tuple(
 _WRITTEN = ("mul", "add", "copy", "setitem", "zero", "relu", "exp", "setitem", "fill", "sub")
 RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or row.relabels))
 """Rows whose in-place form writes no element: changes of shape, of the flag, of history."""
-WRITES = tuple(TABLE[name] for name in _WRITTEN) * 6 + tuple(
+WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
     row
     for row in TABLE.values()
     for _ in range(_weight(row))
