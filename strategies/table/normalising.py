@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from strategies.layout import Layout, contiguous
+from strategies.layout import Layout, contiguous, expanded
 from strategies.table.composed import along, back, highest, mean, root_of_squares
-from strategies.table.results import like_first, pointwise, tensors
+from strategies.table.results import like_first, pointwise, reduced_shape, tensors
 from strategies.table.row import (
     Layouts,
     Made,
@@ -120,6 +120,13 @@ def _halved(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(contiguous(tuple(shape))),)
 
 
+def _quotient(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """As the first operand divided by its norm lies, which is expanded along `dim`."""
+    first = tensors(layouts)[0]
+    norm = contiguous(reduced_shape(first, {"dim": params["dim"], "keepdim": True}))
+    return pointwise((first, expanded(norm, first.shape)), params)
+
+
 def _in_channels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     """Row-major, or with channels last as the first operand."""
     first = tensors(layouts)[0]
@@ -182,7 +189,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "normalize",
         operands("self"),
-        pointwise,
+        _quotient,
         _normalize,
         {"functional": "F.normalize({0}, dim={dim}{p})"},
         params=(
