@@ -40,6 +40,23 @@ def _a_nonzero(value: Any, layout: Layout, given: Given) -> str | None:
     return "a finite number other than 0" if value == 0 else _a_float(value, layout, given)
 
 
+def _a_positive(value: Any, layout: Layout, given: Given) -> str | None:
+    good = _a_float(value, layout, given) is None and value > 0
+    return None if good else "a finite number above 0"
+
+
+def _a_norm(value: Any, layout: Layout, given: Given) -> str | None:
+    good = value == "inf" or (_a_float(value, layout, given) is None and value >= 1)
+    return None if good else 'a finite number from 1 up, or "inf"'
+
+
+def _one_of(*words: str) -> Callable[[Any, Layout, Given], str | None]:
+    def check(value: Any, layout: Layout, given: Given) -> str | None:
+        return None if value in words else f"one of {', '.join(words)}"
+
+    return check
+
+
 def _a_probability(value: Any, layout: Layout, given: Given) -> str | None:
     good = _a_float(value, layout, given) is None and 0 <= value <= 1
     return None if good else "a number between 0 and 1"
@@ -84,6 +101,23 @@ def _another_dim(value: Any, layout: Layout, given: Given) -> str | None:
 
 def _maybe_a_dim(value: Any, layout: Layout, given: Given) -> str | None:
     return None if value is None else _a_dim(value, layout, given)
+
+
+def _an_even_dim(value: Any, layout: Layout, given: Given) -> str | None:
+    good = _a_dim(value, layout, given) is None and layout.ndim > 0 and layout.shape[value] % 2 == 0
+    return None if good else f"a dimension of {layout.shape} with an even size"
+
+
+def _a_rank(value: Any, layout: Layout, given: Given) -> str | None:
+    most = min(layout.shape, default=1)
+    good = _is_int(value) and 1 <= value <= most
+    return None if good else f"an integer from 1 to {most}, the smallest size"
+
+
+def _a_divisor(value: Any, layout: Layout, given: Given) -> str | None:
+    channels = layout.shape[1] if layout.ndim > 1 else 1
+    good = _is_int(value) and value >= 1 and channels % value == 0 and layout.numel != value
+    return None if good else f"a divisor of the {channels} channels with more than one value each"
 
 
 def _a_new_dim(value: Any, layout: Layout, given: Given) -> str | None:
@@ -188,6 +222,21 @@ def _draw_choice(choose: Choose, param: Param, layout: Layout, given: Given) -> 
 
 def _draw_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
     return choose.below(max(layout.ndim, 1))
+
+
+def _draw_even_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    even = [dim for dim, size in enumerate(layout.shape) if size % 2 == 0]
+    return choices.among(choose, even or [0])
+
+
+def _draw_rank(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    return 1 + choose.below(max(min(layout.shape, default=1), 1))
+
+
+def _draw_divisor(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    channels = layout.shape[1] if layout.ndim > 1 else 1
+    fitting = [n for n in range(1, channels + 1) if channels % n == 0 and layout.numel != n]
+    return choices.among(choose, fitting or [1])
 
 
 def _draw_maybe_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int | None:
@@ -324,6 +373,10 @@ KINDS: dict[str, Kind] = {
     "float": Kind(_a_float, _draw_choice),
     "nonzero float": Kind(_a_nonzero, _draw_choice),
     "larger float": Kind(_a_larger, _draw_choice),
+    "positive float": Kind(_a_positive, _draw_choice),
+    "norm order": Kind(_a_norm, _draw_choice),
+    "reduction": Kind(_one_of("mean", "sum", "none"), _draw_choice),
+    "approximation": Kind(_one_of("none", "tanh"), _draw_choice),
     "probability": Kind(_a_probability, _draw_choice),
     "low bound": Kind(_a_low, _draw_choice),
     "high bound": Kind(_a_high, _draw_choice),
@@ -333,6 +386,9 @@ KINDS: dict[str, Kind] = {
     "dim": Kind(_a_dim, _draw_dim),
     "first dim": Kind(_a_dim, lambda choose, param, layout, given: 0),
     "last dim": Kind(_another_dim, lambda choose, param, layout, given: layout.ndim - 1),
+    "even dim": Kind(_an_even_dim, _draw_even_dim),
+    "rank": Kind(_a_rank, _draw_rank),
+    "groups": Kind(_a_divisor, _draw_divisor),
     "optional dim": Kind(_maybe_a_dim, _draw_maybe_dim),
     "new dim": Kind(_a_new_dim, _draw_new_dim),
     "permutation": Kind(_a_permutation, _draw_permutation),

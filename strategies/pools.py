@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from strategies.table import TABLE, fills
+from strategies.table import (
+    TABLE,
+    activations_plain,
+    extremes,
+    fills,
+    losses,
+    normalising,
+    scans,
+    statistics,
+)
+from strategies.table.row import Row
 
 MASKED = frozenset({"where", "masked_fill"})
 COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne")) * 4 + tuple(
@@ -33,10 +43,22 @@ _UNSETTLED = frozenset({"sgn"})
 """Rows that leave what no later backward can add to (the register has a script of it)."""
 _FILLS = frozenset(row.name for row in fills.ROWS)
 """Rows after which nothing of the old value is left: drawn less often than `zero` and `fill`."""
+_COMPOSED = frozenset(
+    row.name
+    for family in (activations_plain, extremes, losses, normalising, scans, statistics)
+    for row in family.ROWS
+)
+"""Rows that take the oracle many instructions: many of them, and each drawn less often."""
+
+
+def _weight(row: Row) -> int:
+    return 1 if row.name in _DELICATE | _COMPOSED | _FILLS else 3
+
+
 PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     row
     for row in TABLE.values()
-    for _ in range(1 if row.name in _DELICATE else 3)
+    for _ in range(_weight(row))
     if row.plain
     and row.dtype == "float64"
     and row not in (*VIEWS, *SUMS, *PRODUCTS)
@@ -49,7 +71,7 @@ RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or
 WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
     row
     for row in TABLE.values()
-    for _ in range(1 if row.name in _DELICATE | _FILLS else 3)
+    for _ in range(_weight(row))
     if row.in_place
     and row not in RELABELS
     and row.undifferentiable in ("", "in self")

@@ -83,6 +83,8 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         items = [_plain(item) for item in value]
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+    if isinstance(value, str):
+        return 'float("inf")' if value == "inf" else f'"{value}"'
     return number(value)
 
 

@@ -179,7 +179,8 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
             placed[param.name] = f"p_{param.name}"
         elif param.required or params.get(param.name) is not None:
             given = params[param.name]
-            space[f"p_{param.name}"] = _subscript(given) if param.kind == "index" else given
+            number = float(given) if given == "inf" else given
+            space[f"p_{param.name}"] = _subscript(given) if param.kind == "index" else number
             prefix = "" if param.required else f"{param.name}="
             texts.append(f", {prefix}p_{param.name}")
     space |= {f"x{position}": operand for position, operand in enumerate(operands)}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from conformance.oracle import Assembly, cache
+from conformance.oracle.conditioning import TIED
 from conformance.oracle.machine import Machine
 
 
@@ -135,3 +136,16 @@ def test_cache_folders_are_told_apart_by_jaxlib_and_processor() -> None:
     """Compiled code must not be loaded by another jaxlib or on another processor."""
     assert cache.cache_folder().name.startswith("jaxlib-")
     assert cache.cache_folder().parent.name == "autograd-conformance"
+
+
+@pytest.mark.parametrize("found", [0.0, 1.0, 2.0])
+def test_what_must_be_one_of_a_kind_is_undocumented_otherwise(
+    machine: Machine, found: float
+) -> None:
+    """A choice among equal elements is open, unless nothing is recorded that depends on it."""
+    assembly = Assembly()
+    counts = assembly.leaf(np.array([1.0, found]))
+    assembly.apply("sole", counts, stop=True)
+    assert machine.run(assembly, []).ill_conditioned is None
+    assembly.apply("sole", counts)
+    assert machine.run(assembly, []).ill_conditioned == (None if found == 1.0 else TIED)

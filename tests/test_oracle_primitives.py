@@ -72,6 +72,9 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "copy": np.copy,
     "summed": np.copy,
     "overwrite": lambda a, b: a,
+    "higher": np.maximum,
+    "before": np.less_equal,
+    "sole": np.copy,
     "neg": np.negative,
     "round": np.rint,
     "carry": lambda a, b: a,
@@ -138,7 +141,7 @@ UNDERIVED = {"where", "logit", "polygamma", "polygamma_by_few_terms", "igamma", 
 # Accurate to nine digits.
 ROUGH = {"polygamma_by_few_terms"}
 # Derivatives that are a convention of torch's, not the function's.
-CONVENTIONAL = {"carry", "guided_relu"}
+CONVENTIONAL = {"carry", "guided_relu", "higher", "sole"}
 
 
 def _operands(primitive: Primitive, number: int) -> list[Floats]:

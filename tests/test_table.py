@@ -22,7 +22,11 @@ from strategies.table import OPERATIONS, TABLE, Row
 from tests.on_torch import layout_of, names, same, tensor_at
 
 # torch warns of 3-d inputs to dropout2d, whose meaning is to change.
-pytestmark = pytest.mark.filterwarnings("ignore:dropout2d:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:dropout2d:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0:UserWarning"),
+    pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning"),
+]
 
 PLAIN = [op for op, (_, in_place) in OPERATIONS.items() if not in_place]
 WRITING = [op for op, (row, in_place) in OPERATIONS.items() if in_place and not row.writes_out]

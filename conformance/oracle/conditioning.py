@@ -30,6 +30,9 @@ NAN_BY_PLACE = frozenset(
 body of a kernel and another in its tail, so that it depends on the place in the tensor."""
 
 
+TIED = "equal elements or NaN, and torch documents nowhere which of them gets the gradient"
+
+
 def slack(runs: Floats) -> tuple[Floats, bool]:
     """The bound for each entry of `runs` [..., 3], and whether finiteness agrees in all runs."""
     change = np.abs(runs[..., 1:] - runs[..., :1])
@@ -53,6 +56,8 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
         if margins is not None:
             operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
             name = PRIMITIVES[block.code].name
+            if name == "sole" and not block.stop and (operands[0] != 1.0).any():
+                return TIED
             if name in NAN_BY_PLACE and np.isnan(operands[0]).any():
                 return f"NaN reaches {name}, whose gradient there is documented nowhere"
             lane = _undecided_lane(margins, operands)

@@ -132,6 +132,9 @@ VALUES: dict[str, Value] = {
     "copy": lambda a: a,
     # The sum of one number.
     "summed": lambda a: a,
+    "higher": jnp.maximum,
+    "before": lambda a, b: flag((a <= b) | jnp.isnan(b)),
+    "sole": lambda a: a,
     "neg": jnp.negative,
     "carry": lambda new, old: new,
     "overwrite": lambda new, old: new,
@@ -212,6 +215,8 @@ VALUES: dict[str, Value] = {
 PARTIALS: dict[str, Partials] = {
     "carry": lambda r, new, old: (jnp.zeros_like(new), jnp.ones_like(old)),
     "overwrite": lambda r, new, old: (jnp.ones_like(new), jnp.zeros_like(old)),
+    "higher": lambda r, a, b: (jnp.zeros_like(a), jnp.zeros_like(b)),
+    "sole": lambda r, a: (jnp.zeros_like(a),),
     # A condition decides and has no derivative; jax agrees, but would spend an operand on it.
     "where": lambda r, q, a, b: (jnp.zeros_like(q), flag(q != 0.0), flag(q == 0.0)),
     "abs": lambda r, a: (_sign(a),),
@@ -230,6 +235,8 @@ PARTIALS: dict[str, Partials] = {
     "clamp": _clamp_partials,
     "clamp_min": lambda r, a, low: (flag(a >= low), flag(a < low)),
     "clamp_max": lambda r, a, high: (flag(a <= high), flag(a > high)),
+    # jax squares the divisor, which overflows long before the quotient does.
+    "div": lambda r, a, b: (1.0 / b, -r / b),
     "frac": lambda r, a: (jnp.ones_like(a),),
     "fmod": lambda r, a, b: (jnp.ones_like(a), -jnp.trunc(a / b)),
     "remainder": _remainder_partials,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from conformance.model.prediction import Acted, Place, Prediction
 from conformance.oracle.assembly import Assembly, Handle, TooMuch
+from conformance.oracle.conditioning import TIED
 from conformance.oracle.machine import Machine, Result
 from conformance.oracle.primitives import CODES
 from strategies.draft import Draft, Shaped, Value
@@ -32,8 +33,12 @@ REPLACED = {
         "digamma": "digamma_by_few_terms",
         "polygamma": "polygamma_by_few_terms",
     },
+    "product-by-quotient": {"product": "product_by_quotient"},
+    "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},
+    "variance-without-freedom": {"variance": "variance_without_freedom"},
 }
-"""Quirk -> the primitives that compute what torch does instead of what is documented."""
+"""Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
+another one, or a part of a meaning, which asks with `deviates`."""
 
 _RELABELS = frozenset({"requires_grad", "detach"})
 """Rows whose in-place forms write no element and may change the history of their target."""
@@ -99,6 +104,10 @@ class _Meaning:
             return self._assembly.cut(only) if self._stop else self._assembly.snapshot(only)
         primitive = self._replaced.get(primitive, primitive)
         return self._assembly.apply(primitive, *operands, stop=self._stop)
+
+    def deviates(self, what: str) -> bool:
+        """Whether a quirk asks for what torch does instead of `what`."""
+        return what in self._replaced
 
     def total(self, x: Handle, axes: tuple[int, ...] | None, keepdim: bool) -> Handle:
         return self._assembly.total(x, axes, keepdim, stop=self._stop)
@@ -317,7 +326,8 @@ def found_by(walk: Walk, machine: Machine) -> Answer:
         result = machine.run(walk.assembly, passes)
     if result.ill_conditioned:
         why = result.ill_conditioned
-        return Answer({}, {}, why if why.startswith("NaN") else f"ill-conditioned: {why}")
+        undocumented = why == TIED or why.startswith("NaN")
+        return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
     if result.parted and any(not layout.numel for layout in prediction.layouts.values()):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {

@@ -24,6 +24,10 @@ def part_of_a_period(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     return (1.0 + (a - a[..., :1]),)
 
 
+def one(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
+    return (a - 1.0,)
+
+
 def both_zero(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     return a, b
 

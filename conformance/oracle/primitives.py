@@ -156,6 +156,18 @@ def _transcendental() -> list[Primitive]:
     ]
 
 
+def _ordering() -> list[Primitive]:
+    """What reductions choose their elements by; none of it has a derivative."""
+    never = Rounding.NEVER
+    return [
+        # Which of two numbers is subtracted, or comes first, decides nothing by itself.
+        Primitive("higher", 2, rounding=never, selects=True, severed=(0, 1)),
+        Primitive("before", 2, rounding=never, selects=True, severed=(0, 1)),
+        # How many elements are what was asked for: the oracle has no answer unless it is one.
+        Primitive("sole", 1, rounding=never, selects=True, severed=(0,), margins=margins.one),
+    ]
+
+
 def _special() -> list[Primitive]:
     """Functions that take XLA long to compile: only machines that need them hold them."""
     rounding = Rounding.UNLESS_FIRST_IS_ZERO
@@ -173,7 +185,7 @@ def _special() -> list[Primitive]:
     ]
 
 
-_CORE = (*_copying(), *_arithmetic(), *_transcendental())
+_CORE = (*_copying(), *_arithmetic(), *_transcendental(), *_ordering())
 CORE = len(_CORE)
 """Codes from here on are of special functions."""
 PRIMITIVES: tuple[Primitive, ...] = (*_CORE, *_special())

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from strategies.table import (
     activations,
+    activations_plain,
     comparisons,
+    extremes,
     fills,
     foreach,
     indexed,
+    losses,
+    normalising,
     pointwise,
     reductions,
     rounding,
+    scans,
     special,
+    statistics,
     views,
     writes,
 )
@@ -33,6 +39,12 @@ TABLE: dict[str, Row] = {
         fills.ROWS,
         views.ROWS,
         reductions.ROWS,
+        statistics.ROWS,
+        extremes.ROWS,
+        scans.ROWS,
+        normalising.ROWS,
+        losses.ROWS,
+        activations_plain.ROWS,
     )
     for row in family
 }
