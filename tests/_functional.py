@@ -156,7 +156,7 @@ def _compiled(text: str) -> CodeType:
 
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
     """The operation in its plain form, by the table's spelling."""
-    ways = [way for way in row.plain.values() if "{p}" in way or not params]
+    ways = [w for w in row.plain.values() if "{p}" in w or not params.keys() - placed_in(w)]
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
@@ -312,7 +312,8 @@ class Walk:
             raise Unsupported("a leaf whose elements share cells")
         tensor.history = self._began(tensor)
         for view in self.tensors.values():
-            if view.base is tensor and view.mute:
+            # A view that was written before looks for its base again, once that has a gradient.
+            if view.base is tensor and (view.mute or (wants and view.unread)):
                 view.history = tensor.history
         if wants:
             self.vary(tensor)
