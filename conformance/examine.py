@@ -170,10 +170,13 @@ class Examiner:
         return replace(judged, verdict="known deviation", deviations=needed)
 
     def _beside(self, judged: Judged, quirks: frozenset[str]) -> tuple[Finding, ...]:
-        """What was seen and is not what the quirks predict."""
+        """What was seen and is not what the quirks predict, if they say anything at all."""
         if not quirks:
             return judged.findings
         prediction = predict(judged.draft, quirks=quirks, watched=bool(judged.prediction.trace))
+        seen = judged.observation
+        if prediction.unspecified and not (seen.crash or seen.hang):
+            return ()
         found = judged.answer
         if found.values or not found.unspecified:
             found = answer(judged.draft, prediction, self.machine, quirks=quirks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategies.table import TABLE
+from strategies.table import TABLE, added, convolution, einsum, products, spatial
 
 MASKED = frozenset({"where", "masked_fill"})
 COMPARISONS = tuple(TABLE[name] for name in ("gt", "lt", "ge", "le", "eq", "ne"))
@@ -16,7 +16,8 @@ VIEWS = tuple(
     and row.name not in _ALIASES
 )
 SUMS = (TABLE["sum"], TABLE["mean"])
-PRODUCTS = tuple(TABLE[name] for name in ("matmul", "mm", "dot", "mv", "bmm"))
+PRODUCTS = tuple(row for row in (*products.ROWS, *added.ROWS, *einsum.ROWS) if row.kind == "fresh")
+SPATIAL = tuple(row for row in (*convolution.ROWS, *spatial.ROWS) if row.kind == "fresh")
 _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu", "mul", "sin")
 _DELICATE = frozenset({"floor", "ceil", "round", "trunc", "atan2"})
 """Rows that jump where common results lie: drawn less often, or too much is ill-conditioned."""
@@ -26,7 +27,7 @@ PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     for _ in range(1 if row.name in _DELICATE else 3)
     if row.plain
     and row.dtype == "float64"
-    and row not in (*VIEWS, *SUMS, *PRODUCTS)
+    and row not in (*VIEWS, *SUMS, *PRODUCTS, *SPATIAL)
     and row.undifferentiable != "always"
     and row.name not in _ALIASES
 )

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 NO_GRAD_VIEW = "no-grad-view-requires-grad"
 STALE_LEAF = "stale-view-counts-as-leaf"
-QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF})
+BEHIND_VIEW = "result-is-a-view"
+UNWATCHED = "kron-saves-out-of-sight"
+QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF, BEHIND_VIEW, UNWATCHED})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from conformance.model.state import AT_ONCE, Node, Tensor
+from dataclasses import replace
+
+from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
+from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
 
@@ -24,6 +27,13 @@ def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor 
     }
 
 
+def creation_of(step: Shaped) -> Creation:
+    """How a view that the step makes came to be."""
+    if not recording(step.step.modes):
+        return "inference" if inferring(step.step.modes) else "no_grad"
+    return "multi" if step.row.multi else "default"
+
+
 def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
     if not save.when:
         return True
@@ -41,3 +51,8 @@ def lose_derivative(node: Node, step: Shaped) -> None:
         node.underivable, node.order = step.step.op, AT_ONCE
     elif step.row.undifferentiable and step.in_place:
         node.underivable = step.step.op
+
+
+def out_of_sight(tensor: Tensor) -> Tensor:
+    """The same memory as a node keeps it where no version tells of a write."""
+    return replace(tensor, counter=Counter(), node=None, base=None)

@@ -73,7 +73,7 @@ def _copying() -> list[Primitive]:
         ),
         *(
             Primitive(name, 2, rounding=never, selects=True, margins=margins.difference)
-            for name in ("maximum", "minimum", "fmax", "fmin")
+            for name in ("maximum", "minimum", "larger", "fmax", "fmin")
         ),
         Primitive("clamp", 3, rounding=never, selects=True, margins=margins.bounds),
         Primitive("clamp_min", 2, rounding=never, selects=True, margins=margins.difference),

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, indexed, pointwise, reductions, views, writes
+from strategies.table import (
+    activations,
+    added,
+    convolution,
+    einsum,
+    indexed,
+    pointwise,
+    products,
+    reductions,
+    spatial,
+    views,
+    writes,
+)
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
@@ -14,6 +26,11 @@ TABLE: dict[str, Row] = {
         indexed.ROWS,
         views.ROWS,
         reductions.ROWS,
+        products.ROWS,
+        added.ROWS,
+        einsum.ROWS,
+        convolution.ROWS,
+        spatial.ROWS,
     )
     for row in family
 }
