@@ -21,7 +21,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from conformance.model import QUIRKS
-from conformance.oracle.interpret import REPLACED
+from conformance.oracle.interpret import REPLACED, SELF_PRODUCT
 from conformance.records import KINDS
 from strategies.draft import check
 from strategies.program import Program, ProgramError, decode
@@ -36,12 +36,13 @@ SCRIPT_QUIRKS = frozenset(
     {
         "alpha-dropout-ignores-inplace",
         "foreach-addcdiv-index",
+        "kron-refuses-strides",
         "nan-gradient-by-place",
         "sgn-gradient-immutable",
     }
 )
 """The quirks that a script shows: claims put by scripts can name them in a finding, and programs
-that meet one are unspecified, or not drawn.
+that meet one are unspecified, not drawn, or expected to raise.
 """
 
 
@@ -117,7 +118,7 @@ def read_register(path: Path) -> tuple[Deviation, ...]:
             raise RegisterError(f"{where}: {entry.kind!r} is no kind of deviation.")
         if (program is None) == (not entry.script):
             raise RegisterError(f"{where} must have either a program or a script.")
-        known = QUIRKS | REPLACED.keys() if program is not None else SCRIPT_QUIRKS
+        known = QUIRKS | REPLACED.keys() | {SELF_PRODUCT} if program is not None else SCRIPT_QUIRKS
         if entry.quirk not in known:
             raise RegisterError(f"{where}: {entry.quirk!r} is none of {', '.join(sorted(known))}.")
         entries.append(Deviation(entry, program))

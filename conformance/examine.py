@@ -167,7 +167,7 @@ class Examiner:
         return replace(judged, deviations=needed)
 
     def _beside(self, judged: Judged, quirks: frozenset[str]) -> tuple[Finding, ...]:
-        """What was seen and is not what the quirks predict."""
+        """What was seen and is not what the quirks predict, if they say anything at all."""
         if not quirks:
             return judged.findings
         prediction, found = self._registered(judged, quirks)

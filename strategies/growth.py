@@ -20,7 +20,7 @@ from strategies.layout import Layout
 from strategies.oddities import odd
 from strategies.outs import write_out
 from strategies.parameters import KINDS, complete
-from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SUMS, VIEWS, WRITES
+from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SPATIAL, SUMS, VIEWS, WRITES
 from strategies.program import (
     Apply,
     Argument,
@@ -287,8 +287,14 @@ class Growth(Known):
 
     def plain(self) -> Shaped | None:
         """An operation that writes no operand."""
-        rows = weighted(self.choose, ((PLAIN, 80), (SUMS, 12), (PRODUCTS, 8)))
-        first = recent(self.choose, self.floats())
+        shares = ((PLAIN, 78), (SUMS, 11), (PRODUCTS, 6), (SPATIAL, 5))
+        rows, values = weighted(self.choose, shares), self.floats()
+        if rows is PRODUCTS or rows is SPATIAL:
+            # Few values suit such a row: it is drawn first, and then one that does.
+            row = among(self.choose, rows)
+            suited = [value for value in values if row.starts(value.layout)]
+            rows, values = ((row,), suited) if suited else (PLAIN, values)
+        first = recent(self.choose, values)
         has_mask = any(v.dtype == "bool" for v in self.draft.values.values())
         return self.operation(
             first,

@@ -164,6 +164,28 @@ def _memory_order(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> li
     return order
 
 
+def channels_last(shape: tuple[int, ...]) -> Layout:
+    """The layout of four or five dimensions in which channels are next to each other."""
+    return _dense_in_order(shape, [1, *range(len(shape) - 1, 1, -1), 0])
+
+
+def suggests_channels_last(layout: Layout) -> bool:
+    """Whether torch takes strides for those of channels that are next to each other.
+
+    Source: is_channels_last_strides_2d and 3d (c10/core/MemoryFormat.h), which leave a tensor of
+    which only the batch is larger than 1 as it is.
+    """
+    if layout.ndim not in (4, 5) or layout.strides[1] == 0:
+        return False
+    least = 0
+    for axis in (1, *range(layout.ndim - 1, 1, -1), 0):
+        size, stride = layout.shape[axis], layout.strides[axis]
+        if size == 0 or stride < least or (axis == 0 and least == layout.strides[1]):
+            return False
+        least = stride * max(size, 1)
+    return True
+
+
 def _dense_in_order(shape: tuple[int, ...], order: list[int]) -> Layout:
     if order == list(range(len(shape) - 1, -1, -1)):
         return contiguous(shape)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from strategies import choices
+from strategies import choices, windows
 from strategies.choices import Choose
 from strategies.layout import Layout, contiguous, viewed
 from strategies.limits import LARGEST, LARGEST_INT, LARGEST_STEP, too_large
@@ -369,6 +370,30 @@ def _draw_index(choose: Choose, param: Param, layout: Layout, given: Given) -> l
     return index
 
 
+_EQUATION = re.compile(r"[a-z]+(,[a-z]+)?->[a-z]*")
+
+
+def _an_equation(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, str) and _EQUATION.fullmatch(value)
+    return None if good else "an equation such as 'ij,jk->ik'"
+
+
+def _draw_equation(choose: Choose, param: Param, layout: Layout, given: Given) -> str:
+    """An equation whose first term suits the operand, if there is one."""
+
+    def suits(equation: str) -> bool:
+        term = re.split("[,-]", equation)[0]
+        sizes = set(zip(term, layout.shape, strict=False))
+        return len(term) == layout.ndim and len(sizes) == len(set(term))
+
+    fitting = [equation for equation in param.choices if suits(equation)]
+    return str(choices.among(choose, fitting or param.choices[:1]))
+
+
+def _draw_dim_of_three(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+    return int(choices.among(choose, [d for d, n in enumerate(layout.shape) if n == 3] or [0]))
+
+
 KINDS: dict[str, Kind] = {
     "float": Kind(_a_float, _draw_choice),
     "nonzero float": Kind(_a_nonzero, _draw_choice),
@@ -391,6 +416,8 @@ KINDS: dict[str, Kind] = {
     "groups": Kind(_a_divisor, _draw_divisor),
     "optional dim": Kind(_maybe_a_dim, _draw_maybe_dim),
     "new dim": Kind(_a_new_dim, _draw_new_dim),
+    "dim of three": Kind(_a_dim, _draw_dim_of_three),
+    "equation": Kind(_an_equation, _draw_equation),
     "permutation": Kind(_a_permutation, _draw_permutation),
     "shape": Kind(_a_shape, _draw_shape),
     "any shape": Kind(_a_shape, _draw_any_shape),
@@ -407,6 +434,7 @@ KINDS: dict[str, Kind] = {
     "strides": Kind(_strides, _draw_strides),
     "storage offset": Kind(_an_offset, _draw_offset),
     "index": Kind(_an_index, _draw_index),
+    **{name: Kind(*pair) for name, pair in windows.KINDS.items()},
 }
 """Kind of parameter -> how it is checked and drawn."""
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from strategies.table import (
     TABLE,
     activations_plain,
+    added,
+    convolution,
+    einsum,
     extremes,
     fills,
     losses,
     normalising,
+    products,
     scans,
+    spatial,
     statistics,
 )
 from strategies.table.row import Row
@@ -28,7 +33,8 @@ VIEWS = tuple(
     and row.name not in _ALIASES
 )
 SUMS = (TABLE["sum"], TABLE["mean"])
-PRODUCTS = tuple(TABLE[name] for name in ("matmul", "mm", "dot", "mv", "bmm"))
+PRODUCTS = tuple(row for row in (*products.ROWS, *added.ROWS, *einsum.ROWS) if row.kind == "fresh")
+SPATIAL = tuple(row for row in (*convolution.ROWS, *spatial.ROWS) if row.kind == "fresh")
 _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu", "mul", "sin")
 _DELICATE = frozenset(
     """
@@ -61,7 +67,7 @@ PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     for _ in range(_weight(row))
     if row.plain
     and row.dtype == "float64"
-    and row not in (*VIEWS, *SUMS, *PRODUCTS)
+    and row not in (*VIEWS, *SUMS, *PRODUCTS, *SPATIAL)
     and row.undifferentiable != "always"
     and row.name not in _ALIASES | _UNSETTLED
 )

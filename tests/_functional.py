@@ -17,6 +17,7 @@ they have, until a write makes them views of what the tensor is now.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,6 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from strategies.draft import placed_in
 from strategies.program import (
     Apply,
     Argument,
@@ -166,15 +166,20 @@ def _compiled(text: str) -> CodeType:
     return compile(text, "<operation>", "eval")
 
 
+def _placed_in(template: str) -> set[str]:
+    """The parameters that a spelling has a place of their own for."""
+    return set(re.findall(r"{([a-z]\w+)}", template))
+
+
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
     """The operation in its plain form, by the table's spelling."""
-    ways = [way for way in row.plain.values() if "{p}" in way or not params.keys() - placed_in(way)]
+    ways = [w for w in row.plain.values() if "{p}" in w or not params.keys() - _placed_in(w)]
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
     placed: dict[str, str] = {}
     for param in row.params:
-        if param.name in placed_in(template):
+        if param.name in _placed_in(template):
             space[f"p_{param.name}"] = params.get(param.name, param.default)
             placed[param.name] = f"p_{param.name}"
         elif param.required or params.get(param.name) is not None:
@@ -327,7 +332,8 @@ class Walk:
             raise Unsupported("a leaf whose elements share cells")
         tensor.history = self._began(tensor)
         for view in self.tensors.values():
-            if view.base is tensor and view.mute:
+            # A view that was written before looks for its base again, once that has a gradient.
+            if view.base is tensor and (view.mute or (wants and view.unread)):
                 view.history = tensor.history
         if wants:
             tensor.mute = False

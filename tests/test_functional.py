@@ -178,7 +178,7 @@ def test_drawn_programs_agree_with_functional_torch(
     sample, (_, count) = samples[source], SOURCES[source]
     for judged, outcome in zip(sample.judged, sample.outcomes, strict=True):
         assert not differences(judged, outcome), judged.body.text
-    assert sample.moving > 0.25 * count, "hardly a program of this source has gradients"
+    assert sample.moving > 0.2 * count, "hardly a program of this source has gradients"
     assert len(sample.unsupported) < 0.03 * count, sample.unsupported[0]
 
 

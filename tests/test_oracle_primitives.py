@@ -86,6 +86,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "eq": np.equal,
     "ne": np.not_equal,
     "clamp": lambda a, b, c: np.minimum(np.maximum(a, b), c),
+    "larger": np.maximum,
     "clamp_min": np.maximum,
     "clamp_max": np.minimum,
     "relu": lambda a: np.maximum(a, 0),
@@ -135,7 +136,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 
 # First operands lie in (-2.5, 2.5), the others in (0.6, 2.4), but for these.
 POSITIVE = {"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "pow", "lgamma", "igamma", "igammac"}
-UNIT = {"asin", "acos", "atanh", "erfinv", "logit"}
+UNIT = {"asin", "acos", "atanh", "erfinv", "logit", "tan"}
 # Operands in which nothing is derived.
 UNDERIVED = {"where", "logit", "polygamma", "polygamma_by_few_terms", "igamma", "igammac"}
 # Accurate to nine digits.
@@ -281,6 +282,9 @@ KINKS: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
     ("maximum", (1.0, 1.0), (0.5, 0.5)),
     ("minimum", (1.0, 1.0), (0.5, 0.5)),
     ("maximum", (NAN, 1.0), (1.0, 1.0)),
+    ("larger", (1.0, 1.0), (1.0, 0.0)),
+    ("larger", (NAN, 1.0), (1.0, 0.0)),
+    ("larger", (NAN, NAN), (0.0, 1.0)),
     ("fmax", (1.0, 1.0), (1.0, 0.0)),
     ("fmin", (1.0, 1.0), (1.0, 0.0)),
     ("fmax", (NAN, 1.0), (0.0, 1.0)),

@@ -39,6 +39,7 @@ SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
     ((2, 3), (3,), ()),
     ((2, 2, 2), (2, 2, 2), (2,)),
     ((2, 1, 2, 2, 2), (2,), ()),
+    ((1, 2, 2, 2), (2,), ()),
 )
 """Shapes of the operands; every row allows at least one of these."""
 

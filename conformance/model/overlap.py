@@ -20,7 +20,11 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
     Writing one number everywhere is harmless. Dense operands that overlap the target partially are
     refused, others are not looked at (observed).
     """
-    places = [_place(step, target, t) for t in others if t.memory == target.memory]
+    places = [
+        _place(step, target, t, first=number == 0)
+        for number, t in enumerate(others)
+        if t.memory == target.memory
+    ]
     fills = _fills(step, target, others)
     copies = step.row.name in ("copy", "setitem") and not fills
     if copies and target.layout in places:
@@ -39,6 +43,10 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
         alike = _same_cells(place, target.layout) and not step.row.reads_apart
         if alike or not _touch(place, target.layout):
             continue
+        if step.row.reads_as_it_writes:
+            if _intersect(place, target.layout):
+                open_values = "partially overlapping operands"
+            continue
         if place.is_dense and target.layout.is_dense:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
         if _intersect(place, target.layout):
@@ -52,8 +60,23 @@ def floods(step: Shaped) -> bool:
     return step.row.name == "zero" or (step.row.name == "fill" and alone)
 
 
-def _place(step: Shaped, target: Tensor, other: Tensor) -> Layout:
-    """Where an operand is read: `x[index] = value` expands its value to the target first."""
+def reads_its_results(step: Shaped) -> bool:
+    """Whether an in-place kernel reads an operand of which it has written a part by then."""
+    first, *others = (o for o in step.operands if isinstance(o, Value))
+    return (
+        step.in_place
+        and step.row.reads_as_it_writes
+        and any(o.memory == first.memory and _intersect(o.layout, first.layout) for o in others)
+    )
+
+
+def _place(step: Shaped, target: Tensor, other: Tensor, *, first: bool) -> Layout:
+    """Where an operand is read: `x[index] = value` expands its value to the target first.
+
+    addr sees its first vector as a column (observed).
+    """
+    if step.row.name == "addr" and first:
+        return lay.viewed(other.layout, (other.layout.numel, 1)) or other.layout
     if step.row.name != "setitem" or other.layout.shape == target.layout.shape:
         return other.layout
     seen = lay.without_leading_ones(other.layout)

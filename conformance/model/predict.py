@@ -14,8 +14,23 @@ from conformance.model.errors import Kind
 from conformance.model.indexing import collides
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Kept, Place, Prediction, Raises, Version
-from conformance.model.quirks import INFERENCE_ALIAS, LOGIC_UNSEEN, NO_GRAD_VIEW, STALE_LEAF, UNSEEN
-from conformance.model.saving import applies, by_name, lose_derivative, recorded_row
+from conformance.model.quirks import (
+    BEHIND_VIEW,
+    INFERENCE_ALIAS,
+    LOGIC_UNSEEN,
+    NO_GRAD_VIEW,
+    STALE_LEAF,
+    UNSEEN,
+    UNWATCHED,
+)
+from conformance.model.saving import (
+    applies,
+    by_name,
+    creation_of,
+    lose_derivative,
+    out_of_sight,
+    recorded_row,
+)
 from conformance.model.state import (
     Counter,
     Creation,
@@ -101,7 +116,7 @@ class Interpreter:
                 self.record(step, operands)
             raise Raised(Kind(step.refused), f"{step.step.op} cannot be done with these strides")
         result = self._fresh(step)
-        acted = Acted(connected=tuple(False for _ in operands))
+        node, acted = None, Acted(connected=tuple(False for _ in operands))
         if (
             recording(step.step.modes)
             and step.row.differentiable
@@ -111,6 +126,12 @@ class Interpreter:
             result.node = node
             lose_derivative(node, step, self.quirks)
             self._save(node, recorded_row(step), step, operands, result, written=None)
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        if node is None:
+            result.counter.value += step.row.begins_unrecorded(layouts)
+        if BEHIND_VIEW in self.quirks and step.row.behind_view(layouts, node is not None):
+            seen = node and Node("view", [node], self.graph.number())
+            result = self.viewed(result, step.results[0], seen, creation_of(step))
         self.tensors[result.name] = result
         return acted
 
@@ -176,6 +197,8 @@ class Interpreter:
                 node.keeps = True
             elif tensor is not None:
                 node.keeps = True
+                if step.row.unwatched and UNWATCHED in self.quirks:
+                    tensor = out_of_sight(tensor)
                 is_result = save.what == "result"
                 writes = self.graph.writes[tensor.memory]
                 if tensor.inference:
@@ -199,11 +222,7 @@ class Interpreter:
         node = None
         if records and self.counts(parent):
             node, acted = self.record(step, [parent])
-        creation: Creation = "default"
-        if not records:
-            creation = "inference" if inferring(step.step.modes) else "no_grad"
-        elif step.row.multi:
-            creation = "multi"
+        creation = creation_of(step)
         for value in step.results:
             self.tensors[value.name] = self.viewed(parent, value, node, creation)
         return acted

@@ -9,4 +9,8 @@ LOGIC_UNSEEN = "logic-in-place-unseen"
 UNSEEN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 """Rows whose in-place forms autograd does not see."""
 CLAMP_SHAPES = "clamp-of-broadcast-bounds"
-QUIRKS = frozenset({NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES})
+BEHIND_VIEW = "result-is-a-view"
+UNWATCHED = "kron-saves-out-of-sight"
+QUIRKS = frozenset(
+    {NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES, BEHIND_VIEW, UNWATCHED}
+)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from conformance.model.quirks import CLAMP_SHAPES
-from conformance.model.state import AT_ONCE, Node, Tensor
+from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
 from strategies.layout import broadcast_shapes
+from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
 
@@ -24,6 +27,13 @@ def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor 
         spec.name: next(left) if isinstance(given, Value) else None
         for spec, given in zip(row.operands, step.operands, strict=True)
     }
+
+
+def creation_of(step: Shaped) -> Creation:
+    """How a view that the step makes came to be."""
+    if not recording(step.step.modes):
+        return "inference" if inferring(step.step.modes) else "no_grad"
+    return "multi" if step.row.multi else "default"
 
 
 def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
@@ -58,3 +68,8 @@ def _misfit(node: Node, step: Shaped) -> str:
     of_low = (to_self or to_low) and broadcast_shapes(one, low) != whole
     of_high = to_high and broadcast_shapes(one, high) != whole
     return f"a mask of {step.step.op} does not fit into another" if of_low or of_high else ""
+
+
+def out_of_sight(tensor: Tensor) -> Tensor:
+    """The same memory as a node keeps it where no version tells of a write."""
+    return replace(tensor, counter=Counter(), node=None, base=None)

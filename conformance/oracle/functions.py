@@ -96,6 +96,15 @@ def _minimum_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
     return jnp.where(a > b, 0.0, share), jnp.where(a < b, 0.0, share)
 
 
+def _replaces(a: Array, b: Array) -> Array:
+    """Whether a later element of a window takes the place of the largest one so far."""
+    return (b > a) | jnp.isnan(b)
+
+
+def _larger(a: Array, b: Array) -> Array:
+    return jnp.where(_replaces(a, b), b, a)
+
+
 def _fmax_partials(r: Array, a: Array, b: Array) -> tuple[Array, ...]:
     first = (a >= b) | jnp.isnan(b)
     return flag(first), flag(~first)
@@ -165,6 +174,7 @@ VALUES: dict[str, Value] = {
     "ne": lambda a, b: flag(a != b),
     "maximum": _maximum,
     "minimum": _minimum,
+    "larger": _larger,
     "fmax": jnp.fmax,
     "fmin": jnp.fmin,
     "clamp": _clamp,
@@ -230,6 +240,7 @@ PARTIALS: dict[str, Partials] = {
     "div_trunc": lambda r, a, b: (jnp.zeros_like(a), jnp.zeros_like(b)),
     "maximum": _maximum_partials,
     "minimum": _minimum_partials,
+    "larger": lambda r, a, b: (flag(~_replaces(a, b)), flag(_replaces(a, b))),
     "fmax": _fmax_partials,
     "fmin": _fmin_partials,
     "clamp": _clamp_partials,

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Place, Prediction
 from conformance.oracle.assembly import Assembly, Handle, TooMuch
 from conformance.oracle.conditioning import TIED
@@ -39,6 +40,9 @@ REPLACED = {
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
 another one, or a part of a meaning, which asks with `deviates`."""
+
+SELF_PRODUCT = "product-reads-its-results"
+"""Quirk: an in-place matrix product of its own target is what the order of its loops makes it."""
 
 _RELABELS = frozenset({"requires_grad", "detach"})
 """Rows whose in-place forms write no element and may change the history of their target."""
@@ -304,9 +308,16 @@ def answer(
     """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold."""
     if prediction.unspecified or prediction.open:
         return Answer({}, {}, prediction.unspecified or prediction.open)
+    ran = zip(draft.shaped, prediction.acted, strict=False)
+    if SELF_PRODUCT in quirks and any(map(_multiplies_itself, ran)):
+        return Answer({}, {}, "an in-place matrix product that reads its results")
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
     walk = Walk(draft, prediction, replaced)
     return found_by(walk, machine)
+
+
+def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
+    return isinstance(ran[0], Shaped) and reads_its_results(ran[0])
 
 
 def found_by(walk: Walk, machine: Machine) -> Answer:

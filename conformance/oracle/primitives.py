@@ -74,7 +74,7 @@ def _copying() -> list[Primitive]:
         ),
         *(
             Primitive(name, 2, rounding=never, selects=True, margins=margins.difference)
-            for name in ("maximum", "minimum", "fmax", "fmin")
+            for name in ("maximum", "minimum", "larger", "fmax", "fmin")
         ),
         Primitive("copysign", 2, rounding=never, margins=margins.sign_of_second),
         Primitive("finite_or", 2, rounding=never),

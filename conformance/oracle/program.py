@@ -90,7 +90,7 @@ def _is_dyadic(numbers: Array) -> Array:
 
 
 _EITHER_ZERO = frozenset(
-    "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum fmax fmin hardshrink "
+    "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum larger fmax fmin hardshrink "
     "add3 summed elu celu selu elu_by_result celu_by_result selu_by_result".split()
 )
 """Primitives that choose between equal zeros of either sign, or add or scale them, and sums, which

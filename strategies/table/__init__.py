@@ -5,7 +5,10 @@ from __future__ import annotations
 from strategies.table import (
     activations,
     activations_plain,
+    added,
     comparisons,
+    convolution,
+    einsum,
     extremes,
     fills,
     foreach,
@@ -13,9 +16,11 @@ from strategies.table import (
     losses,
     normalising,
     pointwise,
+    products,
     reductions,
     rounding,
     scans,
+    spatial,
     special,
     statistics,
     views,
@@ -45,6 +50,11 @@ TABLE: dict[str, Row] = {
         normalising.ROWS,
         losses.ROWS,
         activations_plain.ROWS,
+        products.ROWS,
+        added.ROWS,
+        einsum.ROWS,
+        convolution.ROWS,
+        spatial.ROWS,
     )
     for row in family
 }

@@ -140,16 +140,26 @@ class Row:
     """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False
     """Whether the in-place kernel refuses an operand that is the target itself, as one of parts."""
+    reads_as_it_writes: bool = False
+    """Whether the in-place kernel takes operands that lie in its target, and reads its results."""
     begins_at: Callable[[Layouts], int] = lambda layouts: 0
     """The version of a fresh result: above 0 where torch writes in place to build it."""
+    begins_unrecorded: Callable[[Layouts], int] = lambda layouts: 0
+    """How many versions later it begins where nothing is recorded and another kernel runs."""
     acts_as: Callable[[Layouts], str] | None = None
     """The row whose node autograd records for operands of these layouts, if not this one."""
     viewed: Callable[[Layouts], tuple[int, ...]] = lambda layouts: ()
     """The operands that torch views first: each has an edge then, even if it leads nowhere."""
+    behind_view: Callable[[Layouts, bool], bool] = lambda layouts, recorded: False
+    """Whether torch gives a view of a tensor that it keeps to itself, if recorded or if not."""
+    unwatched: bool = False
+    """Whether torch keeps operands by aliases whose versions no write of the operands raises."""
     needs: Callable[[Layouts], bool] = lambda layouts: True
     """Whether operands of these layouts allow the operation at all."""
     drawn: Callable[[Layouts], bool] = lambda layouts: True
     """Whether it is drawn for such operands: what it gives would be large otherwise."""
+    starts: Callable[[Layout], bool] = lambda layout: True
+    """Whether the first operand may lie so, as far as that can be told from it alone."""
     fits: Callable[[Layouts, Params], str] = lambda layouts, params: ""
     """What is wrong with operands of these layouts and these parameters together, in words."""
     wants: Callable[[Layouts, Params], tuple[tuple[int, ...], ...]] | None = None

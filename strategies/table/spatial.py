@@ -1,0 +1,278 @@
+"""Pooling, interpolation and memory formats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from strategies import layout as lay
+from strategies.layout import Layout, contiguous
+from strategies.table.images import Shape, as_input, batched, image_of, patches, positions, spatial
+from strategies.table.results import tensors
+from strategies.table.row import Layouts, Made, Param, Params, Row, operands, saves
+
+# -- pooling
+
+_POOL_STEP = Param("stride", "optional step", None, (None, 1, 2), keyword=True)
+_HALF = Param("padding", "half window", 0, keyword=True)
+_INCLUDE = Param("count_include_pad", "bool", True, (True, False), keyword=True)
+
+
+def _pooled(dims: int) -> Callable[[Layouts, Params], tuple[Made, ...]]:
+    def result(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+        (layout,) = tensors(layouts)
+        window, padding = params["kernel_size"], params["padding"]
+        step = params["stride"] or window
+        ends = (positions(size, window, step, padding) for size in layout.shape[-dims:])
+        shape = (*layout.shape[:-dims], *ends)
+        if dims > 1:
+            # Of one image there is no order of channels to follow.
+            return (Made(as_input(layout, shape) if batched(layout, dims) else contiguous(shape)),)
+        made = as_input(image_of(layout, dims), (*shape[:-1], 1, *shape[-1:]))
+        return (Made(lay.squeezed(made, -2)),)
+
+    return result
+
+
+def _window_patches(
+    m: Any, cells: Any, dims: int, size: int, stride: int | None, padding: int, fill: float
+) -> Any:
+    return patches(m, cells, dims, (size,) * dims, stride or size, padding, 1, fill)
+
+
+def _max_pool(dims: int) -> Row:
+    def meaning(m: Any, self: Any, *, kernel_size: int, stride: int | None, padding: int) -> Any:
+        seen = _window_patches(m, self, dims, kernel_size, stride, padding, -math.inf)
+        largest = seen[..., 0]
+        for place in range(1, seen.shape[-1]):
+            largest = m.apply("larger", largest, seen[..., place])
+        return largest if seen.shape[-1] > 1 else m.apply("copy", largest)
+
+    def needs(layouts: Layouts) -> bool:
+        # In one dimension another kernel runs where nothing is recorded, and its results lie apart.
+        (layout,) = tensors(layouts)
+        return spatial(layout, dims) and (
+            dims > 1 or not lay.suggests_channels_last(image_of(layout, dims))
+        )
+
+    return Row(
+        f"max_pool{dims}d",
+        operands("self"),
+        _pooled(dims),
+        meaning,
+        {"function": f"F.max_pool{dims}d({{0}}{{p}})"},
+        params=(
+            Param("kernel_size", f"window {dims}d", required=True),
+            _POOL_STEP,
+            _HALF,
+        ),
+        saves=saves("self"),
+        derivative="grad at the first of the largest elements in each window (observed)",
+        needs=needs,
+        starts=lambda layout: needs((layout,)),
+        broadcasts=False,
+        viewed=lambda layouts: (0,) if dims == 1 else (),
+        behind_view=lambda layouts, recorded: dims == 1 and recorded,
+        begins_unrecorded=lambda layouts: int(dims == 1 and not batched(tensors(layouts)[0], 1)),
+    )
+
+
+def _avg_pool(dims: int) -> Row:
+    def meaning(
+        m: Any,
+        self: Any,
+        *,
+        kernel_size: int,
+        stride: int | None,
+        padding: int,
+        count_include_pad: bool,
+    ) -> Any:
+        seen = _window_patches(m, self, dims, kernel_size, stride, padding, 0.0)
+        axis = seen.ndim - 1
+        total = m.total(seen, (axis,), False)
+        if count_include_pad or not padding:
+            return m.apply("div", total, float(seen.shape[-1]))
+        inside = np.pad(np.ones(self.shape[-dims:]), padding)
+        counts = _window_patches(m, inside, dims, kernel_size, stride, 0, 0.0).sum(-1)
+        cells = [m.apply("copy", float(count)) for count in counts.ravel()]
+        return m.apply("div", total, np.array(cells, np.intp).reshape(counts.shape))
+
+    return Row(
+        f"avg_pool{dims}d",
+        operands("self"),
+        _pooled(dims),
+        meaning,
+        {"function": f"F.avg_pool{dims}d({{0}}{{p}})"},
+        params=(
+            Param("kernel_size", f"window {dims}d", required=True),
+            _POOL_STEP,
+            _HALF,
+            _INCLUDE,
+        ),
+        saves=saves("self"),
+        derivative="grad / count, added up over windows",
+        needs=lambda layouts: spatial(tensors(layouts)[0], dims),
+        starts=lambda layout: spatial(layout, dims),
+        broadcasts=False,
+        viewed=lambda layouts: (0,) if dims == 1 else (),
+        behind_view=lambda layouts, recorded: dims == 1,
+    )
+
+
+def _adaptive(dims: int) -> Row:
+    def result(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+        (layout,) = tensors(layouts)
+        shape = (*layout.shape[:-dims], *[params["output_size"]] * dims)
+        if dims > 1:
+            return (Made(as_input(layout, shape)),)
+        made = as_input(image_of(layout, dims), (*shape[:-1], 1, *shape[-1:]))
+        return (Made(lay.squeezed(made, -2)),)
+
+    def meaning(m: Any, self: Any, *, output_size: int) -> Any:
+        cells = self
+        for axis in range(self.ndim - dims, self.ndim):
+            size = self.shape[axis]
+            parts = []
+            for place in range(output_size):
+                start, end = place * size // output_size, -(-(place + 1) * size // output_size)
+                part = cells[(slice(None),) * axis + (slice(start, end),)]
+                parts.append(m.apply("div", m.total(part, (axis,), True), float(end - start)))
+            cells = np.concatenate(parts, axis)
+        return cells
+
+    return Row(
+        f"adaptive_avg_pool{dims}d",
+        operands("self"),
+        result,
+        meaning,
+        {"function": f"F.adaptive_avg_pool{dims}d({{0}}{{p}})"},
+        params=(Param("output_size", "several", choices=(2, 3), required=True),),
+        saves=saves("self"),
+        derivative="grad / count, added up over windows",
+        needs=lambda layouts: spatial(tensors(layouts)[0], dims),
+        starts=lambda layout: spatial(layout, dims),
+        broadcasts=False,
+        viewed=lambda layouts: (0,) if dims == 1 else (),
+        behind_view=lambda layouts, recorded: dims == 1,
+    )
+
+
+# -- interpolation
+
+
+def _resized(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    return (Made(as_input(layout, (*layout.shape[:2], *params["size"]))),)
+
+
+def _nearest(m: Any, self: Any, *, size: list[int]) -> Any:
+    cells = self
+    for axis, there in enumerate(size, start=2):
+        cells = cells.take([place * self.shape[axis] // there for place in range(there)], axis)
+    return m.apply("copy", cells)
+
+
+def _source(
+    m: Any, place: int, size: int, there: int, align_corners: bool
+) -> tuple[int, Any, bool]:
+    """The element that a result is read from, how far behind it, and whether just at it.
+
+    The distance is computed as torch does, so that it carries its rounding errors.
+    """
+    if align_corners:
+        exact = Fraction(place * (size - 1), max(there - 1, 1))
+        source = m.apply("mul", m.apply("div", size - 1.0, max(there - 1.0, 1.0)), float(place))
+    else:
+        exact = Fraction((2 * place + 1) * size, 2 * there) - Fraction(1, 2)
+        if exact < 0:
+            return 0, m.apply("copy", 0.0), False
+        scaled = m.apply("mul", m.apply("div", float(size), float(there)), place + 0.5)
+        source = m.apply("sub", scaled, 0.5)
+    first = min(math.floor(exact), size - 1)
+    return first, m.apply("sub", source, float(first)), exact == first > 0
+
+
+def _linear(m: Any, self: Any, *, size: list[int], align_corners: bool) -> Any:
+    cells = self
+    for axis, there in enumerate(size, start=2):
+        length, parts = self.shape[axis], []
+        for place in range(there):
+            first, share, just = _source(m, place, length, there, align_corners)
+            one, two = (cells.take([min(at, length - 1)], axis) for at in (first, first + 1))
+            near = m.apply("mul", one, m.apply("sub", 1.0, share))
+            part = m.apply("add", near, m.apply("mul", two, share))
+            if just:
+                # By its error it may lie before the element, and read the one before as well.
+                part = m.apply("add", part, m.apply("mul", cells.take([first - 1], axis), share))
+            parts.append(part)
+        cells = np.concatenate(parts, axis)
+    return cells
+
+
+def _interpolation(name: str, mode: str, ranks: Shape, meaning: Any, *params: Param) -> Row:
+    def starts(layout: Layout) -> bool:
+        return layout.ndim in ranks and layout.numel > 0
+
+    return Row(
+        name,
+        operands("self"),
+        _resized,
+        meaning,
+        {"function": f'F.interpolate({{0}}{{p}}, mode="{mode}")'},
+        params=(Param("size", "output sizes", required=True, keyword=True), *params),
+        derivative="grad, added up where elements were read from",
+        needs=lambda layouts: starts(tensors(layouts)[0]),
+        starts=starts,
+        broadcasts=False,
+    )
+
+
+# -- memory formats
+
+
+def _channels_last(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    if layout.is_channels_last:
+        return (Made(layout, "same"),)
+    return (Made(lay.channels_last(layout.shape)),)
+
+
+def _four(layout: Layout) -> bool:
+    return layout.ndim == 4 and layout.numel > 0
+
+
+_ALIGN = Param("align_corners", "bool", False, (False, True), keyword=True)
+
+ROWS: tuple[Row, ...] = (
+    *(_max_pool(dims) for dims in (1, 2)),
+    *(_avg_pool(dims) for dims in (1, 2, 3)),
+    *(_adaptive(dims) for dims in (1, 2)),
+    _interpolation("interpolate", "nearest", (3, 4, 5), _nearest),
+    _interpolation("interpolate_linear", "linear", (3,), _linear, _ALIGN),
+    _interpolation("interpolate_bilinear", "bilinear", (4,), _linear, _ALIGN),
+    Row(
+        "clone_channels_last",
+        operands("self"),
+        lambda layouts, params: (Made(lay.channels_last(tensors(layouts)[0].shape)),),
+        "copy",
+        {"method": "{0}.clone(memory_format=torch.channels_last)"},
+        derivative="grad",
+        needs=lambda layouts: _four(tensors(layouts)[0]),
+        starts=_four,
+        broadcasts=False,
+    ),
+    Row(
+        "contiguous_channels_last",
+        operands("self"),
+        _channels_last,
+        "copy",
+        {"method": "{0}.contiguous(memory_format=torch.channels_last)"},
+        kind="maybe-self",
+        derivative="grad",
+        needs=lambda layouts: _four(tensors(layouts)[0]),
+    ),
+)
