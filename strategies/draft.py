@@ -31,7 +31,6 @@ from strategies.program import (
 )
 from strategies.table import OPERATIONS, Made, Refused, Row
 from strategies.table.row import Layouts
-from strategies.table.views import indexed
 from strategies.values import materialise
 
 CASTING = frozenset({"add", "mul", "div"})
@@ -221,9 +220,9 @@ class Draft:
         (name,) = (o.name for o in operands if isinstance(o, Value) and o.dtype == "int64")
         (leaf,) = (leaf for leaf in self.leaves if leaf.name == name)
         entries = materialise(leaf.data, leaf.shape, leaf.dtype, name).astype(np.int64)
-        bound = row.indexing.bound(layouts, params)
-        least = -bound if row.indexing.from_end else 0
-        if ((entries < least) | (entries >= bound)).any():
+        if not row.indexing.covers(entries, layouts, params):
+            bound = row.indexing.bound(layouts, params)
+            least = -bound if row.indexing.from_end else 0
             raise ProgramError(f"{where}: {name} must hold positions from {least} to {bound - 1}.")
         return entries
 
@@ -339,20 +338,20 @@ def _written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout
         raise ValueError("the target of an in-place operation must be a tensor")
     if row.outside_the_law:
         return target, ""
-    if "index" in params:
-        target = indexed(target, params["index"])
+    if row.part is not None:
+        target = row.part(target, params)
     if row.wants is not None:
         shape = row.result(layouts, params)[0].layout.shape
         if shape != target.shape:
             raise ValueError(f"the result has shape {shape} and the target {target.shape}")
         return target, ""
     others = [o for o in layouts[1:] if o is not None]
-    if "index" in params:
+    if row.part is not None:
         others = [lay.without_leading_ones(o) for o in others]
     shape = lay.broadcast_shapes(target.shape, *(o.shape for o in others))
     if shape == target.shape:
         return target, ""
-    if "index" in params or row.name == "fill":
+    if row.part is not None or row.name == "fill":
         raise ValueError(f"operands broadcast to {shape}, which the target {target.shape} is not")
     return target, "broadcast target"
 

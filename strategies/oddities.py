@@ -170,7 +170,7 @@ def no_such_view(growth: Growth) -> Shaped | None:
 
 
 def go_around_autograd(growth: Growth) -> Shaped | None:
-    """`resize_` to fewer elements, or `set_`, of what does not require grad."""
+    """`resize_` to fewer elements, `resize_as_` or `set_`, of what does not require grad."""
     values = [v for v in growth.floats() if not growth.grad(v)]
     if not values:
         return None
@@ -179,4 +179,5 @@ def go_around_autograd(growth: Growth) -> Shaped | None:
         size = {"size": [value.layout.numel // 2]}
         return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
     source = recent(growth.choose, growth.floats()).name
-    return growth.take(Apply("set_", (value.name, source), {}, (), "", growth.modes))
+    op = among(growth.choose, ("set_", "resize_as_"))
+    return growth.take(Apply(op, (value.name, source), {}, (), "", growth.modes))

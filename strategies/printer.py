@@ -71,13 +71,13 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         items = [_plain(item) for item in value]
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
-    return number(value)
+    return f'"{value}"' if isinstance(value, str) else number(value)
 
 
 def _subscript(item: Any) -> str:
     if item == "...":
         return "..."
-    if isinstance(item, int):
+    if item is None or isinstance(item, int):
         return repr(item)
     start, stop, step = ("" if part is None else repr(part) for part in item)
     return f"{start}:{stop}" + (f":{step}" if step else "")
@@ -198,7 +198,8 @@ class _Writer:
 def _assigned(shaped: Shaped) -> tuple[str, ...]:
     if not shaped.in_place:
         return shaped.step.to
-    augmented = shaped.step.via == "operator" and shaped.row.name != "setitem"
+    template = spelling(shaped.row, True, shaped.step.via)
+    augmented = shaped.step.via == "operator" and "{0}[" not in template
     return (str(shaped.step.args[0]),) if augmented else ()
 
 

@@ -18,7 +18,7 @@ they have, until a write makes them views of what the tensor is now.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import CodeType
@@ -42,6 +42,7 @@ from strategies.program import (
 )
 from strategies.table import OPERATIONS, Row
 from strategies.values import materialise
+from tests._meanings import OWN, diagonal_of, without_excluded
 
 Floats = NDArray[np.float64]
 
@@ -127,28 +128,6 @@ def _numbered(count: int) -> torch.Tensor:
 # -- operations -----------------------------------------------------------------------------------
 
 
-def _hardsigmoid(x: torch.Tensor) -> torch.Tensor:
-    """As it is documented: torch's own slope on the CPU is a float32 quotient."""
-    return F.hardtanh(x, -3.0, 3.0) / 6 + 0.5
-
-
-def _filled(x: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
-    given = value if isinstance(value, torch.Tensor) else torch.full((), value, dtype=x.dtype)
-    while given.ndim and given.shape[0] == 1:
-        given = given[0]
-    return given.expand(x.shape)
-
-
-OWN: dict[str, Callable[..., torch.Tensor]] = {
-    "hardsigmoid": _hardsigmoid,
-    "copy": lambda x, src: src.expand(x.shape),
-    "fill": _filled,
-    "zero": torch.zeros_like,
-    "setitem": _filled,
-}
-"""Row -> what it computes, for rows that have no plain form, or a wrong one."""
-
-
 @cache
 def _compiled(text: str) -> CodeType:
     return compile(text, "<operation>", "eval")
@@ -156,7 +135,8 @@ def _compiled(text: str) -> CodeType:
 
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
     """The operation in its plain form, by the table's spelling."""
-    ways = [way for way in row.plain.values() if "{p}" in way or not params]
+    operands, params = without_excluded(row.name, operands, params)
+    ways = [w for w in row.plain.values() if "{p}" in w or not params.keys() - placed_in(w)]
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
     texts = []
@@ -339,8 +319,11 @@ class Walk:
             raise Unsupported("a recorded write through a view made in no_grad")
         if records and target.left:
             raise Unsupported("a recorded write through a view that its base has left behind")
-        index = step.params.get("index")
-        places = target.places if index is None else target.places[_subscript(index)]
+        places = target.places
+        if row.name == "setitem":
+            places = places[_subscript(step.params["index"])]
+        elif row.name == "fill_diagonal":
+            places = diagonal_of(places)
         with torch.set_grad_enabled(records):
             operands = [self.read(target, places), *self._others(step.args[1:])]
             own = OWN.get(row.name)

@@ -184,7 +184,7 @@ def test_every_category_is_drawn(category: str) -> None:
 def test_every_operation_is_drawn() -> None:
     """But for `.data`, which the default recipe leaves out, and 5-d dropouts."""
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    recipes = (*[long] * 300, *[replace(DEFAULT, odd=60)] * 300)
+    recipes = (*[long] * 400, *[replace(DEFAULT, odd=60)] * 400)
     programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
     seen = {step.op for program in programs for step in applied(program)}
     assert set(OPERATIONS) - seen <= {"data", "dropout3d", "dropout3d_"}
@@ -284,7 +284,7 @@ def test_a_program_with_a_write_shrinks_to_one_leaf_and_three_steps() -> None:
 
 
 def test_an_overwritten_saved_tensor_shrinks_to_three_steps() -> None:
-    smallest = find(programs(recipe=Recipe(most_steps=8)), raises_saved, settings=SHRINKING)
+    smallest = find(programs(recipe=Recipe(most_steps=6)), raises_saved, settings=SHRINKING)
     assert len(smallest.leaves) == 1
     assert len(smallest.steps) == 3
 

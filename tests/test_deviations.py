@@ -80,7 +80,7 @@ def test_applies(tmp_path: Path, subject: str, torch: str, applies: bool) -> Non
     ("fields", "message"),
     [
         ({"kind": "odd"}, "'odd' is no kind of deviation"),
-        ({"quirk": "odd"}, "'odd' is none of hardsigmoid-float-constant, no-grad-view"),
+        ({"quirk": "odd"}, "'odd' is none of excluded-self-counts-as-tie, hardsigmoid"),
         ({"without": "program"}, "must have either a program or a script"),
         ({"script": "facts"}, "must have either a program or a script"),
         ({"torch": "two"}, "Invalid specifier"),

@@ -251,7 +251,9 @@ class Interpreter:
         An index that covers everything makes no view (observed).
         """
         layout = step.target
-        if layout is None or "index" not in step.params or _covers(step.params["index"], tensor):
+        if layout is None or step.row.part is None:
+            return tensor
+        if step.row.name == "setitem" and _covers(step.params["index"], tensor):
             return tensor
         records = recording(step.step.modes)
         node = None
@@ -265,7 +267,7 @@ class Interpreter:
 
         Raises Raised if that cannot be read, before the target is checked.
         """
-        if step.row.name != "setitem" or not recording(step.step.modes):
+        if step.row.name not in ("setitem", "setitem_at") or not recording(step.step.modes):
             return
         for value in values:
             if value.layout.shape not in ((), target.layout.shape) and self._counts(value):

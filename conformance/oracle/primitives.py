@@ -146,7 +146,9 @@ def _special() -> list[Primitive]:
     return []
 
 
-_CORE = (*_copying(), *_arithmetic(), *_transcendental())
+# What takes no part in a comparison.
+_NO_TIE = Primitive("no_tie", 2, rounding=Rounding.NEVER, selects=True, severed=(0, 1))
+_CORE = (*_copying(), *_arithmetic(), *_transcendental(), _NO_TIE)
 CORE = len(_CORE)
 """Codes from here on are of special functions."""
 PRIMITIVES: tuple[Primitive, ...] = (*_CORE, *_special())

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from strategies.table import activations, indexed, pointwise, reductions, views, writes
+from strategies.table import (
+    activations,
+    indexed,
+    pointwise,
+    rearranged,
+    reductions,
+    scattered,
+    views,
+    writes,
+)
 from strategies.table.row import Indexing, Made, Operand, Param, Refused, Row, Save
 
 TABLE: dict[str, Row] = {
@@ -12,6 +21,8 @@ TABLE: dict[str, Row] = {
         activations.ROWS,
         writes.ROWS,
         indexed.ROWS,
+        scattered.ROWS,
+        rearranged.ROWS,
         views.ROWS,
         reductions.ROWS,
     )
