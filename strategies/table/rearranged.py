@@ -79,8 +79,19 @@ def _roll(m: Any, self: Any, *, shifts: int, dims: int | None) -> Any:
 
 
 def _rolled(layouts: Layouts, params: Params) -> tuple[Made, ...]:
-    """Row-major, but a copy of what has no element (observed)."""
-    return like_first(layouts, params) if tensors(layouts)[0].numel else cloned(layouts, params)
+    """Row-major; along a dimension in the order of two joined parts, and what has no element is
+    copied (observed).
+    """
+    (first,) = tensors(layouts)
+    dim, shape = params["dims"], first.shape
+    if dim is None:
+        return like_first(layouts, params)
+    if not first.numel:
+        return cloned(layouts, params)
+    if first.is_channels_last and not first.is_contiguous and params["shifts"] % shape[dim]:
+        made = lay.contiguous(tuple(shape[d] for d in (0, 2, 3, 1)))
+        return (Made(lay.permuted(made, (0, 3, 1, 2))),)
+    return like_first(layouts, params)
 
 
 def _rollable(layouts: Layouts, params: Params) -> str:
