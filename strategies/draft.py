@@ -221,9 +221,9 @@ class Draft:
         (name,) = (o.name for o in operands if isinstance(o, Value) and o.dtype == "int64")
         (leaf,) = (leaf for leaf in self.leaves if leaf.name == name)
         entries = materialise(leaf.data, leaf.shape, leaf.dtype, name).astype(np.int64)
-        bound = row.indexing.bound(layouts, params)
-        least = -bound if row.indexing.from_end else 0
-        if ((entries < least) | (entries >= bound)).any():
+        if not row.indexing.covers(entries, layouts, params):
+            bound = row.indexing.bound(layouts, params)
+            least = -bound if row.indexing.from_end else 0
             raise ProgramError(f"{where}: {name} must hold positions from {least} to {bound - 1}.")
         return entries
 

@@ -34,8 +34,9 @@ from strategies.program import (
 )
 from strategies.ranks import of_its_rank
 from strategies.recipe import MODES, SHAPES
-from strategies.table import TABLE, Operand, Row
-from strategies.table.views import indexed
+from strategies.table import TABLE, Indexing, Operand, Row
+from strategies.table.row import Layouts
+from strategies.values import materialise
 
 MOST_CELLS = 24
 """Elements of the largest tensor that is drawn: small enough to read, large enough to broadcast."""
@@ -141,10 +142,18 @@ class Growth(Known):
                 or (self.recipe.rows is not None and row.name not in self.recipe.rows)
             ):
                 continue
+            leaves = len(self.draft.leaves)
             step = self.compose(row, first, in_place=in_place, wild=wild)
             if step is not None:
                 return self._learn(self.draft.accept(step))
+            self._forget_leaves(leaves)
         return None
+
+    def _forget_leaves(self, kept: int) -> None:
+        """Take back the leaves that were drawn for a step which could not be."""
+        for leaf in self.draft.leaves[kept:]:
+            del self.draft.values[leaf.name], self.roots[leaf.name]
+        del self.draft.leaves[kept:]
 
     def compose(self, row: Row, first: Value, *, in_place: bool, wild: bool) -> Shaped | None:
         """The row's step on a value with drawn operands and parameters, or None if it cannot be."""
@@ -159,20 +168,23 @@ class Growth(Known):
         args.append(first.name)
         params = self._parameters(row, first.layout)
         target = first.layout
-        if in_place and "index" in params:
-            target = indexed(target, params["index"])
+        if in_place and row.part is not None:
+            target = row.part(target, complete(row.params, params, target, row.name))
         for operand in row.operands[2 if leading else 1 :]:
-            if row.wants is not None and operand.tensor:
+            if operand.number and not (operand.tensor and chance(self.choose, 65)):
+                args.append(among(self.choose, _NUMBERS))
+                continue
+            if row.wants is not None:
                 wanted = self._wanted(row, operand, args, params)
                 if wanted is None:
                     return None
                 args.append(wanted.name)
                 continue
-            if operand.number and not (operand.tensor and chance(self.choose, 65)):
-                args.append(among(self.choose, _NUMBERS))
-                continue
             if row.broadcasts:
                 partners = self._partners(operand.dtype, target.shape, exact=in_place)
+                if operand is row.operands[-1] and operand.number:
+                    known = self._layouts(args)
+                    partners = [p for p in partners if row.needs((*known, p.layout))]
             else:
                 pairs = [(p, (first.layout, p.layout)) for p in self.floats()]
                 partners = [p for p, both in pairs if row.needs(both) and row.drawn(both)]
@@ -190,7 +202,7 @@ class Growth(Known):
                 return None
             if row.name in _BY_LAST and isinstance(args[-1], float) and args[-1] <= 0.0:
                 args[-1] = 2.0
-        layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
+        layouts = self._layouts(args)
         if not (row.needs(layouts) and row.drawn(layouts)):
             return None
         templates = row.in_place if in_place else row.plain
@@ -216,19 +228,32 @@ class Growth(Known):
             return None
         return None if shaped.refused and not in_place else shaped
 
+    def _layouts(self, args: list[Argument]) -> Layouts:
+        return tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
+
     def _wanted(
         self, row: Row, operand: Operand, args: list[Argument], params: dict[str, Any]
     ) -> Value | None:
         """An operand of a shape that the row wants next: one that is there, or a new leaf."""
         assert row.wants is not None
-        params = complete(row.params, params, self.draft.values[str(args[0])].layout, row.name)
-        layouts = tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
+        layouts = self._layouts(args)
+        try:
+            params = complete(row.params, params, self.draft.values[str(args[0])].layout, row.name)
+        except ValueError:
+            return None  # A first operand that the row does not allow may have no parameters.
+        crowded = len(self.draft.leaves) > self.recipe.most_leaves + 2
         shapes = [s for s in row.wants(layouts, params) if math.prod(s) <= MOST_CELLS]
         if not shapes:
             return None
         if operand.dtype == "int64":
-            shape = among(self.choose, shapes)
             assert row.indexing is not None
+            known = [leaf for leaf in self.draft.leaves if leaf.dtype == "int64"]
+            fitting = [i for i in known if self._indexes(i, row.indexing, shapes, layouts, params)]
+            if fitting and chance(self.choose, 75):
+                return self.draft.values[recent(self.choose, fitting).name]
+            if crowded:
+                return None
+            shape = among(self.choose, shapes)
             data = draw_index(self.choose, row.indexing, shape, layouts, params)
             return self.whole_leaf(Leaf(self.leaf_name(), shape, data, "int64"))
         partners = [
@@ -236,15 +261,33 @@ class Growth(Known):
             for value in self.draft.values.values()
             if value.dtype == operand.dtype and value.layout.shape in shapes
         ]
+        if row.unchecked_reads:
+            # To read what is being written depends on the order of a loop.
+            partners = [p for p in partners if p.memory != self.draft.values[str(args[0])].memory]
         if partners and not chance(self.choose, 10):
             return recent(self.choose, partners)
-        if len(self.draft.leaves) > self.recipe.most_leaves + 2:
+        if crowded:
             return None
         shape = among(self.choose, shapes)
         if operand.dtype == "bool":
             mask: Data = [float(self.choose.below(2)) for _ in range(math.prod(shape))]
             return self.whole_leaf(Leaf(self.leaf_name(), shape, mask, "bool"))
         return self.leaf(shape=shape)
+
+    def _indexes(
+        self,
+        leaf: Leaf,
+        indexing: Indexing,
+        shapes: list[tuple[int, ...]],
+        layouts: Layouts,
+        params: dict[str, Any],
+    ) -> bool:
+        """Whether an index that is there has a wanted shape and names positions that there are."""
+        if leaf.shape not in shapes:
+            return False
+        index = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
+        within = indexing.covers(index, layouts, params)
+        return within and not indexing.collides(index, layouts, params)
 
     def _parameters(self, row: Row, layout: Layout) -> dict[str, Any]:
         if not row.params:

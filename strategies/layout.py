@@ -215,6 +215,11 @@ def elementwise(*operands: Layout) -> Layout:
     return _dense_in_order(shape, _memory_order(shape, [_strides_over(o, shape) for o in operands]))
 
 
+def ordered(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> Layout:
+    """The layout of a fresh result that follows operands of these strides over its shape."""
+    return _dense_in_order(shape, _memory_order(shape, operands))
+
+
 def preserved(layout: Layout) -> Layout:
     """The layout of `clone()`: dense strides are kept, others are made dense in the same order."""
     if layout.is_dense:

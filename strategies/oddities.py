@@ -229,4 +229,5 @@ def go_around_autograd(growth: Growth) -> Shaped | None:
         size = {"size": [value.layout.numel // 2]}
         return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
     source = recent(growth.choose, growth.floats()).name
-    return growth.take(Apply("set_", (value.name, source), {}, (), "", growth.modes))
+    op = among(growth.choose, ("set_", "resize_as_"))
+    return growth.take(Apply(op, (value.name, source), {}, (), "", growth.modes))

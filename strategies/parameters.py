@@ -13,6 +13,7 @@ from strategies import choices, windows
 from strategies.choices import Choose
 from strategies.layout import Layout, contiguous, viewed
 from strategies.limits import LARGEST, LARGEST_INT, LARGEST_STEP, too_large
+from strategies.table.positions import REDUCTIONS
 from strategies.table.row import Param
 
 Given = Mapping[str, Any]
@@ -212,9 +213,27 @@ def _slice_item(item: Any) -> bool:
 
 def _an_index(value: Any, layout: Layout, given: Given) -> str | None:
     good = isinstance(value, list) and all(
-        item == "..." or _is_int(item) or _slice_item(item) for item in value
+        item is None or item == "..." or _is_int(item) or _slice_item(item) for item in value
     )
-    return None if good else 'a list of integers, "..." and [start, stop, step] slices'
+    return None if good else 'a list of integers, null, "..." and [start, stop, step] slices'
+
+
+def _some_dims(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, list) and value and all(not _a_dim(d, layout, given) for d in value)
+    good = good and len({d % max(layout.ndim, 1) for d in value}) == len(value)
+    return None if good else f"a list of different dimensions of {layout.shape}"
+
+
+def _repeats(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, list) and len(value) >= layout.ndim
+    good = good and all(_is_int(n) and 0 <= n <= 1 << 10 for n in value)
+    return None if good else f"a list of at least {layout.ndim} integers from 0 up"
+
+
+def _a_padding(value: Any, layout: Layout, given: Given) -> str | None:
+    good = isinstance(value, list) and value and len(value) % 2 == 0
+    good = good and all(_is_int(n) and abs(n) <= 1 << 10 for n in value)
+    return None if good else "a list of integers, two for each dimension from the last one on"
 
 
 def _draw_choice(choose: Choose, param: Param, layout: Layout, given: Given) -> Any:
@@ -346,6 +365,25 @@ def _draw_offset(choose: Choose, param: Param, layout: Layout, given: Given) -> 
     return choices.among(choose, [*own, *(o for o in offsets if o != layout.offset)])
 
 
+def _draw_some_dims(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    dims = choices.shuffled(choose, list(range(layout.ndim)))
+    return dims[: 1 + choose.below(max(layout.ndim, 1))]
+
+
+def _draw_repeats(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    times = [1 + (layout.numel <= 6 and choose.below(2)) for _ in layout.shape]
+    lead = [[2], [1]][choose.below(2)] if not times or choices.chance(choose, 30) else []
+    return [*lead, *(int(n) for n in times)]
+
+
+def _draw_padding(choose: Choose, param: Param, layout: Layout, given: Given) -> list[int]:
+    sides = 1 + (layout.ndim > 1 and choose.below(2))
+    pad = []
+    for size in layout.shape[::-1][:sides]:
+        pad += [choices.among(choose, (1, 0, *((-1,) if size > 1 else ()))), choose.below(2)]
+    return pad
+
+
 _SLICES: tuple[list[int | None], ...] = (
     [None, 1, None],
     [1, None, None],
@@ -360,6 +398,8 @@ def _draw_index(choose: Choose, param: Param, layout: Layout, given: Given) -> l
     if layout.ndim == 0:
         return ["..."]
     index: list[Any] = ["..."] if choices.chance(choose, 15) else []
+    if layout.ndim < 5 and choices.chance(choose, 6):
+        return [None, *index]
     room = range(layout.ndim - len(index))
     for axis in room[: 1 + choose.below(len(room))] if room else ():
         size = layout.shape[axis] if not index or index[0] != "..." else 0
@@ -433,6 +473,11 @@ KINDS: dict[str, Kind] = {
     "sizes": Kind(_sizes, _draw_sizes),
     "strides": Kind(_strides, _draw_strides),
     "storage offset": Kind(_an_offset, _draw_offset),
+    "scatter reduction": Kind(_one_of(*REDUCTIONS), _draw_choice),
+    "index reduction": Kind(_one_of(*REDUCTIONS[1:]), _draw_choice),
+    "some dims": Kind(_some_dims, _draw_some_dims),
+    "repeats": Kind(_repeats, _draw_repeats),
+    "padding": Kind(_a_padding, _draw_padding),
     "index": Kind(_an_index, _draw_index),
     **{name: Kind(*pair) for name, pair in windows.KINDS.items()},
 }

@@ -93,7 +93,7 @@ def _plain(value: Any) -> str:
 def _subscript(item: Any) -> str:
     if item == "...":
         return "..."
-    if isinstance(item, int):
+    if item is None or isinstance(item, int):
         return repr(item)
     start, stop, step = ("" if part is None else repr(part) for part in item)
     return f"{start}:{stop}" + (f":{step}" if step else "")
@@ -214,7 +214,8 @@ class _Writer:
 def _assigned(shaped: Shaped) -> tuple[str, ...]:
     if not shaped.in_place:
         return shaped.step.to
-    augmented = shaped.step.via == "operator" and shaped.row.name != "setitem"
+    template = spelling(shaped.row, True, shaped.step.via)
+    augmented = shaped.step.via == "operator" and "{0}[" not in template
     return (str(shaped.step.args[0]),) if augmented else ()
 
 

@@ -47,7 +47,7 @@ SIMPLE: tuple[tuple[str, tuple[Argument, ...]], ...] = (
     ("t_", ()),
 )
 """Operations that are tried in the place of others, by what follows their first operand."""
-_VALUES: tuple[Any, ...] = (["..."], [0], [-1], [2], 0, 1, -0.5)
+_VALUES: tuple[Any, ...] = (["..."], [0], [-1], [2], 0, 1, -1, -0.5)
 """Parameters that are tried in the place of others; the last ones suit most kinds of number."""
 _RANK = {op: rank for rank, (op, _) in enumerate(SIMPLE)}
 _PLAIN_MODES: tuple[Mode, ...] = ("no_grad", "enable_grad")
@@ -107,7 +107,7 @@ def size(program: Program) -> tuple[int, ...]:
         sum(_RANK.get(step.op, len(_RANK)) for step in applied),
         sum(value not in _VALUES for step in applied for value in step.params.values()),
         sum(len(leaf.shape) + math.prod(leaf.shape) for leaf in program.leaves),
-        sum(_strangeness(leaf.data) for leaf in program.leaves),
+        sum(_strangeness_of_leaf(leaf) for leaf in program.leaves),
         sum(_strangeness(data) for data in cotangents if data is not None),
         sum(2 if leaf.dtype != "float64" else not leaf.requires_grad for leaf in program.leaves),
         sum(a != 2 for step in applied for a in step.args if not isinstance(a, str)),
@@ -124,6 +124,13 @@ def _strangeness(data: Data) -> int:
         return 0
     counting = [float(i + 1) for i in range(len(data))]
     return 1 if data == counting else 2 + sum(value != 1 for value in data)
+
+
+def _strangeness_of_leaf(leaf: Leaf) -> int:
+    """As of its data; an index is simplest if it counts from 0, which is always a position."""
+    if leaf.dtype != "int64":
+        return _strangeness(leaf.data)
+    return 0 if leaf.data == list(range(math.prod(leaf.shape))) else 1 + _strangeness(leaf.data)
 
 
 def _reach(program: Program) -> int:
@@ -143,6 +150,8 @@ def neighbours(program: Program) -> Iterator[Program]:
         simpler = _simpler(program, step, index)
         yield from (_with_step(program, index, other) for other in simpler)
     yield from _with_other_leaves(program)
+    for index in range(len(program.steps)):
+        yield from _writing_a_leaf(program, index)
 
 
 # -- leaving out ----------------------------------------------------------------------------------
@@ -163,7 +172,37 @@ def _without_step(program: Program, index: int) -> Iterator[Program]:
         yield renamed
         # A leaf that requires grad could not be written in the place of the result.
         yield _with_flag(renamed, Apply("detach_", (name,)))
+    yield from _in_its_place(program, index)
     yield _without_names(without, set(step.to))
+
+
+def _writing_a_leaf(program: Program, index: int) -> Iterator[Program]:
+    """The step left out, and the leaf that it is of written in its place."""
+    step = program.steps[index]
+    if isinstance(step, Apply) and step.to and step.args[0] in {n.name for n in program.leaves}:
+        without = replace(program, steps=program.steps[:index] + program.steps[index + 1 :])
+        renamed = _renamed(without, dict.fromkeys(step.to, str(step.args[0])))
+        leaves = (
+            replace(leaf, requires_grad=leaf.requires_grad and leaf.name != step.args[0])
+            for leaf in program.leaves
+        )
+        yield replace(renamed, leaves=tuple(leaves))
+
+
+def _in_its_place(program: Program, index: int) -> Iterator[Program]:
+    """The step left out whose result is written next, by what makes the same of its operand."""
+    step, *later = program.steps[index:]
+    if not isinstance(step, Apply) or len(step.to) != 1:
+        return
+    number = next((n for n, each in enumerate(later) if step.to[0] in _used(each)), None)
+    if number is None:
+        return
+    write = later[number]
+    if isinstance(write, Apply) and write.op.endswith("_") and write.args[0] == step.to[0]:
+        args = (step.args[0], *write.args[1:])
+        plain = replace(write, op=write.op[:-1], args=args, to=step.to, via="")
+        steps = (*program.steps[:index], *later[:number], plain, *later[number + 1 :])
+        yield replace(program, steps=steps)
 
 
 def _with_flag(program: Program, step: Apply) -> Program:
@@ -308,8 +347,10 @@ def _with_other_leaves(program: Program) -> Iterator[Program]:
 
 
 def _leaf(leaf: Leaf, shape: tuple[int, ...]) -> Leaf:
-    """The leaf with another shape and data that count up."""
+    """The leaf with another shape and data that count up: from 0 if it may be an index."""
     count = math.prod(shape)
+    if leaf.dtype == "int64":
+        return replace(leaf, shape=shape, data=[float(i) for i in range(count)])
     if leaf.dtype == "bool":
         return replace(leaf, shape=shape, data=[float((i + 1) % 2) for i in range(count)])
     return replace(leaf, shape=shape, data=[float(i + 1) for i in range(count)])
@@ -323,8 +364,11 @@ def _simpler_leaf(leaf: Leaf) -> Iterator[Leaf]:
     yield _leaf(leaf, leaf.shape)
     yield replace(leaf, data=[1.0] * math.prod(leaf.shape))
     if not leaf.requires_grad:
-        yield replace(leaf, dtype="float64", requires_grad=True)
-        yield replace(leaf, dtype="float64")
+        number = (
+            replace(leaf, data=[1.0] * math.prod(leaf.shape)) if leaf.dtype == "int64" else leaf
+        )
+        yield replace(number, dtype="float64", requires_grad=True)
+        yield replace(number, dtype="float64")
 
 
 # -- putting in order -----------------------------------------------------------------------------

@@ -41,8 +41,10 @@ def written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout,
         raise ValueError("the target of an in-place operation must be a tensor")
     if row.outside_the_law:
         return target, ""
-    if "index" in params:
+    if row.name == "setitem":
         return _assigned(target, layouts[1], params["index"])
+    if row.part is not None:
+        target = row.part(target, params)
     if row.wants is not None or row.writes_out:
         shape = row.result(layouts, params)[0].layout.shape
         if shape != target.shape:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import CodeType
@@ -42,6 +42,7 @@ from strategies.program import (
 )
 from strategies.table import OPERATIONS, Row, fills
 from strategies.values import materialise
+from tests._meanings import OWN, diagonal_of, without_excluded
 
 Floats = NDArray[np.float64]
 
@@ -127,30 +128,8 @@ def _numbered(count: int) -> torch.Tensor:
 # -- operations -----------------------------------------------------------------------------------
 
 
-def _hardsigmoid(x: torch.Tensor) -> torch.Tensor:
-    """As it is documented: torch's own slope on the CPU is a float32 quotient."""
-    return F.hardtanh(x, -3.0, 3.0) / 6 + 0.5
-
-
-def _filled(x: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
-    given = value if isinstance(value, torch.Tensor) else torch.full((), value, dtype=x.dtype)
-    while given.ndim and given.shape[0] == 1:
-        given = given[0]
-    return given.expand(x.shape)
-
-
 FOREGONE = {row.name for row in fills.ROWS}
 """Rows that fill with one number, which their parameters leave no choice."""
-
-OWN: dict[str, Callable[..., torch.Tensor]] = {
-    "hardsigmoid": _hardsigmoid,
-    "copy": lambda x, src: src.expand(x.shape),
-    "foreach_copy": lambda x, src: src.expand(x.shape),
-    "fill": _filled,
-    "zero": torch.zeros_like,
-    "setitem": _filled,
-}
-"""Row -> what it computes, for rows that have no plain form, or a wrong one."""
 
 
 def _without_slope(new: torch.Tensor, operands: list[Any]) -> torch.Tensor:
@@ -173,6 +152,7 @@ def _placed_in(template: str) -> set[str]:
 
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
     """The operation in its plain form, by the table's spelling."""
+    operands, params = without_excluded(row.name, operands, params)
     ways = [w for w in row.plain.values() if "{p}" in w or not params.keys() - _placed_in(w)]
     template = row.plain[via] if via in row.plain else ways[0]
     space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": F}
@@ -369,8 +349,11 @@ class Walk:
             raise Unsupported("a recorded write through a view made in no_grad")
         if records and target.left:
             raise Unsupported("a recorded write through a view that its base has left behind")
-        index = step.params.get("index")
-        places = target.places if index is None else target.places[_subscript(index)]
+        places = target.places
+        if row.name == "setitem":
+            places = places[_subscript(step.params["index"])]
+        elif row.name == "fill_diagonal":
+            places = diagonal_of(places)
         with torch.set_grad_enabled(records):
             operands = [self.read(target, places), *self._others(step.args[1:])]
             own = OWN.get(row.name)

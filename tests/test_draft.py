@@ -40,7 +40,7 @@ WRONG: list[tuple[Apply | Backward, str]] = [
     (apply("where", "a", "a", "a"), r"step 1 \(where\): condition is float64 and must be bool"),
     (apply("mul", "a", True), r"\(mul\): other is True and must be a finite number"),
     (apply("mul", "a", 10**400), r"\(mul\): other is 10+ and must be a finite number"),
-    (apply("masked_fill", "a", "m", "s"), "value must be a number, not a tensor"),
+    (apply("fill_diagonal_", "w", "s", to=""), "fill_value must be a number, not a tensor"),
     (apply("mul", "a"), r"\(mul\) takes 2 operands \(self, other\), not 1"),
     (apply("mul", "a", "w"), r"step 1 \(mul\): shapes .* do not broadcast"),
     (apply("fill_", "m", "a", to=""), r"\(fill_\): self is bool and must be float64"),

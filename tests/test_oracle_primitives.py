@@ -78,6 +78,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "neg": np.negative,
     "round": np.rint,
     "carry": lambda a, b: a,
+    "no_tie": lambda a, b: np.zeros_like(a),
     "where": lambda a, b, c: np.where(a != 0, b, c),
     "gt": np.greater,
     "ge": np.greater_equal,

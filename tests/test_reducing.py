@@ -107,7 +107,8 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
         (
             Kind.DTYPE_CAST,
             [
-                ["a = torch.tensor(1, dtype=torch.int64)", "a.mul_(2.0)"],
+                ["a = torch.tensor(0, dtype=torch.int64)", "a.mul_(2.0)"],
+                ["a = torch.tensor(True, dtype=torch.bool)", "a.mul_(2.0)"],
                 [LEAF, "x0 = a.gt(2.0)", "x0.mul_(2.0)"],
             ],
         ),

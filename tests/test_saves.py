@@ -305,15 +305,26 @@ def test_second_backward(op: str, eager: InProcessSubject) -> None:
     assert (Kind.FREED in kinds) >= bool(row.saved(in_place) and not underived(row, in_place))
 
 
-@pytest.mark.parametrize("op", ["where", "masked_fill", "masked_fill_"])
-def test_write_into_the_mask(op: str, eager: InProcessSubject) -> None:
-    """A mask is saved; no operation of the table writes one, so the program's text is completed."""
+MASKING = [
+    "where",
+    *("masked_fill", "masked_fill_", "masked_scatter", "masked_scatter_", "setitem_where_"),
+]
+INDEXING = [
+    op for op, (row, _) in OPERATIONS.items() if row.indexing is not None and op != "take_along_dim"
+]
+
+
+@pytest.mark.parametrize("op", [*MASKING, *INDEXING])
+def test_write_into_the_mask_or_index(op: str, eager: InProcessSubject) -> None:
+    """It is saved; no operation of the table writes one, so the program's text is completed."""
     row, in_place = OPERATIONS[op]
-    assert any(row.operands[i].name in {s.what for s in row.saved(in_place)} for i in (0, 1))
+    dtype = "bool" if op in MASKING else "int64"
+    (given,) = (spec.name for spec in row.operands if spec.dtype == dtype)
+    assert given in {save.what for save in row.saved(in_place)}
     sketch, shaped = next(sketches(op))
     sketch.backward(sketch.root(shaped))
     *before, backward = print_body(sketch.draft).text.splitlines()
-    mask = next(o.name for o in shaped.operands if isinstance(o, Value) and o.dtype == "bool")
-    error = eager.run("\n".join([*before, f"{mask}.logical_not_()", backward]), []).error
+    name = next(o.name for o in shaped.operands if isinstance(o, Value) and o.dtype == dtype)
+    error = eager.run("\n".join([*before, f"{name}.zero_()", backward]), []).error
     assert error is not None
     assert classify(error.message, in_backward=True) is Kind.SAVED_MODIFIED

@@ -33,9 +33,11 @@ def written_part(interpreter: Interpreter, step: Shaped, operands: list[Tensor])
     Raises Raised where the index or the value is refused, or reading a node on the way is.
     """
     tensor, *values = operands
-    _follow(interpreter, step, tensor)
+    if step.row.name == "setitem":
+        _follow(interpreter, step, tensor)
     target = _part(interpreter, step, tensor)
-    _fit(interpreter, step, target, values)
+    if step.row.name in ("setitem", "setitem_at"):
+        _fit(interpreter, step, target, values)
     return target
 
 
@@ -51,8 +53,8 @@ def _follow(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> None:
 
 
 def _part(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> Tensor:
-    layout, index = step.target, step.params["index"]
-    if layout is None or _covers(index, len(index), tensor.layout):
+    layout, index = step.target, step.params.get("index", [0])
+    if layout is None or step.row.part is None or _covers(index, len(index), tensor.layout):
         return tensor
     records = recording(step.step.modes)
     node = None

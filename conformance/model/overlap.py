@@ -37,17 +37,18 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
     open_values = "a write to cells that repeat" if repeats and not flooding else ""
     if fills or step.row.reads_first:
         return open_values
-    if step.row.reads_apart and any(t is target for t in others):
+    if step.row.reads_apart and any(t is target for t in _as_they_are(step, target, others)):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")
     for place in places:
-        alike = _same_cells(place, target.layout) and not step.row.reads_apart
+        ordered = step.row.reads_apart or step.row.unchecked_reads
+        alike = _same_cells(place, target.layout) and not ordered
         if alike or not _touch(place, target.layout):
             continue
         if step.row.reads_as_it_writes:
             if _intersect(place, target.layout):
                 open_values = "partially overlapping operands"
             continue
-        if place.is_dense and target.layout.is_dense:
+        if place.is_dense and target.layout.is_dense and not step.row.unchecked_reads:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
         if _intersect(place, target.layout):
             open_values = "partially overlapping operands"
@@ -57,7 +58,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
 def floods(step: Shaped) -> bool:
     """Whether a step writes one number everywhere."""
     alone = not any(isinstance(operand, Value) for operand in step.operands[1:])
-    return step.row.name == "zero" or (step.row.name == "fill" and alone)
+    return step.row.name in ("zero", "fill_diagonal") or (step.row.name == "fill" and alone)
 
 
 def reads_its_results(step: Shaped) -> bool:
@@ -68,6 +69,10 @@ def reads_its_results(step: Shaped) -> bool:
         and step.row.reads_as_it_writes
         and any(o.memory == first.memory and _intersect(o.layout, first.layout) for o in others)
     )
+
+
+_OF_ONE_VALUE = frozenset({"fill", "masked_fill", "index_fill", "setitem_where"})
+"""Rows that read one value, before they write."""
 
 
 def _place(step: Shaped, target: Tensor, other: Tensor, *, first: bool) -> Layout:
@@ -83,10 +88,16 @@ def _place(step: Shaped, target: Tensor, other: Tensor, *, first: bool) -> Layou
     return lay.expanded(seen, target.layout.shape)
 
 
+def _as_they_are(step: Shaped, target: Tensor, others: list[Tensor]) -> list[Tensor]:
+    """The operands that torch does not view first."""
+    viewed = step.row.viewed((target.layout, *(t.layout for t in others)))
+    return [t for place, t in enumerate(others, start=1) if place not in viewed]
+
+
 def _fills(step: Shaped, target: Tensor, others: list[Tensor]) -> bool:
     """Whether one value goes everywhere: torch copies it first if it shares the target's memory."""
     by_index = step.row.name == "setitem" and len(others) == 1 and not others[0].layout.shape
-    return step.row.name == "fill" or (by_index and target.layout.shape != ())
+    return step.row.name in _OF_ONE_VALUE or (by_index and target.layout.shape != ())
 
 
 def _same_cells(one: Layout, two: Layout) -> bool:

@@ -172,6 +172,7 @@ VALUES: dict[str, Value] = {
     "le": lambda a, b: flag(a <= b),
     "eq": lambda a, b: flag(a == b),
     "ne": lambda a, b: flag(a != b),
+    "no_tie": lambda a, b: jnp.zeros_like(a),
     "maximum": _maximum,
     "minimum": _minimum,
     "larger": _larger,

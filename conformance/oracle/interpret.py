@@ -36,6 +36,7 @@ REPLACED = {
     },
     "product-by-quotient": {"product": "product_by_quotient"},
     "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},
+    "excluded-self-counts-as-tie": {"no_tie": "eq"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
@@ -46,7 +47,9 @@ SELF_PRODUCT = "product-reads-its-results"
 
 _RELABELS = frozenset({"requires_grad", "detach"})
 """Rows whose in-place forms write no element and may change the history of their target."""
-_OVERWRITES = frozenset({"copy", "fill", "setitem", "zero", *(row.name for row in fills.ROWS)})
+_OVERWRITES = frozenset(
+    {"copy", "fill", "fill_diagonal", "setitem", "zero", *(row.name for row in fills.ROWS)}
+)
 """Rows whose in-place forms compute nothing from what they overwrite."""
 _SMALL = 256
 
@@ -220,7 +223,7 @@ class Walk:
             primitive = by_result if step.in_place and by_result in CODES else row.meaning
             return meaning.apply(primitive, *operands, *numbers)
         compute: Callable[..., Handle] = row.meaning  # type: ignore[assignment]
-        params = {name: value for name, value in step.params.items() if name != "index"}
+        params = {} if row.part is not None else step.params
         if row.name == "setitem" and isinstance(operands[1], np.ndarray):
             ndim = step.target.ndim if step.target else 0
             extra = max(operands[1].ndim - ndim, 0)
@@ -232,7 +235,7 @@ class Walk:
         handle = self.mean(step, acted)
         if step.row.name == "reshape":
             handle = handle.reshape(result.layout.shape)
-        cells = np.zeros(result.layout.numel, np.intp)
+        cells = np.zeros(result.layout.span[1] + 1, np.intp)
         cells[_index(result.layout)] = _spread(handle, result.layout.shape)
         place = self.place(result.name)
         self.cells[place] = cells

@@ -185,7 +185,9 @@ def _special() -> list[Primitive]:
     ]
 
 
-_CORE = (*_copying(), *_arithmetic(), *_transcendental(), *_ordering())
+# What takes no part in a comparison.
+_NO_TIE = Primitive("no_tie", 2, rounding=Rounding.NEVER, selects=True, severed=(0, 1))
+_CORE = (*_copying(), *_arithmetic(), *_transcendental(), *_ordering(), _NO_TIE)
 CORE = len(_CORE)
 """Codes from here on are of special functions."""
 PRIMITIVES: tuple[Primitive, ...] = (*_CORE, *_special())

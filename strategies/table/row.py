@@ -90,7 +90,15 @@ class Indexing:
             return index.reshape(1, -1)
         along = self.along(params) % index.ndim
         moved = np.moveaxis(index, along, -1)
+        if not index.size:
+            return np.empty((0, index.shape[along]), index.dtype)
         return moved.reshape(-1, index.shape[along])
+
+    def covers(self, index: NDArray[Any], layouts: Layouts, params: Params) -> bool:
+        """Whether every entry names a position that there is."""
+        bound = self.bound(layouts, params)
+        least = -bound if self.from_end else 0
+        return not ((index < least) | (index >= bound)).any()
 
     def collides(self, index: NDArray[Any], layouts: Layouts, params: Params) -> bool:
         """Whether two entries write the same position, so that nobody says which one counts."""
@@ -136,12 +144,16 @@ class Row:
     both where the first operand requires grad."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
+    part: Callable[[Layout, Params], Layout] | None = None
+    """What the in-place form writes, if that is a view which it makes of its target."""
     reads_first: bool = False
     """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False
     """Whether the in-place kernel refuses an operand that is the target itself, as one of parts."""
     reads_as_it_writes: bool = False
     """Whether the in-place kernel takes operands that lie in its target, and reads its results."""
+    unchecked_reads: bool = False
+    """Whether the in-place kernel does not look at operands that share the target's memory."""
     begins_at: Callable[[Layouts], int] = lambda layouts: 0
     """The version of a fresh result: above 0 where torch writes in place to build it."""
     begins_unrecorded: Callable[[Layouts], int] = lambda layouts: 0

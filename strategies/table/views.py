@@ -31,6 +31,7 @@ def _view(
     plain: dict[str, str] | None = None,
     derivative: str = "",
     in_place: bool = False,
+    since: str = "1.2",
 ) -> Row:
     """A row for a view; `in_place` says that torch can move the tensor itself there as well."""
     spelled = {"method": f"{{0}}.{name}({{p}})"}
@@ -47,9 +48,17 @@ def _view(
         kind="view",
         derivative=derivative,
         moves=move if in_place else None,
+        since=since,
         needs=lambda layouts: needs(tensors(layouts)[0]),
         drawn=lambda layouts: drawn(tensors(layouts)[0]),
     )
+
+
+def _moved(layout: Layout, source: int, destination: int) -> Layout:
+    """The layout with one dimension in another place and the others in their order."""
+    dims = [d for d in range(layout.ndim) if d != source % layout.ndim]
+    dims.insert(destination % layout.ndim, source % layout.ndim)
+    return lay.permuted(layout, tuple(dims))
 
 
 def _several(name: str, cut: Callable[[Layout, Params], list[Layout]], *params: Param) -> Row:
@@ -131,14 +140,18 @@ def _unbound(layout: Layout, params: Params) -> list[Layout]:
 
 
 def indexed(layout: Layout, index: list[Any]) -> Layout:
-    """The view `x[index]`: integers, [start, stop, step] slices, and "..." at most once."""
-    count = sum(item != "..." for item in index)
+    """The view `x[index]`: integers, [start, stop, step] slices, None, "..." at most once."""
+    count = sum(item is not None and item != "..." for item in index)
     if count > layout.ndim or sum(item == "..." for item in index) > 1:
         raise ValueError(f"index {index} has too many entries for shape {layout.shape}")
     at = 0
-    for place, item in enumerate(index):
+    for item in index:
         if item == "...":
-            at = layout.ndim - (len(index) - 1 - place)
+            taken = sum(each is not None for each in index[index.index("...") + 1 :])
+            at = layout.ndim - taken
+        elif item is None:
+            layout = lay.unsqueezed(layout, at)
+            at += 1
         elif isinstance(item, int):
             if not -layout.shape[at] <= item < layout.shape[at]:
                 raise ValueError(f"index {item} is out of range for shape {layout.shape}")
@@ -159,7 +172,7 @@ class Fault:
 
 def fault(layout: Layout, index: list[Any]) -> Fault | None:
     """What is wrong with `x[index]`, of all that is wrong the first that torch sees (observed)."""
-    entries = [item for item in index if item != "..."]
+    entries = [item for item in index if item != "..." and item is not None]
     if layout.ndim == 0 and len(index) == 1 and entries:
         misses = isinstance(entries[0], int) and entries[0] != 0
         return Fault("index out of range" if misses else "index of a 0-d tensor")
@@ -168,7 +181,9 @@ def fault(layout: Layout, index: list[Any]) -> Fault | None:
     sizes = list(layout.shape)
     for at, item in enumerate(index):
         if item == "...":
-            sizes = sizes[len(sizes) - (len(index) - 1 - at) :]
+            left = sum(each is not None for each in index[at + 1 :])
+            sizes = sizes[len(sizes) - left :]
+        if item == "..." or item is None:
             continue
         size = sizes.pop(0)
         if isinstance(item, int) and not -size <= item < size:
@@ -192,6 +207,39 @@ ROWS: tuple[Row, ...] = (
         needs=lambda x: x.ndim >= 1,
         derivative="grad.transpose(dim0, dim1)",
         in_place=True,
+    ),
+    *(
+        _view(
+            name,
+            lambda x, p: lay.transposed(x, p["dim0"], p["dim1"]),
+            Param("dim0", "dim", required=True),
+            Param("dim1", "dim", required=True),
+            needs=lambda x: x.ndim >= 1,
+            derivative="as transpose",
+            in_place=True,
+            since="1.8",
+        )
+        for name in ("swapaxes", "swapdims")
+    ),
+    *(
+        _view(
+            name,
+            lambda x, p: _moved(x, p["source"], p["destination"]),
+            Param("source", "dim", required=True),
+            Param("destination", "dim", required=True),
+            needs=lambda x: x.ndim >= 1,
+            derivative="as permute",
+            since=since,
+        )
+        for name, since in (("movedim", "1.7"), ("moveaxis", "1.8"))
+    ),
+    _view(
+        "broadcast_to",
+        lambda x, p: lay.expanded(x, tuple(p["shape"])),
+        Param("shape", "larger shape", required=True),
+        needs=lambda x: x.numel <= 8,
+        derivative="as expand",
+        since="1.8",
     ),
     _view(
         "permute",
@@ -277,6 +325,7 @@ ROWS: tuple[Row, ...] = (
         Param("stride", "strides", required=True),
         Param("storage_offset", "storage offset"),
         derivative="as_strided_backward(grad, self's geometry, size, stride, storage_offset)",
+        in_place=True,
     ),
     _view(
         "unfold",
@@ -371,6 +420,18 @@ ROWS: tuple[Row, ...] = (
         lambda layouts, params: (),
         None,
         in_place={"method": "{0}.set_({1})"},
+        differentiable=False,
+        derivative="not differentiable: a way around autograd",
+        relabels=True,
+        outside_the_law=True,
+        broadcasts=False,
+    ),
+    Row(
+        "resize_as",
+        operands("self", "the_template"),
+        lambda layouts, params: (),
+        None,
+        in_place={"method": "{0}.resize_as_({1})"},
         differentiable=False,
         derivative="not differentiable: a way around autograd",
         relabels=True,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from strategies.table.results import cloned, packed, pointwise
+from strategies.layout import Layout
+from strategies.table.results import cloned, packed, pointwise, tensors
 from strategies.table.row import Param, Row, in_place_method, methods, operands, saves
+from strategies.table.views import indexed
 
 
 def _zero(m: Any, self: Any) -> Any:
@@ -18,6 +20,15 @@ def _value(m: Any, self: Any, value: Any) -> Any:
 
 def _masked(m: Any, self: Any, mask: Any, value: Any) -> Any:
     return m.apply("where", mask, value, self)
+
+
+def has_diagonal(layout: Layout) -> bool:
+    """Whether it has a main diagonal: of more than two dimensions, all must be as long."""
+    return layout.ndim == 2 or (layout.ndim > 2 and len(set(layout.shape)) == 1)
+
+
+def main_diagonal(layout: Layout) -> Layout:
+    return Layout((min(layout.shape, default=1),), (sum(layout.strides),), layout.offset)
 
 
 ROWS: tuple[Row, ...] = (
@@ -51,13 +62,14 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "masked_fill",
-        operands("self", "mask:bool", "value=number"),
+        operands("self", "mask:bool", "value|number"),
         packed,
         _masked,
         methods("masked_fill", 3),
         in_place_method("masked_fill", 3),
         saves=saves("mask"),
-        derivative="grad.masked_fill(mask, 0)",
+        derivative="grad.masked_fill(mask, 0); the sum of grad under the mask",
+        needs=lambda layouts: layouts[2] is None or layouts[2].ndim == 0,
         unchecked_overlap=True,
     ),
     Row(
@@ -68,5 +80,16 @@ ROWS: tuple[Row, ...] = (
         in_place={"operator": "{0}[{p}] = {1}"},
         params=(Param("index", "index", required=True),),
         derivative="copy_ or fill_ into the view self[index]",
+        part=lambda x, params: indexed(x, params["index"]),
+    ),
+    Row(
+        "fill_diagonal",
+        operands("self", "fill_value=number"),
+        pointwise,
+        _value,
+        in_place=in_place_method("fill_diagonal", 2),
+        derivative="fill_ of the view that is the diagonal",
+        part=lambda x, params: main_diagonal(x),
+        needs=lambda layouts: has_diagonal(tensors(layouts)[0]),
     ),
 )
