@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from strategies.table.pointwise import _binary, _unary
-from strategies.table.results import like_first, pointwise
+from strategies.table.results import itself, like_first, pointwise
 from strategies.table.row import Param, Row, operands, saves
 
 
@@ -53,6 +53,11 @@ def _polygamma(m: Any, self: Any, *, n: int) -> Any:
 
 
 ROWS: tuple[Row, ...] = (
+    # Of a real tensor it is the tensor itself.
+    replace(
+        _unary("conj_physical", "", "grad", meaning="copy", result=itself, since="1.8"),
+        kind="maybe-self",
+    ),
     _unary("i0", "self", "grad * special_i1(self)", gives="positive", since="1.8"),
     _unary(
         "sinc",
