@@ -129,7 +129,9 @@ def _numbered(count: int) -> torch.Tensor:
 
 def _hardsigmoid(x: torch.Tensor) -> torch.Tensor:
     """As it is documented: torch's own slope on the CPU is a float32 quotient."""
-    return F.hardtanh(x, -3.0, 3.0) / 6 + 0.5
+    # Unlike hardtanh it lets no gradient pass at NaN.
+    inside = (x > -3.0) & (x < 3.0)
+    return torch.where(inside, x, F.hardtanh(x, -3.0, 3.0).detach()) / 6 + 0.5
 
 
 def _filled(x: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
