@@ -36,6 +36,7 @@ SCRIPT_QUIRKS = frozenset(
     {
         "alpha-dropout-ignores-inplace",
         "foreach-addcdiv-index",
+        "kron-out-unseen",
         "kron-refuses-strides",
         "nan-gradient-by-place",
         "sgn-gradient-immutable",

@@ -8,7 +8,7 @@ from strategies.choices import among, chance, recent
 from strategies.draft import Shaped, Value
 from strategies.program import Apply, recording
 from strategies.table import OUT, TABLE, Row
-from strategies.table.out import SUFFIX
+from strategies.table.out import SUFFIX, WITH_DIM
 
 if TYPE_CHECKING:
     from strategies.growth import Growth
@@ -27,7 +27,7 @@ def write_out(growth: Growth, row: Row | None = None) -> Shaped | None:
         return None
     refused = chance(growth.choose, 12)
     plain = growth.compose(row, first, in_place=False, wild=False)
-    if plain is None or (row.name == "sum" and plain.params["dim"] is None):
+    if plain is None or (row.name in WITH_DIM and plain.params["dim"] is None):
         return None
     operands = [o for o in plain.operands if isinstance(o, Value)]
     grads = any(growth.grad(o) for o in operands if o.dtype == "float64")

@@ -39,7 +39,7 @@ _COMMON = ("exp", "mul", "sigmoid", "add", "clone", "sub", "tanh", "div", "relu"
 _DELICATE = frozenset(
     """
     floor ceil round trunc atan2 frac div_floor div_trunc floor_divide remainder fmod round_decimals
-    i0 erfinv lgamma digamma polygamma mvlgamma igamma igammac logit xlogy ldexp sinc logaddexp
+    i0 erfinv digamma polygamma mvlgamma igamma igammac logit xlogy ldexp sinc logaddexp
     logaddexp2 nextafter copysign gt ge lt le eq ne logical_and logical_or logical_xor logical_not
     """.split()
 )

@@ -80,8 +80,6 @@ def leaf_line(leaf: Leaf, device: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, str):
-        return repr(value)
     if isinstance(value, list):
         items = [_plain(item) for item in value]
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"

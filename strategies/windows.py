@@ -98,7 +98,7 @@ KINDS: dict[str, tuple[Check, Draw]] = {
     **{f"groups {dims}d": _groups(dims) for dims in (1, 2, 3)},
     "optional step": (_a_step, _draw_choice),
     "several": (_several, _draw_choice),
-    "padding": (_a_padding, _draw_choice),
+    "spatial padding": (_a_padding, _draw_choice),
     "half window": (_half, _draw_half),
     "output sizes": (_sizes, _draw_sizes),
 }

@@ -40,7 +40,8 @@ from strategies.program import (
     inferring,
     recording,
 )
-from strategies.table import OPERATIONS, Row, fills
+from strategies.table import OPERATIONS, TABLE, Row, fills
+from strategies.table.out import SUFFIX
 from strategies.values import materialise
 from tests._meanings import OWN, diagonal_of, without_excluded
 
@@ -176,6 +177,8 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
 
 
 def _filling(row: Row, operands: list[Any], params: Mapping[str, Any]) -> Any:
+    if row.writes_out:
+        return _spelled(TABLE[row.name.removesuffix(SUFFIX)], "function", operands[1:], params)
     if row.name in FOREGONE:
         return torch.full_like(operands[0], params.get("at", 1.0))
     return _spelled(row, "", operands, params)

@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 def _hardsigmoid(x: torch.Tensor) -> torch.Tensor:
     """As it is documented: torch's own slope on the CPU is a float32 quotient."""
-    return F.hardtanh(x, -3.0, 3.0) / 6 + 0.5
+    # Unlike hardtanh it lets no gradient pass at NaN.
+    inside = (x > -3.0) & (x < 3.0)
+    return torch.where(inside, x, F.hardtanh(x, -3.0, 3.0).detach()) / 6 + 0.5
 
 
 def _as_tensor(value: torch.Tensor | float, like: torch.Tensor) -> torch.Tensor:
@@ -41,6 +43,7 @@ def _put_where(x: torch.Tensor, mask: torch.Tensor, value: torch.Tensor | float)
 OWN: dict[str, Callable[..., torch.Tensor]] = {
     "hardsigmoid": _hardsigmoid,
     "copy": lambda x, src: src.expand(x.shape),
+    "foreach_copy": lambda x, src: src.expand(x.shape),
     "fill": _filled,
     "fill_diagonal": _filled,
     "zero": torch.zeros_like,

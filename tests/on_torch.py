@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from strategies.draft import Draft
-from strategies.layout import Layout
+from strategies.layout import Layout, contiguous
 from strategies.printer import Body, print_body
 
 
@@ -46,6 +46,16 @@ def run(draft: Draft) -> Ran:
 def layout_of(tensor: torch.Tensor) -> Layout:
     """Where torch says that a tensor's elements lie."""
     return Layout(tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
+
+
+def placed(layout: Layout) -> Layout:
+    """The layout with strides only where they place an element: in dimensions of several."""
+    if not layout.numel:
+        return contiguous(layout.shape)
+    strides = (
+        stride if size > 1 else 0 for size, stride in zip(layout.shape, layout.strides, strict=True)
+    )
+    return Layout(layout.shape, tuple(strides), layout.offset)
 
 
 def tensor_at(layout: Layout) -> torch.Tensor:

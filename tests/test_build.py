@@ -222,7 +222,7 @@ def test_every_operation_is_drawn() -> None:
     tensor.
     """
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    recipes = (*[long] * 500, *[replace(DEFAULT, odd=60)] * 600)
+    recipes = (*[long] * 1000, *[replace(DEFAULT, odd=60)] * 600)
     programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
     seen = {step.op for program in programs for step in applied(program)}
     assert set(OPERATIONS) - set(OUT) - {"sgn", "sgn_"} <= seen

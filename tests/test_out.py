@@ -25,7 +25,7 @@ def written(op: str) -> list[tuple[Draft, Apply]]:
     """Steps of an `out=` form into a leaf of the result's shape, each with its leaves."""
     found = []
     for draft, plain in cases(op.removesuffix(SUFFIX)):
-        if op == "sum_out" and plain.params["dim"] is None:
+        if op in ("sum_out", "prod_out") and draft.shape(plain, "case").params["dim"] is None:
             continue
         shape = draft.shape(plain, "case").results[0].layout.shape
         count = int(torch.Size(shape).numel())

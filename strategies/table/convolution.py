@@ -13,7 +13,7 @@ from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Param, Params, Row, operands, saves
 
 _STEP = Param("stride", "positive int", 1, (1, 2), keyword=True)
-_PADDING = Param("padding", "padding", 0, (0, 1), keyword=True)
+_PADDING = Param("padding", "spatial padding", 0, (0, 1), keyword=True)
 _DILATION = Param("dilation", "positive int", 1, (1, 2), keyword=True)
 
 

@@ -257,7 +257,10 @@ ROWS: tuple[Row, ...] = (
             "method": "{0}.index_put(({1},), {2}{p})",
             "function": "torch.index_put({0}, ({1},), {2}{p})",
         },
-        {"method": "{0}.index_put_(({1},), {2}{p})"},
+        {
+            "method": "{0}.index_put_(({1},), {2}{p})",
+            "function": "torch.index_put_({0}, ({1},), {2}{p})",
+        },
         (_ACCUMULATE,),
         saves=saves("indices"),
         derivative="grad, with zeros at indices unless accumulate; grad[indices]",

@@ -194,6 +194,6 @@ ROWS: tuple[Row, ...] = (
         given=", log_target=True",
         since="1.6",
     ),
-    _classified("nll_loss", _nll_loss, "self, private", "-grad at the target's class"),
-    _classified("cross_entropy", _cross_entropy, "private", "nll_loss's of log_softmax"),
+    _classified("nll_loss", _nll_loss, "self, target, private", "-grad at the target's class"),
+    _classified("cross_entropy", _cross_entropy, "target, private", "nll_loss's of log_softmax"),
 )

@@ -15,11 +15,19 @@ from typing import Any
 from strategies.table.row import Layouts, Operand, Params, Row
 
 SUFFIX = "_out"
-WITHOUT = frozenset("clone masked_fill rrelu celu selu relu".split())
+WITHOUT = frozenset(
+    """
+    clone masked_fill rrelu celu selu relu rsub index_fill put index_put masked_scatter diag_embed
+    flip roll rot90 diagonal_scatter select_scatter trace median prelu einsum
+    """.split()
+)
 """Rows with a function of torch that takes no `out`."""
-
-
-_WITH_DIM = frozenset({"sum"})
+OTHERWISE = frozenset("softmax log_softmax slice_scatter kron inner nanmean matmul".split())
+"""Rows whose `out=` form is composed of other operations, which count versions and are refused as
+those are, or goes by autograd's fallback, which gives `out` a node (the register has kron's).
+"""
+WITH_DIM = frozenset({"sum", "prod"})
+"""Rows that take `out` only with `dim`."""
 
 
 def out_rows(table: Mapping[str, Row]) -> dict[str, Row]:
@@ -33,7 +41,8 @@ def _takes_out(row: Row) -> bool:
     fresh = row.kind == "fresh" and row.dtype == "float64" and not row.multi
     # What has no derivative goes by autograd's fallback, which gives `out` a node of its own.
     derived = row.undifferentiable != "always"
-    return fresh and derived and function.startswith("torch.") and row.name not in WITHOUT
+    plainly = function.startswith("torch.") and function.endswith(")") and "[" not in function
+    return fresh and derived and plainly and row.name not in WITHOUT | OTHERWISE
 
 
 def _out(row: Row) -> Row:
@@ -61,7 +70,7 @@ def _out(row: Row) -> Row:
 
 
 def _fits(row: Row, layouts: Layouts, params: Params) -> str:
-    if row.name in _WITH_DIM and params["dim"] is None:
+    if row.name in WITH_DIM and params["dim"] is None:
         return f"{row.name} takes out with dim only"
     return row.fits(layouts[1:], params)
 

@@ -6,9 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from strategies.layout import elementwise
 from strategies.table.pointwise import _binary, _unary
-from strategies.table.results import like_first, pointwise
-from strategies.table.row import Param, Row, operands, saves
+from strategies.table.results import itself, like_first, pointwise, tensors
+from strategies.table.row import Layouts, Made, Param, Params, Row, operands, saves
 
 
 def _logit(m: Any, self: Any, *, eps: float | None) -> Any:
@@ -52,7 +53,18 @@ def _polygamma(m: Any, self: Any, *, n: int) -> Any:
     return m.apply("digamma", self) if n == 0 else m.apply("polygamma", self, float(n))
 
 
+def _of_a_power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """As a product of the first operand and of what is computed from the second."""
+    first, second = tensors(layouts)
+    return (Made(elementwise(first, elementwise(second))),)
+
+
 ROWS: tuple[Row, ...] = (
+    # Of a real tensor it is the tensor itself.
+    replace(
+        _unary("conj_physical", "", "grad", meaning="copy", result=itself, since="1.8"),
+        kind="maybe-self",
+    ),
     _unary("i0", "self", "grad * special_i1(self)", gives="positive", since="1.8"),
     _unary(
         "sinc",
@@ -149,6 +161,7 @@ ROWS: tuple[Row, ...] = (
             meaning=_ldexp,
             since="2.13",
         ),
+        result=_of_a_power,
         reads_first=True,
     ),
     _binary(
