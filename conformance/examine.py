@@ -223,6 +223,8 @@ def expectation(
         ]
     if thorough:
         for name, flags in prediction.flags.items():
+            if flags.version is None:
+                unreadable.append((f"{name}._version", "do not track version counter"))
             if flags.unreadable is not None:
                 unreadable.append((f"{name}.is_leaf", fragments(flags.unreadable)[0]))
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from strategies.build import Growth
 from strategies.choices import Choose, chance, shuffled
@@ -32,7 +33,8 @@ def each_of(rows: tuple[Row, ...]) -> Scene:
     """
 
     def scene(choose: Choose) -> Program:
-        growth = Growth(choose, QUIET)
+        # Rows that want operands of other shapes get leaves of their own.
+        growth = Growth(choose, replace(QUIET, most_leaves=len(_SHAPES) + 4 * _MOST))
         leaves = [_leaf(growth, shape) for shape in _SHAPES]
         growth.operation(leaves[1], (TABLE["gt"],), in_place=False)
         for row in rows:

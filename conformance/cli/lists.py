@@ -11,7 +11,7 @@ from conformance.claims.catalogue import CATALOGUE
 from conformance.coverage import STATUSES, Coverage, coverage_of
 from conformance.progress import Output
 from conformance.subjects import available_subjects, open_subject
-from strategies.table import TABLE
+from strategies.table import OUT, TABLE
 from strategies.table.row import Row
 
 
@@ -82,7 +82,7 @@ def ops(json_: bool, subjects_: tuple[str, ...]) -> None:
     local = [one.name for one in available_subjects() if one.available][:1]
     coverages = [_coverage(name) for name in subjects_ or local]
     if json_:
-        rows = [_row(row) for row in TABLE.values()]
+        rows = [_row(row) for row in (*TABLE.values(), *OUT.values())]
         covered = [_covered_as_json(coverage) for coverage in coverages]
         click.echo(as_json({"operations": rows, "coverage": covered}))
         return
