@@ -41,7 +41,7 @@ def write_out(growth: Growth, row: Row | None = None) -> Shaped | None:
 def _place(growth: Growth, plain: Shaped, operands: list[Value], *, grads: bool) -> Value:
     """A tensor of the result's shape, apart from the operands or one of them, or a new leaf."""
     shape, memories = plain.results[0].layout.shape, {o.memory for o in operands}
-    own = plain.row.broadcasts and chance(growth.choose, 15)
+    own = OUT[plain.row.name + SUFFIX].broadcasts and chance(growth.choose, 15)
     fitting = [
         value
         for value in growth.writable(growth.floats())

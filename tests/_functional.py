@@ -313,6 +313,10 @@ class Walk:
             return
         if wants and tensor.places.unique().numel() < tensor.places.numel():
             raise Unsupported("a leaf whose elements share cells")
+        if wants and any(
+            v.base is tensor and self.variables.get(v.name) for v in self.tensors.values()
+        ):
+            raise Unsupported("a leaf of which a view is another leaf")
         tensor.history = self._began(tensor)
         for view in self.tensors.values():
             # A view that was written before looks for its base again, once that has a gradient.

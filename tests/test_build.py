@@ -352,7 +352,7 @@ def raises_saved(program: Program) -> bool:
         (Kind.NOT_DIFFERENTIABLE, 3),
         (Kind.INFERENCE_SAVED, 4),
         (Kind.INPUT_UNGRADED, 2),
-        (Kind.OUT_GRAD, 3),
+        (Kind.OUT_GRAD, 4),
     ],
 )
 def test_a_rare_error_shrinks_to_the_steps_that_it_needs(kind: Kind, steps: int) -> None:

@@ -233,6 +233,9 @@ none; step; 1.2.0 to 1.4.0:
 none; step; 1.5.1:
     diff_view_meta->creation_meta == CreationMeta::DEFAULT INTERNAL ASSERT FAILED at
     /pytorch/torch/csrc/autograd/variable.cpp:82, please report a bug to PyTorch.
+out= where autograd records; step; 1.2.0 to 2.13.0:
+    exp(): functions with out=... arguments don't support automatic differentiation, but one of the
+    arguments requires grad.
 out= where autograd records; step; 1.7.1 to 1.8.1:
     heaviside(): functions with out=... arguments don't support automatic differentiation, but one
     of the arguments requires grad.

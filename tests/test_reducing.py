@@ -33,6 +33,7 @@ PAIR = "a = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)"
 
 SQUARE = "a = torch.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=torch.float64, requires_grad=True)"
 _PAIR = "[[1.0, 1.0], [1.0, 1.0]]"
+TRIPLE = "a = torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64, requires_grad=True)"
 CUBE = f"a = torch.tensor([{_PAIR}, {_PAIR}], dtype=torch.float64, requires_grad=True)"
 MADE_IN_INFERENCE = ("with torch.inference_mode():", "    x0 = a.mul(2.0)")
 DATA: list[Number] = [1.0, 2.0]
@@ -117,6 +118,7 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
             [
                 [SQUARE, "x0 = a.t()", "x1 = x0.view((-1,))"],
                 [PAIR, "x0 = a.expand((2, 2))", "x1 = x0.view((-1,))"],
+                [TRIPLE, "x0 = a.expand((2, 2, 3))", "x1 = x0.view((-1,))"],
                 [CUBE, "x0 = a.select(1, 0)", "x1 = x0.view((-1,))"],
             ],
         ),

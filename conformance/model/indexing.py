@@ -28,7 +28,8 @@ def collides(step: Shaped) -> bool:
 
 
 def written_part(interpreter: Interpreter, step: Shaped, operands: list[Tensor]) -> Tensor:
-    """The tensor, or a view of it that is made on the way, unless the index covers everything.
+    """The tensor, or a view of it that is made on the way, unless the index covers everything
+    (observed).
 
     Raises Raised where the index or the value is refused, or reading a node on the way is.
     """

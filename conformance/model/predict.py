@@ -299,16 +299,17 @@ class Interpreter:
 
     def _write_out(self, step: Shaped) -> Acted:
         """`out=` has no history to give: "functions with out=... arguments don't support automatic
-        differentiation" (torch's message), and everything that could have one is refused.
+        differentiation" (torch's message), and everything that could have one is refused: observed,
+        as no page says it.
         """
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
         if wanting and recording(step.step.modes):
             raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
-        if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
-            raise Unspecified("out= that shares memory with an operand")
         acted = Acted(connected=(False,) * (1 + len(operands)))
         acted.open = check_overlap(step, target, operands)
+        if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
+            acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
         self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
         return acted

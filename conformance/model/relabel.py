@@ -40,6 +40,10 @@ def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
     graph = interpreter.graph
     assert step.moved is not None
     acted = Acted(connected=(False,))
+    kept = set(step.moved.cells().ravel().tolist())
+    if not kept.issuperset(target.layout.cells().ravel().tolist()):
+        # Views reach what their base has no gradient for any more (torch.as_strided).
+        acted.open = f"{step.step.op} leaves out cells that {target.name} had"
     graph.writes[target.memory] += 1
     if graph.requires_grad(target) and recording(step.step.modes) and not target.inference:
         graph.check_write(target, stale_is_leaf=STALE_LEAF in interpreter.quirks)

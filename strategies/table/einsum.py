@@ -79,7 +79,16 @@ _EQUATION = Param("equation", "equation", choices=EQUATIONS, required=True)
 def _einsum_wants(layouts: Layouts, params: Params) -> Shapes:
     (first,) = tensors(layouts)
     left, right, _ = terms_of(params["equation"])
-    return shapes_of(right, known_sizes(left, first), {}) if len(left) == first.ndim else ()
+    if len(left) != first.ndim or _contracts_one(params["equation"], first):
+        return ()
+    return shapes_of(right, known_sizes(left, first), {})
+
+
+def _contracts_one(equation: str, one: Layout) -> bool:
+    """Whether torch multiplies elementwise there, and lays the result out as the operands are."""
+    left, right, kept = terms_of(equation)
+    sizes = zip(left, one.shape, strict=True)
+    return any(size == 1 and letter in right and letter not in kept for letter, size in sizes)
 
 
 def _einsum_fits(layouts: Layouts, params: Params) -> str:
@@ -88,6 +97,8 @@ def _einsum_fits(layouts: Layouts, params: Params) -> str:
     one, two = tensors(layouts)
     if sizes_of(params["equation"], one, two) is None:
         return f"{params['equation']} does not suit shapes {one.shape} and {two.shape}"
+    if _contracts_one(params["equation"], one):
+        return f"{params['equation']} of {one.shape} contracts a single element"
     return ""
 
 

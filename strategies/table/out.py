@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from strategies.table.results import cloned, pointwise, without_numbers
 from strategies.table.row import Layouts, Operand, Params, Row
 
 SUFFIX = "_out"
@@ -57,6 +58,7 @@ def _out(row: Row) -> Row:
         saves_in_place=(),
         acts_as=None,
         viewed=lambda layouts: (),
+        broadcasts=row.result in (pointwise, without_numbers, cloned),
         result=lambda layouts, params: row.result(layouts[1:], params),
         needs=lambda layouts: row.needs(layouts[1:]),
         fits=lambda layouts, params: _fits(row, layouts, params),

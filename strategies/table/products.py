@@ -215,10 +215,10 @@ def _kron_result(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     if one.ndim != 2 or two.ndim != 2:
         raise ValueError(f"kron is drawn of matrices, not of {one.shape} and {two.shape}")
     shape = (one.shape[0] * two.shape[0], one.shape[1] * two.shape[1])
-    spread = elementwise(
-        lay.unsqueezed(lay.unsqueezed(one, 1), 3), lay.unsqueezed(lay.unsqueezed(two, 0), 2)
-    )
-    seen = lay.viewed(spread, shape)
+    # Torch makes views of both, which choose strides of their own for what has one element.
+    apart = lay.viewed(one, (one.shape[0], 1, one.shape[1], 1))
+    other = lay.viewed(two, (1, two.shape[0], 1, two.shape[1]))
+    seen = lay.viewed(elementwise(apart, other), shape) if apart and other else None
     if seen is None:
         raise Refused("view stride", contiguous(shape))
     return (Made(seen),)
