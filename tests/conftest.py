@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
 from conformance.subjects import InProcessSubject, Subject
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
+"""What a test draws changes with the code alone; `--hypothesis-profile default` draws anew."""
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What shrinks to a text that a test expects does so on a slow machine, too."""
+    monkeypatch.setattr("conformance.trial._ILLUSTRATING_S", 120.0)
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,7 @@ none; step; 1.2.0 to 1.4.0:
 none; step; 1.5.1:
     diff_view_meta->creation_meta == CreationMeta::DEFAULT INTERNAL ASSERT FAILED at
     /pytorch/torch/csrc/autograd/variable.cpp:82, please report a bug to PyTorch.
-out= where autograd records; step; 1.2.0 to 2.13.0:
+out= where autograd records; step; 1.2.0 to 2.15.0:
     exp(): functions with out=... arguments don't support automatic differentiation, but one of the
     arguments requires grad.
 out= where autograd records; step; 1.7.1 to 1.8.1:
@@ -248,8 +248,8 @@ none; step; 1.8.1 to 1.13.1:
 The messages of the versions named differ in the names of nodes and files, dtypes, shapes and
 numbers alone; C++ locations and traces, and spaces that follow spaces, are left out. Of kind
 "none" is what versions raise that do not know an error, and have a fault of their own instead.
-Of the refused shapes and indices, from "operands do not broadcast" to "index of a 0-d tensor", the
-last version that was asked is 2.13.0; 2.15.0 is taken to say the same.
+Of the refused shapes and indices, from "operands do not broadcast" to "index of a 0-d tensor", and
+of `out=` the last version that was asked is 2.13.0; 2.15.0 is taken to say the same.
 """
 
 

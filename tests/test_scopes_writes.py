@@ -72,11 +72,8 @@ Start = Callable[..., Trial]
 
 
 @pytest.fixture
-def put(
-    tmp_path: Path, local: Subject, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Start]:
+def put(tmp_path: Path, local: Subject, machine: Machine) -> Iterator[Start]:
     """Put a claim on trial on the torch of this process, its answers changed or not."""
-    monkeypatch.setattr("conformance.trial._ILLUSTRATING_S", 20.0)
     with RecordWriter(tmp_path) as writer:
 
         def start(claim: str, change: Change | None = None, kind: type[Trial] = Trial) -> Trial:

@@ -106,6 +106,13 @@ def test_sparse_gradient_is_made_dense() -> None:
     assert grad is not None and grad.array().tolist() == [[0], [0], [1]]
 
 
+def test_gradient_without_memory_is_read() -> None:
+    """The zeros that sgn's derivative gives are reported by their contents."""
+    body = "x = torch.ones(2, requires_grad=True)\nx.sgn().sum().backward()"
+    grad = tensor(observe(body, "x"), "x").grad
+    assert grad is not None and grad.array().tolist() == [0, 0]
+
+
 def test_storages_are_numbered_by_identity() -> None:
     """Tensors that share memory share a number, and two empty tensors do not."""
     body = "a = torch.zeros(3)\nb = a[1:]\nc = torch.zeros(0)\nd = torch.zeros(0)\ne = c.view(0, 2)"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from strategies.table.results import pointwise
-from strategies.table.row import Param, Row, operands
+from strategies.table.row import Param, Params, Row, operands
 
 
 def _value(m: Any, self: Any, *, at: float) -> Any:
@@ -37,7 +37,14 @@ def _fill(
         {"method": f"{{0}}.{name}_({arguments})"},
         (Param("at", "float", None, choices, required=True),) if choices else (),
         derivative="zeros_like(grad)",
+        fits=lambda layouts, params: _leaves_no_choice(name, choices, params),
     )
+
+
+def _leaves_no_choice(name: str, choices: tuple[float, ...], params: Params) -> str:
+    if not choices or params["at"] in choices:
+        return ""
+    return f"{name}_ is written with one of {', '.join(map(str, choices))}"
 
 
 # The least positive number is lost when it is added to any other; the largest below 1 as a
