@@ -35,6 +35,7 @@ else:
 SCRIPT_QUIRKS = frozenset(
     {
         "alpha-dropout-ignores-inplace",
+        "batch-norm-mixed-formats",
         "foreach-addcdiv-index",
         "kron-out-unseen",
         "kron-refuses-strides",

@@ -12,7 +12,7 @@ from conformance.deviations import Deviation, named, register
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction, fragments, predict
 from conformance.oracle.interpret import Answer, answer
-from conformance.oracle.machine import Machine
+from conformance.oracle.machine import OPINIONS, Machine
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
@@ -136,9 +136,14 @@ class Examiner:
             body.text, list(program.names), watch=watched, timeout_s=self.timeout_s
         )
         judged = Judged(program, draft, body, prediction, found, observation, "conforms")
-        findings = judge(draft, body, prediction, found, observation)
-        if findings:
-            return self._explained(replace(judged, verdict="deviates", findings=tuple(findings)))
+        judged = self._judged(judged, opinions=1)
+        if judged.verdict == "deviates" and found.values:
+            # Before a number is called wrong, its bound is asked for again.
+            found = answer(draft, prediction, self.machine, opinions=OPINIONS)
+            judged = replace(judged, answer=found, verdict="conforms", findings=())
+            judged = self._judged(judged, opinions=OPINIONS)
+        if judged.verdict != "conforms":
+            return judged
         if prediction.left_open:
             return replace(judged, verdict="unspecified", reason=prediction.left_open)
         if found.unspecified and oracle:
@@ -146,39 +151,53 @@ class Examiner:
             return replace(judged, verdict=word, reason=found.unspecified)
         return judged
 
-    def _explained(self, judged: Judged) -> Judged:
+    def _judged(self, judged: Judged, *, opinions: int) -> Judged:
+        """With what was found, if anything was."""
+        findings = judge(
+            judged.draft, judged.body, judged.prediction, judged.answer, judged.observation
+        )
+        if not findings:
+            return judged
+        judged = replace(judged, verdict="deviates", findings=tuple(findings))
+        return self._explained(judged, opinions)
+
+    def _explained(self, judged: Judged, opinions: int) -> Judged:
         """A known deviation, if what was seen is exactly what registered quirks predict.
 
         Where something else deviates beside them, only that is left among the findings.
         """
         known = [deviation for deviation in self.known if deviation.program is not None]
         every = frozenset(d.entry.quirk for d in known)
-        left = self._beside(judged, every)
+        left = self._beside(judged, every, opinions)
         if left:
             fewest = min(left, judged.findings, key=len)
             return replace(judged, findings=fewest)
         judged = replace(
-            judged, verdict="known deviation", registered=self._registered(judged, every)
+            judged,
+            verdict="known deviation",
+            registered=self._registered(judged, every, opinions),
         )
         for deviation in known:
-            if not self._beside(judged, frozenset({deviation.entry.quirk})):
+            if not self._beside(judged, frozenset({deviation.entry.quirk}), opinions):
                 return replace(judged, deviations=(deviation,))
-        needed = tuple(d for d in known if self._beside(judged, every - {d.entry.quirk}))
+        needed = tuple(d for d in known if self._beside(judged, every - {d.entry.quirk}, opinions))
         return replace(judged, deviations=needed)
 
-    def _beside(self, judged: Judged, quirks: frozenset[str]) -> tuple[Finding, ...]:
+    def _beside(self, judged: Judged, quirks: frozenset[str], opinions: int) -> tuple[Finding, ...]:
         """What was seen and is not what the quirks predict, if they say anything at all."""
         if not quirks:
             return judged.findings
-        prediction, found = self._registered(judged, quirks)
+        prediction, found = self._registered(judged, quirks, opinions)
         return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
 
-    def _registered(self, judged: Judged, quirks: frozenset[str]) -> tuple[Prediction, Answer]:
+    def _registered(
+        self, judged: Judged, quirks: frozenset[str], opinions: int
+    ) -> tuple[Prediction, Answer]:
         """What the quirks make of prediction and answer."""
         prediction = predict(judged.draft, quirks=quirks, watched=bool(judged.prediction.trace))
         found = judged.answer
         if found.values or not found.unspecified:
-            found = answer(judged.draft, prediction, self.machine, quirks=quirks)
+            found = answer(judged.draft, prediction, self.machine, quirks=quirks, opinions=opinions)
         return prediction, found
 
 

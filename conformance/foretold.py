@@ -9,7 +9,7 @@ from conformance.deviations import Deviation, named, register
 from conformance.examine import expectation
 from conformance.model import predict
 from conformance.oracle.interpret import Answer, answer
-from conformance.oracle.machine import Machine
+from conformance.oracle.machine import OPINIONS, Machine
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check
 from strategies.printer import Body, print_body
@@ -25,7 +25,7 @@ def as_script(program: Program, machine: Machine, *, device: str, thorough: bool
     """
     draft = check(program)
     prediction = predict(draft)
-    found = answer(draft, prediction, machine)
+    found = answer(draft, prediction, machine, opinions=OPINIONS)
     body = print_body(draft, device=device)
     expected = expectation(draft, prediction, found, body, thorough=thorough)
     entries = [d for d in register() if d.program is not None and d.concerns(f"eager-{device}")]
@@ -62,7 +62,7 @@ class _Registered:
         prediction = predict(self.draft, quirks=quirks)
         found = self.answer
         if found.values or not found.unspecified:
-            found = answer(self.draft, prediction, self.machine, quirks=quirks)
+            found = answer(self.draft, prediction, self.machine, quirks=quirks, opinions=OPINIONS)
         return expectation(self.draft, prediction, found, self.body, thorough=self.thorough)
 
     def _looked_at(self, entries: Sequence[Deviation]) -> str:

@@ -27,7 +27,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
     ]
     fills = _fills(step, target, others)
     copies = step.row.name in ("copy", "setitem") and not fills
-    if copies and target.layout in places:
+    if copies and _written(step, target) in places:
         return ""
     flooding = floods(step)
     repeats = target.layout.repeats_a_cell and not target.layout.is_dense
@@ -82,10 +82,20 @@ def _place(step: Shaped, target: Tensor, other: Tensor, *, first: bool) -> Layou
     """
     if step.row.name == "addr" and first:
         return lay.viewed(other.layout, (other.layout.numel, 1)) or other.layout
-    if step.row.name != "setitem" or other.layout.shape == target.layout.shape:
+    shape = _written(step, target).shape
+    if step.row.name != "setitem" or other.layout.shape == shape:
         return other.layout
-    seen = lay.without_leading_ones(other.layout)
-    return lay.expanded(seen, target.layout.shape)
+    # A view chooses strides of its own for sizes of 1, of the same shape too.
+    seen = lay.viewed(other.layout, lay.without_leading_ones(other.layout).shape)
+    assert seen is not None
+    return lay.expanded(seen, shape)
+
+
+def _written(step: Shaped, target: Tensor) -> Layout:
+    """Where `x[index] = value` writes, with the dimensions that the index adds."""
+    if step.row.name == "setitem" and step.target is not None:
+        return step.target
+    return target.layout
 
 
 def _as_they_are(step: Shaped, target: Tensor, others: list[Tensor]) -> list[Tensor]:

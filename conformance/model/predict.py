@@ -28,6 +28,7 @@ from conformance.model.saving import (
     by_name,
     creation_of,
     lose_derivative,
+    mixes_formats,
     out_of_sight,
     recorded_row,
 )
@@ -75,6 +76,8 @@ class Interpreter:
         acted = self._apply(step)
         if step.index is not None and collides(step):
             acted.open = f"{step.step.op} with an index that names a position twice"
+        if mixes_formats(step):
+            acted.open = "batch_norm of strides that count as channels-last and as row-major"
         return acted
 
     def _apply(self, step: Shaped) -> Acted:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from conformance.model.quirks import CLAMP_SHAPES
 from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
-from strategies.layout import broadcast_shapes
+from strategies.layout import broadcast_shapes, channels_last, suggests_channels_last
 from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
@@ -58,6 +58,21 @@ def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
         node.of_first_only = True
     elif step.row.undifferentiable and step.in_place:
         node.underivable = step.step.op
+
+
+def mixes_formats(step: Shaped) -> bool:
+    """Whether backward takes row-major memory for channels that are next to each other.
+
+    torch.channels_last: some strides of dimensions of size 1 are channels-last for one of two
+    tests that torch has, and row-major for the other (the register has a script of it).
+    """
+    if step.row.name != "batch_norm":
+        return False
+    (one,) = (o.layout for o in step.operands if isinstance(o, Value))
+    if one.ndim not in (4, 5) or one.is_contiguous or suggests_channels_last(one):
+        return False
+    dense = zip(one.shape, one.strides, channels_last(one.shape).strides, strict=True)
+    return all(size == 1 or stride == own for size, stride, own in dense)
 
 
 def _misfit(node: Node, step: Shaped) -> str:

@@ -307,8 +307,12 @@ def answer(
     machine: Machine,
     *,
     quirks: frozenset[str] = frozenset(),
+    opinions: int = 1,
 ) -> Answer:
-    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold."""
+    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold.
+
+    More opinions find wider bounds where errors that cancel are all that there is.
+    """
     if prediction.unspecified or prediction.open:
         return Answer({}, {}, prediction.unspecified or prediction.open)
     ran = zip(draft.shaped, prediction.acted, strict=False)
@@ -316,14 +320,14 @@ def answer(
         return Answer({}, {}, "an in-place matrix product that reads its results")
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
     walk = Walk(draft, prediction, replaced)
-    return found_by(walk, machine)
+    return found_by(walk, machine, opinions=opinions)
 
 
 def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
     return isinstance(ran[0], Shaped) and reads_its_results(ran[0])
 
 
-def found_by(walk: Walk, machine: Machine) -> Answer:
+def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     """Assemble every step that ran, run the machine, and read off values and gradients."""
     prediction = walk.prediction
     try:
@@ -333,11 +337,11 @@ def found_by(walk: Walk, machine: Machine) -> Answer:
     except TooMuch as reason:
         return Answer({}, {}, str(reason), gave_up=True)
     passes = walk.passes()
-    result = machine.run(walk.assembly, passes)
+    result = machine.run(walk.assembly, passes, opinions=opinions)
     if len(walk.losses) > len(passes) and not np.isfinite(result.gradients).all():
         # Infinities of several calls add up to NaN in torch; their sum has one derivative.
         passes = [[number] for number in range(len(walk.losses))]
-        result = machine.run(walk.assembly, passes)
+        result = machine.run(walk.assembly, passes, opinions=opinions)
     if result.ill_conditioned:
         why = result.ill_conditioned
         undocumented = why == TIED or why.startswith("NaN")

@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 from conformance.oracle import cache, conditioning, packing, program
 from conformance.oracle.assembly import Assembly
 from conformance.oracle.primitives import CORE
-from conformance.oracle.program import Capacity
+from conformance.oracle.program import NOISE_ROWS, Capacity
 
 Floats = NDArray[np.float64]
+
+_SHIFT = 7
+"""By how many rows of noise two opinions are apart."""
+OPINIONS = NOISE_ROWS // _SHIFT
+"""How many there are that differ everywhere."""
 
 # It holds all but the rarest drawn programs.
 _FIRST = Capacity(rows=32, inputs=128, passes=2)
@@ -70,21 +75,31 @@ class Machine:
         self._cache_folder = cache_folder
         self._executables: dict[Capacity, Compiled] = {}
 
-    def run(self, assembly: Assembly, passes: Sequence[Sequence[int]]) -> Result:
+    def run(
+        self, assembly: Assembly, passes: Sequence[Sequence[int]], *, opinions: int = 1
+    ) -> Result:
         """Values, and for each pass the gradient of the sum of its losses.
 
         As in torch, what no loss of a pass depends on contributes nothing to its gradient, even
-        where 0 times infinity would be NaN.
+        where 0 times infinity would be NaN. The signs of two moved runs may agree by chance where
+        terms cancel: more opinions, up to `OPINIONS`, move everything by other signs.
         """
+        result = self._opinion(assembly, passes, 0)
+        for number in range(1, opinions):
+            result = _widened(result, self._opinion(assembly, passes, _SHIFT * number))
+        return result
+
+    def _opinion(self, assembly: Assembly, passes: Sequence[Sequence[int]], shift: int) -> Result:
         capacity = capacity_for(assembly, len(passes))
-        slots, gradients = self._call(capacity, assembly, passes)
+        slots, gradients = self._call(capacity, assembly, passes, shift)
         origins = assembly.origins()
         suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
         parted = False
         for number in np.flatnonzero(suspects).tolist():
             apart = packing.unreached(assembly, passes[number])
             if apart:
-                gradients[number] = self._call(capacity, assembly, [passes[number]], apart)[1][0]
+                cut = self._call(capacity, assembly, [passes[number]], shift, apart)
+                gradients[number] = cut[1][0]
                 parted = True
         return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
 
@@ -93,13 +108,14 @@ class Machine:
         capacity: Capacity,
         assembly: Assembly,
         passes: Sequence[Sequence[int]],
+        shift: int,
         cut: Collection[int] = (),
     ) -> tuple[Floats, Floats]:
         """All slots [slots, 3] and the gradients at inputs [passes, inputs, 3]."""
         executable = self._executables.get(capacity)
         if executable is None:
             executable = self._executables[capacity] = self._compile(capacity)
-        integers = packing.pack_integers(capacity, assembly, len(passes), cut)
+        integers = packing.pack_integers(capacity, assembly, len(passes), cut, shift)
         floats = packing.pack_floats(capacity, assembly, passes)
         slots, gradients = executable(floats, integers)
         return np.asarray(slots), np.array(gradients)[: len(passes)]
@@ -115,6 +131,17 @@ class Machine:
             # An entry of the cache that cannot be read is told of, and compiled anew.
             warnings.simplefilter("ignore")
             return program.compile_program(capacity)
+
+
+def _widened(one: Result, other: Result) -> Result:
+    """The first result with the wider of both bounds."""
+    return replace(
+        one,
+        value_slack=np.fmax(one.value_slack, other.value_slack),
+        gradient_slack=np.fmax(one.gradient_slack, other.gradient_slack),
+        ill_conditioned=one.ill_conditioned or other.ill_conditioned,
+        parted=one.parted or other.parted,
+    )
 
 
 def _result(assembly: Assembly, slots: Floats, gradients: Floats, inputs: int) -> Result:

@@ -19,9 +19,10 @@ def located(slots: NDArray[np.intp], inputs: int) -> NDArray[np.intp]:
 
 
 def pack_integers(
-    capacity: Capacity, assembly: Assembly, passes: int, cut: Collection[int]
+    capacity: Capacity, assembly: Assembly, passes: int, cut: Collection[int], shift: int = 0
 ) -> NDArray[np.int32]:
-    """Rows and passes used, codes, stops and operands, int32 [capacity.integers].
+    """Rows and passes used, the first row of noise, codes, stops and operands, int32
+    [capacity.integers].
 
     The derivatives of the blocks numbered in `cut` are stopped, besides those that say so.
     """
@@ -29,12 +30,13 @@ def pack_integers(
     blocks = assembly.blocks
     counts = [block.rows for block in blocks]
     packed = np.zeros(capacity.integers, np.int32)
-    packed[:2] = used, passes
-    packed[2 : 2 + used] = np.repeat([block.code for block in blocks], counts)
+    packed[:3] = used, passes, shift
+    body = packed[3:]
+    body[:used] = np.repeat([block.code for block in blocks], counts)
     stops = [block.stop or number in cut for number, block in enumerate(blocks)]
-    packed[2 + rows : 2 + rows + used] = np.repeat(stops, counts)
+    body[rows : rows + used] = np.repeat(stops, counts)
     operands = _operands(assembly, counts)
-    packed[2 + 2 * rows :][: operands.size] = located(operands, capacity.inputs)
+    body[2 * rows :][: operands.size] = located(operands, capacity.inputs)
     return packed
 
 

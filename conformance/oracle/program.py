@@ -31,7 +31,7 @@ ULP = 2.0**-52
 NOISE = 4 * ULP
 _DYADIC_GRAIN = 2.0**20
 _DYADIC_LIMIT = 2.0**30
-_NOISE_ROWS = 61
+NOISE_ROWS = 61
 
 _SELECTS = np.array([primitive.selects for primitive in PRIMITIVES])
 _GUIDED = np.array([primitive.name == "guided_relu" for primitive in PRIMITIVES])
@@ -54,8 +54,10 @@ class Capacity:
 
     @property
     def integers(self) -> int:
-        """The length of the packed int32 argument: rows and passes used; codes, stops, operands."""
-        return 2 + self.rows * (2 + 3 * LANES)
+        """The length of the packed int32 argument: rows and passes used, and the row of noise with
+        which the first one moves; codes, stops, operands.
+        """
+        return 3 + self.rows * (2 + 3 * LANES)
 
     @property
     def floats(self) -> int:
@@ -68,7 +70,7 @@ def _noise_table() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
     Sizes differ, or the errors of lanes that are added up would cancel exactly.
     """
-    shape, random = (_NOISE_ROWS, LANES, RUNS), np.random.default_rng(20200910)
+    shape, random = (NOISE_ROWS, LANES, RUNS), np.random.default_rng(20200910)
     signs = random.choice([-1.0, 1.0], shape) * random.uniform(0.5, 1.0, shape)
     signs[..., 0] = 0.0
     return signs * NOISE
@@ -213,7 +215,7 @@ def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> t
         guided = jnp.asarray(_GUIDED)[program.codes[number]]
         incoming = jnp.where(guided & ~(incoming > 0.0), 0.0, incoming)
         # Gradients that add up are rounded: two that cancel must show it, if they are not exact.
-        noise = program.noise[number % _NOISE_ROWS] * _APART
+        noise = program.noise[(number + program.shift) % NOISE_ROWS] * _APART
         added = _product(kept[number], incoming)
         added = jnp.where(_is_dyadic(incoming), added, added * (1.0 + noise))
         return cotangents.at[program.operands[number]].add(added)
@@ -241,6 +243,7 @@ def compile_program(capacity: Capacity) -> jax.stages.Compiled:
 class _Program:
     used_rows: Array
     used_passes: Array
+    shift: Array
     codes: Array
     stops: Array
     operands: Array
@@ -248,16 +251,17 @@ class _Program:
 
     def row(self, number: Array) -> tuple[Array, Array, Array, Array]:
         """Code, stop, noise [lanes, 3] and operands [3, lanes] of one instruction."""
-        noise = self.noise[number % _NOISE_ROWS]
+        noise = self.noise[(number + self.shift) % NOISE_ROWS]
         return self.codes[number], self.stops[number], noise, self.operands[number]
 
 
 def _unpack(capacity: Capacity, integers: Array) -> _Program:
     rows = capacity.rows
-    body = integers[2:]
+    body = integers[3:]
     return _Program(
         integers[0],
         integers[1],
+        integers[2],
         body[:rows],
         body[rows : 2 * rows] != 0,
         body[2 * rows :].reshape(rows, 3, LANES),

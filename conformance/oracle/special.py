@@ -50,7 +50,8 @@ def _logit(a: Array, low: Array, high: Array) -> Array:
 
 
 def _logit_partials(r: Array, a: Array, low: Array, high: Array) -> tuple[Array, ...]:
-    slope = jnp.where((a < 0.0) | (a > 1.0), jnp.nan, 1.0 / (a * (1.0 - a)))
+    # From 0 to 1 the slope is positive, at -0.0 too.
+    slope = jnp.where((a < 0.0) | (a > 1.0), jnp.nan, 1.0 / jnp.abs(a * (1.0 - a)))
     beyond = (a < low) | (a > high)
     return jnp.where(beyond, DROPPED, slope), jnp.zeros_like(a), jnp.zeros_like(a)
 

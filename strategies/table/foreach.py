@@ -26,10 +26,14 @@ def listed(row: Row, *parameters: str) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def _keeps_all(name: str, *, in_place: bool = False) -> Row:
-    """The plain form keeps every operand, whichever of them requires grad."""
+def _keeps_all(name: str, *, in_place: bool = False, **lists: str) -> Row:
+    """The plain form keeps every operand, whichever of them requires grad.
+
+    `lists` are operands whose lists have names of another order than their own.
+    """
     row = _NAMESAKES[name]
-    row = replace(row, operands=tuple(replace(o, number=False) for o in row.operands))
+    operands = (replace(o, number=False, name=lists.get(o.name, o.name)) for o in row.operands)
+    row = replace(row, operands=tuple(operands))
     plain, writing = listed(row)
     return replace(
         row,
@@ -48,7 +52,7 @@ ROWS: tuple[Row, ...] = (
     # With a number their in-place forms keep nothing, which is not so of mul_ and div_.
     _keeps_all("mul", in_place=True),
     _keeps_all("div", in_place=True),
-    _keeps_all("lerp"),
+    _keeps_all("lerp", end="tensors1"),
     _keeps_all("addcmul"),
     replace(
         _NAMESAKES["copy"],

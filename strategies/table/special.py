@@ -43,7 +43,9 @@ def _ldexp(m: Any, self: Any, other: Any) -> Any:
 
 
 def _mvlgamma(m: Any, self: Any, *, p: int) -> Any:
-    result = m.apply("add", m.apply("lgamma", self), p * (p - 1) / 4.0 * math.log(math.pi))
+    # Adding 0 makes 0.0 of -0.0, where the gradient is infinite with the other sign.
+    first = m.apply("lgamma", m.apply("add", self, 0.0))
+    result = m.apply("add", first, p * (p - 1) / 4.0 * math.log(math.pi))
     for number in range(1, p):
         result = m.apply("add", result, m.apply("lgamma", m.apply("sub", self, number / 2.0)))
     return result
