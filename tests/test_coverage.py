@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
+from packaging.version import Version
 
 from conformance.cli.lists import ops
 from conformance.coverage import Coverage, coverage_of
@@ -14,6 +15,7 @@ from conformance.subjects import Subject
 from strategies.table import TABLE, Row
 from strategies.table.exclusions import EXCLUDED, excluded
 from strategies.table.spelled import spelled, spelled_in_place
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,29 @@ def test_all_public_methods_with_an_underscore_are_looked_up(coverage: Coverage)
     found = {n for n in dir(torch.Tensor) if n.endswith("_") and not n.startswith("_")}
     assert {f"Tensor.{name}" for name in found} <= names
     assert {"F.relu_", "F.dropout", "nn.ReLU", "torch._foreach_exp_", "Tensor.__iadd__"} <= names
+
+
+def first_seen() -> dict[str, tuple[Version, Version]]:
+    """The last tried torch that lacks a name, and the first with it; no entry where none lacks it."""
+    seen: dict[str, tuple[Version, Version]] = {}
+    lacks = has = Version("0")
+    for line in (ROOT / "tests" / "first_seen.txt").read_text().splitlines():
+        if line.startswith("  "):
+            seen.update((name, (lacks, has)) for name in line.split())
+        elif line and not line.startswith("#"):
+            lacks, has = has, Version("99" if line == "later" else line)
+    return seen
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+def test_first_version_is_none_that_lacks_the_operation(row: Row) -> None:
+    """A row's first torch is newer than every tried one that can spell it in no way."""
+    names = first_seen()
+    ways = [spelled(way) for way in (*row.plain.values(), *row.in_place.values())]
+    lacking = [max((names[n][0] for n in way if n in names), default=None) for way in ways if way]
+    if lacking and None not in lacking:
+        oldest = min(version for version in lacking if version is not None)
+        assert Version(row.since).release > oldest.release[:2], (row.since, lacking)
 
 
 def test_at_least_130_in_place_methods_are_rows(coverage: Coverage) -> None:

@@ -202,7 +202,7 @@ ROWS: tuple[Row, ...] = (
         "Hardsigmoid",
         saved="self",
         derivative="hardsigmoid_backward(grad, self)",
-        since="1.6",
+        since="1.5",
     ),
     _activation(
         "hardswish",

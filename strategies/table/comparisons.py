@@ -31,7 +31,7 @@ def _comparison(name: str, symbol: str) -> Row:
     )
 
 
-def _logic(name: str, *names: str) -> Row:
+def _logic(name: str, *names: str, since: str = "1.4") -> Row:
     count = len(names)
     return Row(
         name,
@@ -43,7 +43,7 @@ def _logic(name: str, *names: str) -> Row:
         dtype="bool",
         differentiable=False,
         derivative="output_differentiability: [False]",
-        since="1.4",
+        since=since,
     )
 
 
@@ -54,8 +54,8 @@ ROWS: tuple[Row, ...] = (
     _comparison("le", "<="),
     _comparison("eq", "=="),
     _comparison("ne", "!="),
-    _logic("logical_and", "self", "other"),
-    _logic("logical_or", "self", "other"),
+    _logic("logical_and", "self", "other", since="1.5"),
+    _logic("logical_or", "self", "other", since="1.5"),
     _logic("logical_xor", "self", "other"),
     _logic("logical_not", "self"),
 )

@@ -26,7 +26,7 @@ def listed(row: Row, *parameters: str) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def _keeps_all(name: str, *, in_place: bool = False, **lists: str) -> Row:
+def _keeps_all(name: str, *, in_place: bool = False, since: str = "1.7", **lists: str) -> Row:
     """The plain form keeps every operand, whichever of them requires grad.
 
     `lists` are operands whose lists have names of another order than their own.
@@ -42,7 +42,7 @@ def _keeps_all(name: str, *, in_place: bool = False, **lists: str) -> Row:
         in_place=writing if in_place else {},
         saves=tuple(Save(operand.name) for operand in row.operands),
         saves_in_place=row.saves,
-        since="1.9",
+        since=since,
     )
 
 
@@ -52,7 +52,7 @@ ROWS: tuple[Row, ...] = (
     # With a number their in-place forms keep nothing, which is not so of mul_ and div_.
     _keeps_all("mul", in_place=True),
     _keeps_all("div", in_place=True),
-    _keeps_all("lerp", end="tensors1"),
+    _keeps_all("lerp", since="2.0", end="tensors1"),
     _keeps_all("addcmul"),
     replace(
         _NAMESAKES["copy"],

@@ -157,7 +157,7 @@ def _ternary(
 ROWS: tuple[Row, ...] = (
     _unary("neg", "", "-grad"),
     _unary("abs", "self", "grad * self.sgn()", gives="positive"),
-    _unary("square", "self", "pow_backward(grad, self, 2)"),
+    _unary("square", "self", "pow_backward(grad, self, 2)", since="1.5"),
     _unary("exp", "result", "grad * result", gives="positive"),
     _unary("exp2", "result", "grad * result * ln 2", gives="positive", since="1.7"),
     _unary("expm1", "result", "grad * (result + 1)"),
@@ -182,7 +182,7 @@ ROWS: tuple[Row, ...] = (
         "self",
         "grad / sqrt(self ** 2 + 1)",
         undifferentiable="in place",
-        since="1.7",
+        since="1.6",
     ),
     _unary(
         "acosh",
@@ -190,7 +190,7 @@ ROWS: tuple[Row, ...] = (
         "grad / sqrt(self ** 2 - 1)",
         domain="positive",
         undifferentiable="in place",
-        since="1.7",
+        since="1.6",
     ),
     _unary(
         "atanh",
@@ -198,13 +198,13 @@ ROWS: tuple[Row, ...] = (
         "grad / (1 - self ** 2)",
         domain="unit",
         undifferentiable="in place",
-        since="1.7",
+        since="1.6",
     ),
     _unary("sigmoid", "result", "grad * (1 - result) * result", gives="positive"),
     _unary("erf", "self", "2 / sqrt(pi) * exp(-self ** 2) * grad"),
     _unary("erfc", "self", "-2 / sqrt(pi) * exp(-self ** 2) * grad", gives="positive"),
-    _unary("deg2rad", "", "deg2rad_backward(grad)", meaning=_deg2rad, result=cloned, since="1.4"),
-    _unary("rad2deg", "", "rad2deg_backward(grad)", meaning=_rad2deg, result=cloned, since="1.4"),
+    _unary("deg2rad", "", "deg2rad_backward(grad)", meaning=_deg2rad, result=cloned, since="1.6"),
+    _unary("rad2deg", "", "rad2deg_backward(grad)", meaning=_rad2deg, result=cloned, since="1.6"),
     _unary("frac", "", "grad"),
     _unary(
         "nan_to_num",

@@ -70,7 +70,9 @@ def _matmul(m: Any, self: Any, other: Any) -> Any:
     return m.matmul(self, other)
 
 
-def _product(name: str, other: str, *ranks: tuple[int, int], symbol: str = "") -> Row:
+def _product(
+    name: str, other: str, *ranks: tuple[int, int], symbol: str = "", since: str = "1.2"
+) -> Row:
     plain = methods(name, 2)
     if symbol:
         plain["operator"] = f"{{0}} {symbol} {{1}}"
@@ -99,6 +101,7 @@ def _product(name: str, other: str, *ranks: tuple[int, int], symbol: str = "") -
         begins_at=_squeezed,
         acts_as=_dispatched if name == "matmul" else None,
         viewed=_viewed if name == "matmul" else lambda layouts: (),
+        since=since,
     )
 
 
@@ -257,7 +260,7 @@ ROWS: tuple[Row, ...] = (
     _product("mm", "mat2", (2, 2)),
     _product("mv", "vec", (2, 1)),
     _product("dot", "tensor", (1, 1)),
-    _product("vdot", "other", (1, 1)),
+    _product("vdot", "other", (1, 1), since="1.7"),
     _product("bmm", "mat2", (3, 3)),
     _by_ranks(
         "outer",

@@ -64,10 +64,10 @@ def _of_a_power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
 ROWS: tuple[Row, ...] = (
     # Of a real tensor it is the tensor itself.
     replace(
-        _unary("conj_physical", "", "grad", meaning="copy", result=itself, since="1.8"),
+        _unary("conj_physical", "", "grad", meaning="copy", result=itself, since="1.10"),
         kind="maybe-self",
     ),
-    _unary("i0", "self", "grad * special_i1(self)", gives="positive", since="1.8"),
+    _unary("i0", "self", "grad * special_i1(self)", gives="positive", since="1.7"),
     _unary(
         "sinc",
         "self",
@@ -81,7 +81,7 @@ ROWS: tuple[Row, ...] = (
         Param("eps", "optional epsilon", None, (None, 0.25, 0.0)),
         meaning=_logit,
         domain="unit",
-        since="1.6",
+        since="1.7",
     ),
     _unary("erfinv", "self", "sqrt(pi) / 2 * exp(self.erfinv() ** 2) * grad", domain="unit"),
     _unary("lgamma", "self", "grad * digamma(self)", domain="positive"),
@@ -161,7 +161,7 @@ ROWS: tuple[Row, ...] = (
             "grad * 2 ** other; grad * result * ln 2",
             number=False,
             meaning=_ldexp,
-            since="2.13",
+            since="1.8",
         ),
         result=_of_a_power,
         reads_first=True,
@@ -171,6 +171,6 @@ ROWS: tuple[Row, ...] = (
         "self if self, other if self",
         "grad where self != other; zeros_like(other)",
         number=False,
-        since="2.13",
+        since="1.7",
     ),
 )
