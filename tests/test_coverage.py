@@ -38,7 +38,7 @@ def test_all_public_methods_with_an_underscore_are_looked_up(coverage: Coverage)
 
 
 def first_seen() -> dict[str, tuple[Version, Version]]:
-    """The last tried torch that lacks a name, and the first with it; no entry where none lacks it."""
+    """The last tried torch that lacks a name and the first with it; nothing if none lacks it."""
     seen: dict[str, tuple[Version, Version]] = {}
     lacks = has = Version("0")
     for line in (ROOT / "tests" / "first_seen.txt").read_text().splitlines():
