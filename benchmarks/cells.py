@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conformance.model.predict import Interpreter
+from conformance.model.interpreter import Interpreter
 from conformance.model.state import Counter, Node, Raised, Unspecified
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, recording

@@ -17,7 +17,7 @@ import torch
 
 from conformance.explain.rules import OBSERVED, RULES
 from conformance.model import Kind, backward, indexing, overlap, relabel
-from conformance.model.predict import Interpreter
+from conformance.model.interpreter import Interpreter
 from conformance.model.state import Graph
 from tests.test_model import Rule, _rules
 

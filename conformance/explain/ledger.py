@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from conformance.model.predict import Interpreter
+from conformance.model.interpreter import Interpreter
 from conformance.model.state import Counter, Node, Saved, Tensor
 from strategies.draft import Draft
 from strategies.layout import Layout

@@ -16,7 +16,7 @@ from strategies.program import recording
 from strategies.table.views import fault
 
 if TYPE_CHECKING:
-    from conformance.model.predict import Interpreter
+    from conformance.model.interpreter import Interpreter
 
 
 def collides(step: Shaped) -> bool:

@@ -13,7 +13,7 @@ from strategies.draft import Shaped
 from strategies.program import inferring, recording
 
 if TYPE_CHECKING:
-    from conformance.model.predict import Interpreter
+    from conformance.model.interpreter import Interpreter
 
 Rule = Callable[["Interpreter", Shaped], Acted]
 

@@ -1,0 +1,368 @@
+"""The abstract interpreter: what a program does to autograd's metadata, and which step raises.
+
+One rule for each kind of step. A quirk is a place where torch does not do what its documentation
+says; the documentation is followed unless a quirk is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from conformance.model import indexing, relabel
+from conformance.model.backward import run_backward
+from conformance.model.errors import Kind
+from conformance.model.indexing import collides
+from conformance.model.overlap import check_overlap, floods
+from conformance.model.prediction import Acted, Flags, Place, Version
+from conformance.model.quirks import (
+    BEHIND_VIEW,
+    INFERENCE_ALIAS,
+    LOGIC_UNSEEN,
+    NO_GRAD_VIEW,
+    STALE_LEAF,
+    UNSEEN,
+    UNWATCHED,
+)
+from conformance.model.saving import (
+    applies,
+    by_name,
+    creation_of,
+    lose_derivative,
+    mixes_formats,
+    out_of_sight,
+    recorded_row,
+)
+from conformance.model.state import (
+    Counter,
+    Creation,
+    Graph,
+    Node,
+    Raised,
+    Saved,
+    Tensor,
+    Unspecified,
+)
+from strategies import layout as lay
+from strategies.draft import Draft, Shaped, Value
+from strategies.program import Backward, inferring, recording
+from strategies.table.row import Row
+
+
+class Interpreter:
+    """The state of a program while it is interpreted."""
+
+    def __init__(self, draft: Draft, quirks: frozenset[str]) -> None:
+        self.draft = draft
+        self.quirks = quirks
+        self.graph = Graph()
+        self.tensors: dict[str, Tensor] = {}
+        self.graded: set[Tensor] = set()
+        self._histories = 0
+        for leaf in draft.leaves:
+            memory, layout = draft.values[leaf.name].memory, lay.contiguous(leaf.shape)
+            tensor = Tensor(leaf.name, memory, Counter(), layout, leaf.dtype)
+            tensor.flag = leaf.requires_grad
+            tensor.history = self.new_history()
+            self.tensors[leaf.name] = tensor
+
+    def new_history(self) -> int:
+        self._histories += 1
+        return self._histories
+
+    def run_step(self, step: Shaped | Backward) -> Acted:
+        """Interpret one step; raises Raised or Unspecified."""
+        if isinstance(step, Backward):
+            return self._backward(step)
+        acted = self._apply(step)
+        if step.index is not None and collides(step):
+            acted.open = f"{step.step.op} with an index that names a position twice"
+        if mixes_formats(step):
+            acted.open = "batch_norm of strides that count as channels-last and as row-major"
+        return acted
+
+    def _apply(self, step: Shaped) -> Acted:
+        if step.in_place:
+            rule = relabel.rule_of(step)
+            return rule(self, step) if rule is not None else self._write(step)
+        if step.row.name in ("detach", "data"):
+            return self._alias(step)
+        if any(made.how == "view" for made in step.made):
+            return self._view(step)
+        if any(made.how == "same" for made in step.made):
+            self.tensors[step.step.to[0]] = self.operands(step)[0]
+            return Acted(connected=(True,))
+        return self._compute(step)
+
+    def operands(self, step: Shaped) -> list[Tensor]:
+        return [self.tensors[o.name] for o in step.operands if isinstance(o, Value)]
+
+    # -- operations that make a tensor ----------------------------------------------------------
+
+    def counts(self, tensor: Tensor) -> bool:
+        """Whether an operand makes a result require grad.
+
+        "In this mode, the result of every computation will have requires_grad=False, even when the
+        inputs have requires_grad=True" (torch.no_grad): so a view made there does not count, unless
+        torch's quirk is wanted.
+        """
+        if tensor.silent and tensor.node is None and NO_GRAD_VIEW not in self.quirks:
+            return tensor.flag
+        return self.graph.requires_grad(tensor)
+
+    def _compute(self, step: Shaped) -> Acted:
+        """It is recorded if recording is on, it has a derivative, and "at least one of its input
+        tensors require grad" (Autograd mechanics); then its fresh result requires grad.
+        """
+        operands = self.operands(step)
+        if step.refused:
+            if recording(step.step.modes) and any(self.counts(t) for t in operands):
+                self.record(step, operands)
+            raise Raised(Kind(step.refused), f"{step.step.op} cannot be done with these strides")
+        result = self._fresh(step)
+        node, acted = None, Acted(connected=tuple(False for _ in operands))
+        if (
+            recording(step.step.modes)
+            and step.row.differentiable
+            and any(self.counts(t) for t in operands)
+        ):
+            node, acted = self.record(step, operands)
+            result.node = node
+            lose_derivative(node, step, self.quirks)
+            self._save(node, recorded_row(step), step, operands, result, written=None)
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        if node is None:
+            result.counter.value += step.row.begins_unrecorded(layouts)
+        if BEHIND_VIEW in self.quirks and step.row.behind_view(layouts, node is not None):
+            seen = node and Node("view", [node], self.graph.number())
+            result = self.viewed(result, step.results[0], seen, creation_of(step))
+        self.tensors[result.name] = result
+        return acted
+
+    def _fresh(self, step: Shaped) -> Tensor:
+        value = step.results[0]
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        counter = Counter(step.row.begins_at(layouts))
+        tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
+        tensor.history = self.new_history()
+        tensor.inference = inferring(step.step.modes)
+        # Some kernels write what they make, which counts unless the operands carry autograd's keys.
+        counter.relative = not tensor.inference and any(t.inference for t in self.operands(step))
+        return tensor
+
+    def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
+        """A node of the graph of "all of the operations that created the data" (Autograd
+        mechanics). That it reads its operands' nodes, which may raise, is observed.
+        """
+        for tensor in operands:
+            if tensor.inference and tensor.flag:
+                raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
+        node = Node(step.step.op, [], self.graph.number())
+        node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
+        for position in step.row.viewed(tuple(t.layout for t in operands)):
+            if node.edges[position] is None and self.counts(operands[position]):
+                node.edges[position] = Node("view", [None], self.graph.number())
+        self.graph.recorded.append(node)
+        acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+        if step.row.undifferentiable == "always":
+            # A node without a derivative has edges only to what requires grad (observed).
+            edges = zip(operands, node.edges, strict=True)
+            node.edges = [edge for operand, edge in edges if self.counts(operand)]
+        return node, acted
+
+    def _save(
+        self,
+        node: Node,
+        row: Row,
+        step: Shaped,
+        operands: list[Tensor],
+        result: Tensor | None,
+        written: Tensor | None,
+    ) -> None:
+        """Keep what backward needs: operands as they are now, the result once it is there.
+
+        "When a Function saves any tensors for backward, a version counter of their containing
+        Tensor is saved as well" (Autograd mechanics). What is saved is in each row, after torch's
+        derivatives.yaml; that an operation keeps a private copy of what it overwrites is observed.
+        """
+        if not row.saved(step.in_place):
+            return
+        named = by_name(row, step, operands)
+        viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
+        edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
+        for save in row.saved(step.in_place):
+            late = step.in_place and save.what == "result"
+            if not applies(save, named, edges) or late != (step.in_place and result is not None):
+                continue
+            tensor = result if save.what == "result" else named.get(save.what)
+            if save.what == "private" or (save.what in named and named[save.what] is None):
+                node.keeps = node.keeps or save.what == "private" or step.row.name in _WRAPS
+            elif save.what == "self" and written is not None:
+                node.keeps = True
+            elif tensor is not None:
+                node.keeps = True
+                if step.row.unwatched and UNWATCHED in self.quirks:
+                    tensor = out_of_sight(tensor)
+                is_result = save.what == "result"
+                writes = self.graph.writes[tensor.memory]
+                if tensor.inference:
+                    raise Raised(
+                        Kind.INFERENCE_SAVED, f"{step.step.op} saves {tensor.name} for backward"
+                    )
+                # Of an operand that torch views first, the node keeps that view.
+                of_node = tensor.node is not None and tensor not in viewed
+                version = tensor.counter.value
+                node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
+
+    # -- views and aliases ----------------------------------------------------------------------
+
+    def _view(self, step: Shaped) -> Acted:
+        """ "View tensor shares the same underlying data with its base tensor" (Tensor Views), and
+        the version; that it remembers how it was made is observed.
+        """
+        (parent,) = self.operands(step)
+        records = recording(step.step.modes)
+        acted = Acted(connected=(False,))
+        node = None
+        if records and self.counts(parent):
+            node, acted = self.record(step, [parent])
+        creation = creation_of(step)
+        for value in step.results:
+            self.tensors[value.name] = self.viewed(parent, value, node, creation)
+        return acted
+
+    def viewed(self, parent: Tensor, value: Value, node: Node | None, creation: Creation) -> Tensor:
+        view = Tensor(value.name, parent.memory, parent.counter, value.layout, parent.dtype)
+        view.base = parent.base or parent
+        inherits = creation == "default" or parent.creation == "inference"
+        view.creation = parent.creation if inherits else creation
+        view.made_at = view.counter.value
+        view.node = node
+        view.history = parent.history
+        if parent.inference:
+            # Autograd does not keep track of what it will never see.
+            view.inference, view.base, view.creation = True, None, "default"
+        hidden = creation == "no_grad" and self.graph.requires_grad(parent)
+        view.silent = hidden or (parent.silent and node is None)
+        return view
+
+    def _alias(self, step: Shaped) -> Acted:
+        """Of `detach()`, "In-place modifications on either of them will be seen, and may trigger
+        errors in correctness checks" (torch.Tensor.detach): it shares memory and version. `.data`
+        shares only memory (observed). Neither has a history.
+        """
+        (source,) = self.operands(step)
+        value = step.results[0]
+        loose = source.inference and not inferring(step.step.modes)
+        shares = step.row.name == "detach" and not loose
+        counter = source.counter if shares else Counter()
+        tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
+        tensor.history = self.new_history()
+        tensor.inference = source.inference
+        tensor.loose = loose and INFERENCE_ALIAS in self.quirks
+        self.tensors[value.name] = tensor
+        return Acted(connected=(False,))
+
+    # -- in-place writes ------------------------------------------------------------------------
+
+    def _write(self, step: Shaped) -> Acted:
+        """Checks first, then edges and saves, then overlap, then the write and its bookkeeping: an
+        order that is observed. The version "is incremented every time it is marked dirty in any
+        operation" (Autograd mechanics).
+        """
+        if step.row.inert:
+            return Acted(connected=(True,))
+        if step.row.writes_out:
+            return self._write_out(step)
+        operands = self.operands(step)
+        if step.row.part is not None or step.row.name == "setitem_at":
+            operands[0] = indexing.written_part(self, step, operands)
+        target = operands[0]
+        records = recording(step.step.modes) and any(self.graph.requires_grad(t) for t in operands)
+        if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
+            records = False
+        node, acted = None, Acted(connected=tuple(False for _ in operands))
+        if records:
+            self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
+            node, acted = self.record(step, operands)
+            self._save(node, step.row, step, operands, None, written=target)
+            if step.row.forbids(step.params):
+                node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
+            lose_derivative(node, step, self.quirks)
+        if step.refused == Kind.FILL_DIMENSIONS.value:
+            raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
+        acted.open = check_overlap(step, target, operands[1:])
+        if step.refused:
+            raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
+        self.graph.writes[target.memory] += 1
+        self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
+        if node is not None:
+            self.graph.rebase(target, node, floods=floods(step))
+            self._save(node, step.row, step, operands, target, written=target)
+        return acted
+
+    def _write_out(self, step: Shaped) -> Acted:
+        """`out=` has no history to give: "functions with out=... arguments don't support automatic
+        differentiation" (torch's message), and everything that could have one is refused: observed,
+        as no page says it.
+        """
+        target, *operands = self.operands(step)
+        wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
+        if wanting and recording(step.step.modes):
+            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
+        acted = Acted(connected=(False,) * (1 + len(operands)))
+        acted.open = check_overlap(step, target, operands)
+        if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
+            acted.open = "out= that shares memory with an operand"
+        self.graph.writes[target.memory] += 1
+        self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
+        return acted
+
+    # -- backward -------------------------------------------------------------------------------
+
+    def _backward(self, step: Backward) -> Acted:
+        """Run it, and note whose `.grad` "becomes a Tensor the first time a call to backward
+        computes gradients" (torch.Tensor.grad).
+        """
+        roots = [self.tensors[name] for name in step.of]
+        flow = run_backward(
+            self.graph,
+            roots,
+            retain_graph=step.retain_graph,
+            inputs=[self.tensors[name] for name in step.inputs] or None,
+            capture=step.via == "grad",
+        )
+        self.graded.update(flow.accumulated)
+        return Acted(flow=flow)
+
+    def places(self, names: Iterable[str]) -> dict[str, Place]:
+        """Where tensors lie now; all of them, if one has got another history."""
+        if self.graph.rehistoried:
+            names, self.graph.rehistoried = self.tensors, False
+        found = ((name, self.tensors[name]) for name in names)
+        return {name: (tensor.memory, tensor.history) for name, tensor in found}
+
+    # -- what can be seen -----------------------------------------------------------------------
+
+    def look(self) -> dict[str, Flags]:
+        """Read every tensor's flags in the worker's order: reading a node may make it anew."""
+        plain = {name: (self.counts(t), _version(t)) for name, t in self.tensors.items()}
+        flags = {}
+        for name, tensor in self.tensors.items():
+            requires_grad, version = plain[name]
+            try:
+                node = self.graph.grad_fn(tensor)
+                flags[name] = Flags(requires_grad, version, node is None, node is not None)
+            except Raised as raised:
+                flags[name] = Flags(requires_grad, version, None, None, raised.kind)
+        return flags
+
+
+_WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
+"""Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
+
+
+def _version(tensor: Tensor) -> Version:
+    """The version that a tensor shows, None for an inference tensor, which has none."""
+    if tensor.inference and not tensor.loose:
+        return None
+    return "any" if tensor.counter.relative else tensor.counter.value
