@@ -259,7 +259,9 @@ def _compare_gradients(
 ) -> Iterator[Finding]:
     seen = _tensors(observation)
     for name, graded in prediction.graded.items():
-        if name not in seen:
+        # Whether it is a leaf cannot be asked, and so its gradient was not asked for.
+        unreadable = name in prediction.flags and prediction.flags[name].unreadable is not None
+        if name not in seen or unreadable:
             continue
         grad = seen[name].grad
         if grad is None and graded:

@@ -12,8 +12,8 @@ from strategies.choices import Choose, Seeded, chance, shuffled
 from strategies.draft import Value
 from strategies.growth import Growth
 from strategies.outs import write_out
-from strategies.pools import UNSETTLED, VIEWS
-from strategies.program import Backward, Program
+from strategies.pools import VIEWS
+from strategies.program import Program
 from strategies.recipe import DEFAULT, SHAPES
 from strategies.table import OPERATIONS, TABLE, Row
 
@@ -59,16 +59,8 @@ def around(choose: Choose, cell: Cell) -> Program | None:
         growth = Growth(choose, DEFAULT)
         if _acted(growth, cell, shape):
             finish(growth)
-            program = growth.draft.program()
-            return _up_to_backward(program) if cell.row.name in UNSETTLED else program
+            return growth.draft.program()
     return None
-
-
-def _up_to_backward(program: Program) -> Program:
-    """The program up to its first backward call."""
-    steps = program.steps
-    end = next((n for n, step in enumerate(steps, 1) if isinstance(step, Backward)), len(steps))
-    return Program(program.leaves, steps[:end])
 
 
 def every(count: int, seed: int) -> Iterator[tuple[Cell, Program]]:

@@ -45,8 +45,6 @@ _DELICATE = frozenset(
 )
 """Rows that jump, or have poles, where common results lie: drawn less often, or too much is
 ill-conditioned."""
-UNSETTLED = frozenset({"sgn"})
-"""Rows that leave what no later backward can add to (the register has a script of it)."""
 _FILLS = frozenset(row.name for row in fills.ROWS)
 """Rows after which nothing of the old value is left: drawn less often than `zero` and `fill`."""
 _COMPOSED = frozenset(
@@ -69,7 +67,7 @@ PLAIN = tuple(TABLE[name] for name in _COMMON) * 3 + tuple(
     and row.dtype == "float64"
     and row not in (*VIEWS, *SUMS, *PRODUCTS, *SPATIAL)
     and row.undifferentiable != "always"
-    and row.name not in _ALIASES | UNSETTLED
+    and row.name not in _ALIASES
 )
 _WRITTEN = ("mul", "add", "copy", "setitem", "zero", "relu", "exp", "setitem", "fill", "sub")
 RELABELS = tuple(row for row in TABLE.values() if row.in_place and (row.moves or row.relabels))
@@ -78,10 +76,7 @@ WRITES = tuple(TABLE[name] for name in _WRITTEN) * 3 + tuple(
     row
     for row in TABLE.values()
     for _ in range(_weight(row))
-    if row.in_place
-    and row not in RELABELS
-    and row.undifferentiable in ("", "in self")
-    and row.name not in UNSETTLED
+    if row.in_place and row not in RELABELS and row.undifferentiable in ("", "in self")
 )
 UNDERIVED = tuple(row for row in TABLE.values() if row.undifferentiable in ("in place", "always"))
 """Rows with a form that is recorded and has no derivative."""

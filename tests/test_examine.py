@@ -311,6 +311,20 @@ def test_watching_changes_no_gradient(examiner: Examiner) -> None:
     assert compared > PROGRAMS // 3 and changed < PROGRAMS // 20, (compared, changed)
 
 
+def test_gradient_of_a_view_whose_flags_cannot_be_read_is_not_asked_for(examiner: Examiner) -> None:
+    """Whether such a view is a leaf raises, so that nobody knows whether it has a gradient."""
+    written = program(
+        leaf("a", [1.0]),
+        step("view_as", "a", to="x0", modes=("no_grad",)),
+        step("requires_grad_", "x0"),
+        backward("x0", [1.0]),
+        step("mul_", "a", "x0"),
+    )
+    judged = examiner.examine(written)
+    assert judged.prediction.graded["x0"] and judged.prediction.flags["x0"].unreadable is not None
+    assert judged.verdict == "conforms", judged.findings
+
+
 @pytest.mark.parametrize(
     ("op", "via", "lacking"),
     [

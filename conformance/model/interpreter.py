@@ -18,6 +18,7 @@ from conformance.model.quirks import (
     BEHIND_VIEW,
     INFERENCE_ALIAS,
     LOGIC_UNSEEN,
+    MEMORYLESS,
     NO_GRAD_VIEW,
     STALE_LEAF,
     UNSEEN,
@@ -54,6 +55,8 @@ class Interpreter:
     def __init__(self, draft: Draft, quirks: frozenset[str]) -> None:
         self.draft = draft
         self.quirks = quirks
+        self.memoryless = False
+        """Whether a leaf's `.grad` may be zeros that nothing can be added to."""
         self.graph = Graph()
         self.tensors: dict[str, Tensor] = {}
         self.graded: set[Tensor] = set()
@@ -323,6 +326,8 @@ class Interpreter:
         """Run it, and note whose `.grad` "becomes a Tensor the first time a call to backward
         computes gradients" (torch.Tensor.grad).
         """
+        if self.memoryless:
+            raise Unspecified("a gradient of sgn, which has no memory, is to be added to")
         roots = [self.tensors[name] for name in step.of]
         flow = run_backward(
             self.graph,
@@ -332,6 +337,8 @@ class Interpreter:
             capture=step.via == "grad",
         )
         self.graded.update(flow.accumulated)
+        ran = {(node.inner or node).operation for node in flow.executed}
+        self.memoryless = self.memoryless or not ran.isdisjoint(MEMORYLESS)
         return Acted(flow=flow)
 
     def places(self, names: Iterable[str]) -> dict[str, Place]:

@@ -8,6 +8,9 @@ INFERENCE_ALIAS = "inference-alias-has-version"
 LOGIC_UNSEEN = "logic-in-place-unseen"
 UNSEEN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 """Rows whose in-place forms autograd does not see."""
+MEMORYLESS = frozenset({"sgn", "sgn_"})
+"""Operations whose derivative gives zeros without memory: what becomes of them later is nowhere
+documented, and the register has a script of it."""
 CLAMP_SHAPES = "clamp-of-broadcast-bounds"
 BEHIND_VIEW = "result-is-a-view"
 UNWATCHED = "kron-saves-out-of-sight"
