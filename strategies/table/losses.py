@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,11 @@ def _as_wanted(wanted: Any) -> Any:
     return fits
 
 
+def _as_target(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """One number, or else dense in the target's memory order: computing begins with the target."""
+    return _reduced(layouts[::-1], params)
+
+
 def _loss(
     name: str,
     torch: str,
@@ -121,11 +127,12 @@ def _loss(
     *params: Param,
     given: str = "",
     since: str = "1.2",
+    result: Callable[[Layouts, Params], tuple[Made, ...]] = _reduced,
 ) -> Row:
     return Row(
         name,
         operands("self", "target"),
-        _reduced,
+        result,
         meaning,
         {"functional": f"F.{torch}({{0}}, {{1}}{given}{{p}})"},
         params=(_REDUCTION, *params),
@@ -184,6 +191,7 @@ ROWS: tuple[Row, ...] = (
         _with_logits,
         "self, target",
         "(self.sigmoid() - target) * grad; -self * grad",
+        result=_as_target,
     ),
     _loss(
         "kl_div_log_target",
@@ -192,6 +200,7 @@ ROWS: tuple[Row, ...] = (
         "private",
         "of target.exp() * (target - self)",
         given=", log_target=True",
+        result=_as_target,
         since="1.6",
     ),
     _classified("nll_loss", _nll_loss, "self, target, private", "-grad at the target's class"),

@@ -243,7 +243,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "rsub",
         operands("self", "other|number"),
-        pointwise,
+        # It is the difference that begins with the other operand.
+        lambda layouts, params: pointwise(layouts[::-1], params),
         _rsub,
         {"function": "torch.rsub({0}, {1}{p})", "operator": "{1} - {0}"},
         params=(_ALPHA,),
