@@ -169,6 +169,17 @@ def channels_last(shape: tuple[int, ...]) -> Layout:
     return _dense_in_order(shape, [1, *range(len(shape) - 1, 1, -1), 0])
 
 
+def counts_as_channels_last(layout: Layout) -> bool:
+    """Whether torch's is_contiguous(channels_last) or its 3-d kin hold, and is_contiguous() not.
+
+    The strides of dimensions of size 1 do not count.
+    """
+    if layout.ndim not in (4, 5) or layout.is_contiguous:
+        return False
+    dense = zip(layout.shape, layout.strides, channels_last(layout.shape).strides, strict=True)
+    return all(size == 1 or stride == own for size, stride, own in dense)
+
+
 def suggests_channels_last(layout: Layout) -> bool:
     """Whether torch takes strides for those of channels that are next to each other.
 

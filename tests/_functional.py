@@ -148,7 +148,7 @@ def _compiled(text: str) -> CodeType:
 
 def _placed_in(template: str) -> set[str]:
     """The parameters that a spelling has a place of their own for."""
-    return set(re.findall(r"{([a-z]\w+)}", template))
+    return set(re.findall(r"{(?!p})([a-z]\w*)}", template))
 
 
 def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any]) -> Any:
@@ -173,6 +173,7 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
     names = [f"x{position}" for position in range(len(operands))]
     text = template.format(*names, p="".join(texts), **placed)
     text = text.replace("(, ", "(").replace("[, ", "[")
+    text = text.replace("vector_norm(x0, p=", "vector_norm(x0, ord=")
     return eval(_compiled(text), space)
 
 

@@ -153,6 +153,11 @@ def _hides(each: Program) -> bool:
     return any(isinstance(step, Apply) and step.op == "data" for step in each.steps)
 
 
+def _inexact(judged: Judged) -> bool:
+    """Whether torch computes some number badly, mutation or not."""
+    return any(d.entry.quirk == "trigamma-by-few-terms" for d in judged.deviations)
+
+
 @pytest.fixture(scope="module")
 def samples(examiner: Examiner) -> dict[str, Sample]:
     """One sample of each source."""
@@ -165,7 +170,7 @@ def samples(examiner: Examiner) -> dict[str, Sample]:
             raises = judged is None or judged.raised or judged.prediction.raises
             if judged is None or raises or judged.prediction.left_open:
                 continue
-            if not judged.answer.unspecified:
+            if not judged.answer.unspecified and not _inexact(judged):
                 made[name].add(judged)
     return made
 

@@ -120,6 +120,7 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
                 [PAIR, "x0 = a.expand((2, 2))", "x1 = x0.view((-1,))"],
                 [TRIPLE, "x0 = a.expand((2, 2, 3))", "x1 = x0.view((-1,))"],
                 [CUBE, "x0 = a.select(1, 0)", "x1 = x0.view((-1,))"],
+                [PAIR, "x0 = a.addr(a, a)", "x1 = x0.t()", "x2 = x1.view((-1,))"],
             ],
         ),
         (

@@ -7,7 +7,11 @@ from dataclasses import replace
 from conformance.model.quirks import CLAMP_SHAPES
 from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
-from strategies.layout import broadcast_shapes, channels_last, suggests_channels_last
+from strategies.layout import (
+    broadcast_shapes,
+    counts_as_channels_last,
+    suggests_channels_last,
+)
 from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
@@ -69,10 +73,7 @@ def mixes_formats(step: Shaped) -> bool:
     if step.row.name != "batch_norm":
         return False
     (one,) = (o.layout for o in step.operands if isinstance(o, Value))
-    if one.ndim not in (4, 5) or one.is_contiguous or suggests_channels_last(one):
-        return False
-    dense = zip(one.shape, one.strides, channels_last(one.shape).strides, strict=True)
-    return all(size == 1 or stride == own for size, stride, own in dense)
+    return counts_as_channels_last(one) and not suggests_channels_last(one)
 
 
 def _misfit(node: Node, step: Shaped) -> str:

@@ -30,6 +30,8 @@ NAN_BY_PLACE = frozenset(
 body of a kernel and another in its tail, so that it depends on the place in the tensor."""
 
 
+SUBNORMAL = "nextafter of zero is a number that this oracle may take for zero"
+
 TIED = "equal elements or NaN, and torch documents nowhere which of them gets the gradient"
 
 
@@ -60,6 +62,8 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
                 return TIED
             if name in NAN_BY_PLACE and np.isnan(operands[0]).any():
                 return f"NaN reaches {name}, whose gradient there is documented nowhere"
+            if name == "nextafter" and (operands[0] == 0.0).any():
+                return SUBNORMAL
             lane = _undecided_lane(margins, operands)
             if lane is not None:
                 row = block.start + lane // LANES

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from strategies.layout import Layout, contiguous, expanded
+from strategies.layout import (
+    Layout,
+    channels_last,
+    contiguous,
+    counts_as_channels_last,
+    expanded,
+)
 from strategies.table.composed import along, back, highest, mean, root_of_squares
 from strategies.table.results import like_first, pointwise, reduced_shape, tensors
 from strategies.table.row import (
@@ -66,7 +73,9 @@ def _standard(m: Any, x: Any, axes: tuple[int, ...], eps: float) -> Any:
 
     Scaled before the mean is taken off, as kernels do, so that what cancels has their error.
     """
-    middle = mean(m, x, axes)
+    # Kernels correct a mean with every element: it has an error where a sum would be exact.
+    inexact = mean(m, m.apply("div", x, math.pi), axes)
+    middle = m.apply("mul", inexact, math.pi)
     scale = _scale(m, x, middle, axes, eps)
     shift = m.apply("mul", m.apply("neg", middle), scale)
     return m.apply("add", m.apply("mul", x, scale), shift)
@@ -133,6 +142,14 @@ def _in_channels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     if first.is_channels_last and not first.is_contiguous:
         return (Made(Layout(first.shape, first.strides)),)
     return (Made(contiguous(first.shape)),)
+
+
+def _in_any_channels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """As `_in_channels`, and with channels last in five dimensions too."""
+    first = tensors(layouts)[0]
+    if first.ndim == 5 and counts_as_channels_last(first):
+        return (Made(channels_last(first.shape)),)
+    return _in_channels(layouts, params)
 
 
 def _last(layouts: Layouts, params: Params) -> tuple[tuple[int, ...], ...]:
@@ -229,7 +246,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "batch_norm",
         operands("self"),
-        _in_channels,
+        _in_any_channels,
         _batch_norm,
         {"functional": "F.batch_norm({0}, None, None, training=True{p})"},
         params=(_EPS,),

@@ -248,8 +248,9 @@ def _cross(m: Any, one: Any, two: Any, *, dim: int) -> Any:
     def turned(cells: Any, by: int) -> Any:
         return cells.take([(place + by) % 3 for place in range(3)], dim)
 
+    # The negated factor keeps equal products apart: kernels round only one of them.
     forth = m.apply("mul", turned(one, 1), turned(two, 2))
-    return m.apply("sub", forth, m.apply("mul", turned(one, 2), turned(two, 1)))
+    return m.apply("add", forth, m.apply("mul", m.apply("neg", turned(one, 2)), turned(two, 1)))
 
 
 _INNER = ("i,i->", "ik,jk->ij", "ik,k->i", "k,jk->j")
