@@ -30,6 +30,8 @@ NAN_BY_PLACE = frozenset(
 body of a kernel and another in its tail, so that it depends on the place in the tensor."""
 
 
+SERIES = "igamma of infinity, or by a series that torch computes to nine digits"
+
 SUBNORMAL = "nextafter of zero is a number that this oracle may take for zero"
 
 TIED = "equal elements or NaN, and torch documents nowhere which of them gets the gradient"
@@ -54,10 +56,13 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
     `slots` is [slots, 3]; results begin after `inputs` input slots.
     """
     for block in assembly.blocks:
-        margins = PRIMITIVES[block.code].margins
-        if margins is not None:
+        margins, name = PRIMITIVES[block.code].margins, PRIMITIVES[block.code].name
+        by_series = name in ("igamma", "igammac")
+        if margins is not None or by_series:
             operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
-            name = PRIMITIVES[block.code].name
+            if by_series and _by_series(*operands[:2]):
+                return SERIES
+        if margins is not None:
             if name == "sole" and not block.stop and (operands[0] != 1.0).any():
                 return TIED
             if name in NAN_BY_PLACE and np.isnan(operands[0]).any():
@@ -69,6 +74,17 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
                 row = block.start + lane // LANES
                 return f"{PRIMITIVES[block.code].name} (instruction {row}) decides within its error"
     return None
+
+
+def _by_series(shape: Floats, bound: Floats) -> bool:
+    """Whether torch takes the uniform asymptotic expansion, or its first argument is infinite.
+
+    Source: calc_igamma (ATen/native/Math.h); the register has a script of its error.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = np.abs(bound - shape) / shape
+        near = np.where(shape > 200.0, 4.5 / np.sqrt(np.abs(shape)), 0.3)
+        return bool((np.isinf(shape) | ((shape > 20.0) & (apart < 1.01 * near))).any())
 
 
 def _undecided_lane(margins: Margins, operands: list[Floats]) -> int | None:

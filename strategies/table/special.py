@@ -66,6 +66,7 @@ ROWS: tuple[Row, ...] = (
     replace(
         _unary("conj_physical", "", "grad", meaning="copy", result=itself, since="1.10"),
         kind="maybe-self",
+        unchecked_overlap=True,
     ),
     _unary("i0", "self", "grad * special_i1(self)", gives="positive", since="1.7"),
     _unary(
