@@ -19,10 +19,15 @@ settings.load_profile("repeatable")
 """What a test draws changes with the code alone; `--hypothesis-profile default` draws anew."""
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What shrinks to a text that a test expects does so on a slow machine, too."""
-    monkeypatch.setattr("conformance.trial._ILLUSTRATING_S", 120.0)
+@pytest.fixture(autouse=True, scope="session")
+def patience() -> Iterator[None]:
+    """What shrinks to a text that a test expects does so on a slow machine, too.
+
+    Of the session, so that it holds for fixtures of a module, which come before those of a test.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("conformance.trial._ILLUSTRATING_S", 120.0)
+        yield
 
 
 @pytest.fixture(scope="session")
