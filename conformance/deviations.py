@@ -40,8 +40,10 @@ SCRIPT_QUIRKS = frozenset(
         "igamma-series-nine-digits",
         "kron-out-unseen",
         "kron-refuses-strides",
+        "logcumsumexp-loses-nan",
         "nan-gradient-by-place",
         "sgn-gradient-immutable",
+        "triangle-out-of-bounds",
     }
 )
 """The quirks that a script shows: claims put by scripts can name them in a finding, and programs

@@ -11,6 +11,7 @@ from conformance.model import Kind, classify, predict
 from strategies.choices import Seeded
 from strategies.draft import Draft, check
 from strategies.growth import Growth
+from strategies.layout import Layout, contiguous
 from strategies.outs import write_out
 from strategies.printer import expression, print_body
 from strategies.program import Apply, Backward, Leaf
@@ -69,6 +70,19 @@ def test_out_is_refused_where_anything_requires_grad(op: str) -> None:
         with torch.no_grad():
             exec(text, space)
         assert space["z"].requires_grad == (name == "z") and space["z"].is_leaf
+
+
+def test_what_torch_would_write_elsewhere_is_not_drawn() -> None:
+    """Matrices that are one stride apart in `out` are, whatever strides they have themselves."""
+    one, row = contiguous((2, 3, 2, 2)), OUT["triu_out"]
+    for strides, elsewhere in (
+        ((12, 4, 1, 2), False),
+        ((3, 1, 12, 6), False),
+        ((4, 8, 2, 1), True),
+        ((12, 1, 6, 3), True),
+    ):
+        layouts = (Layout(one.shape, strides), one)
+        assert row.misplaces(layouts) == elsewhere != row.drawn(layouts)
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT & set(TABLE)))

@@ -314,6 +314,10 @@ class Interpreter:
             raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
         acted = Acted(connected=(False,) * (1 + len(operands)))
         acted.open = check_overlap(step, target, operands)
+        if step.row.misplaces(
+            tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        ):
+            acted.open = f"{step.step.op} writes elsewhere than in {target.name}"
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1

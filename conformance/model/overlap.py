@@ -26,7 +26,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
         if t.memory == target.memory
     ]
     fills = _fills(step, target, others)
-    copies = step.row.name in ("copy", "setitem") and not fills
+    copies = step.row.name in _COPIES and not fills
     if copies and _written(step, target) in places:
         return ""
     flooding = floods(step)
@@ -71,6 +71,8 @@ def reads_its_results(step: Shaped) -> bool:
     )
 
 
+_COPIES = frozenset({"copy", "foreach_copy", "setitem"})
+"""Rows that copy, which is done before it is begun where both tensors are the same."""
 _OF_ONE_VALUE = frozenset({"fill", "masked_fill", "index_fill", "setitem_where"})
 """Rows that read one value, before they write."""
 

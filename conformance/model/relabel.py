@@ -39,19 +39,20 @@ def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
     (target,) = interpreter.operands(step)
     graph = interpreter.graph
     assert step.moved is not None
-    acted = Acted(connected=(False,))
     kept = set(step.moved.cells().ravel().tolist())
-    if not kept.issuperset(target.layout.cells().ravel().tolist()):
-        # Views reach what their base has no gradient for any more (torch.as_strided).
-        acted.open = f"{step.step.op} leaves out cells that {target.name} had"
+    leaves_out = not kept.issuperset(target.layout.cells().ravel().tolist())
+    # Views reach what their base has no gradient for any more (torch.as_strided).
+    why = f"{step.step.op} leaves out cells that {target.name} had" if leaves_out else ""
     graph.writes[target.memory] += 1
     if graph.requires_grad(target) and recording(step.step.modes) and not target.inference:
         graph.check_write(target, stale_is_leaf=STALE_LEAF in interpreter.quirks)
         node, acted = interpreter.record(step, [target])
+        acted.open = why
         target.layout = step.moved
         graph.count_write(target, acted, inferring=False)
         target.node, target.made_at = node, target.counter.value
         return acted
+    acted = Acted(connected=(False,), open=why)
     graph.move(target, step.moved)
     graph.count_write(target, acted, inferring=inferring(step.step.modes))
     return acted

@@ -262,7 +262,7 @@ class Graph:
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
-        if not (tensor.loose and inferring):
+        if not (tensor.inference and inferring):
             tensor.counter.value += 1
 
     def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:

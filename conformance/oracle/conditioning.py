@@ -30,7 +30,7 @@ NAN_BY_PLACE = frozenset(
 body of a kernel and another in its tail, so that it depends on the place in the tensor."""
 
 
-SERIES = "igamma of infinity, or by a series that torch computes to nine digits"
+SERIES = "igamma of infinity or NaN, or by a series that torch computes to nine digits"
 
 SUBNORMAL = "nextafter of zero is a number that this oracle may take for zero"
 
@@ -77,14 +77,14 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
 
 
 def _by_series(shape: Floats, bound: Floats) -> bool:
-    """Whether torch takes the uniform asymptotic expansion, or its first argument is infinite.
+    """Whether torch takes the uniform asymptotic expansion, or the first argument is not finite.
 
     Source: calc_igamma (ATen/native/Math.h); the register has a script of its error.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.abs(bound - shape) / shape
         near = np.where(shape > 200.0, 4.5 / np.sqrt(np.abs(shape)), 0.3)
-        return bool((np.isinf(shape) | ((shape > 20.0) & (apart < 1.01 * near))).any())
+        return bool((~np.isfinite(shape) | ((shape > 20.0) & (apart < 1.01 * near))).any())
 
 
 def _undecided_lane(margins: Margins, operands: list[Floats]) -> int | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Place, Prediction
+from conformance.model.quirks import MEMORYLESS
 from conformance.oracle.assembly import Assembly, Handle, TooMuch
 from conformance.oracle.conditioning import TIED
 from conformance.oracle.machine import Machine, Result
@@ -41,6 +42,10 @@ REPLACED = {
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
 another one, or a part of a meaning, which asks with `deviates`."""
+
+LOSES_NAN = frozenset({"logcumsumexp", *MEMORYLESS})
+"""Operations whose derivative in torch gives a number where NaN comes, or zeros that times infinity
+are no NaN (the register has scripts of both)."""
 
 SELF_PRODUCT = "product-reads-its-results"
 """Quirk: an in-place matrix product of its own target is what the order of its loops makes it."""
@@ -346,6 +351,9 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         why = result.ill_conditioned
         undocumented = why == TIED or why.startswith("NaN")
         return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
+    lost = _lost(walk, result)
+    if lost:
+        return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make 0 of it")
     if result.parted and any(not layout.numel for layout in prediction.layouts.values()):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {
@@ -354,6 +362,15 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         for cells in [walk.handle(name, prediction.layouts[name])]
     }
     return Answer(values, _gradients(walk, result, passes))
+
+
+def _lost(walk: Walk, result: Result) -> str:
+    """The first operation of a program with NaN among its gradients that does not hand NaN on."""
+    if not np.isnan(result.gradients).any():
+        return ""
+    ran = zip(walk.draft.shaped, walk.prediction.acted, strict=False)
+    recorded = (step for step, acted in ran if isinstance(step, Shaped) and acted.recorded)
+    return next((step.step.op for step in recorded if step.row.name in LOSES_NAN), "")
 
 
 def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from strategies.table.results import cloned, pointwise, without_numbers
+import numpy as np
+
+from strategies.layout import Layout
+from strategies.table.results import cloned, pointwise, tensors, without_numbers
 from strategies.table.row import Layouts, Operand, Params, Row
 
 SUFFIX = "_out"
@@ -27,6 +30,8 @@ OTHERWISE = frozenset("softmax log_softmax slice_scatter kron inner nanmean matm
 """Rows whose `out=` form is composed of other operations, which count versions and are refused as
 those are, or goes by autograd's fallback, which gives `out` a node (the register has kron's).
 """
+BY_MATRIX = frozenset({"tril", "triu"})
+"""Rows that write `out` as if its matrices were one stride apart (the register has a script)."""
 WITH_DIM = frozenset({"sum", "prod"})
 """Rows that take `out` only with `dim`."""
 
@@ -47,6 +52,7 @@ def _takes_out(row: Row) -> bool:
 
 
 def _out(row: Row) -> Row:
+    misplaces = _unevenly if row.name in BY_MATRIX else lambda layouts: False
     return replace(
         row,
         name=row.name + SUFFIX,
@@ -62,6 +68,8 @@ def _out(row: Row) -> Row:
         result=lambda layouts, params: row.result(layouts[1:], params),
         needs=lambda layouts: row.needs(layouts[1:]),
         fits=lambda layouts, params: _fits(row, layouts, params),
+        drawn=lambda layouts: not misplaces(layouts),
+        misplaces=misplaces,
         wants=None,
         indexing=None if row.indexing is None else _shifted(row),
         undifferentiable="",
@@ -75,6 +83,15 @@ def _fits(row: Row, layouts: Layouts, params: Params) -> str:
     if row.name in WITH_DIM and params["dim"] is None:
         return f"{row.name} takes out with dim only"
     return row.fits(layouts[1:], params)
+
+
+def _unevenly(layouts: Layouts) -> bool:
+    """Whether matrix number n of `out` does not begin n strides of the last batch dimension on."""
+    (out, *_) = tensors(layouts)
+    if out.ndim < 3 or not out.numel:
+        return False
+    begins = Layout(out.shape[:-2], out.strides[:-2]).cells().ravel()
+    return bool((begins != np.arange(begins.size) * (out.strides[-3] or 1)).any())
 
 
 def _template(function: str, count: int) -> str:

@@ -170,6 +170,8 @@ class Row:
     """Whether operands of these layouts allow the operation at all."""
     drawn: Callable[[Layouts], bool] = lambda layouts: True
     """Whether it is drawn for such operands: what it gives would be large otherwise."""
+    misplaces: Callable[[Layouts], bool] = lambda layouts: False
+    """Whether torch writes elsewhere than in the first operand, perhaps outside all its memory."""
     starts: Callable[[Layout], bool] = lambda layout: True
     """Whether the first operand may lie so, as far as that can be told from it alone."""
     fits: Callable[[Layouts, Params], str] = lambda layouts, params: ""

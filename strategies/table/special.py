@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from strategies.layout import elementwise
 from strategies.table.pointwise import _binary, _unary
 from strategies.table.results import itself, like_first, pointwise, tensors
@@ -39,7 +41,9 @@ def _behind(m: Any, self: Any, other: Any) -> Any:
 
 
 def _ldexp(m: Any, self: Any, other: Any) -> Any:
-    return m.apply("mul", self, m.apply("pow", 2.0, other))
+    # Each element of the result has a power of its own, whose gradient may be NaN.
+    shape = np.broadcast_shapes(self.shape, other.shape)
+    return m.apply("mul", self, m.apply("pow", 2.0, np.broadcast_to(other, shape)))
 
 
 def _mvlgamma(m: Any, self: Any, *, p: int) -> Any:
