@@ -124,17 +124,30 @@ class Examiner:
         """
         draft = draft or check(program)
         body = print_body(draft, device=self.subject.device, watch=watched)
-        prediction = predict(draft, watched=watched)
         none = Answer({}, {}, NOT_ASKED)
         lacking = self.lacks(draft)
         if lacking:
+            prediction = predict(draft, watched=watched)
             reason = f"torch {self.subject.torch} has no {lacking}"
             judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
             return replace(judged, reason=reason)
-        found = answer(draft, prediction, self.machine) if oracle else none
+        foretold: list[tuple[Prediction, Answer]] = []
+
+        def foretell() -> None:
+            prediction = predict(draft, watched=watched)
+            found = answer(draft, prediction, self.machine) if oracle else none
+            foretold.append((prediction, found))
+
         observation = self.subject.run(
-            body.text, list(program.names), watch=watched, timeout_s=self.timeout_s
+            body.text,
+            list(program.names),
+            watch=watched,
+            timeout_s=self.timeout_s,
+            meanwhile=foretell,
         )
+        if not foretold:
+            foretell()
+        ((prediction, found),) = foretold
         judged = Judged(program, draft, body, prediction, found, observation, "conforms")
         judged = self._judged(judged, opinions=1)
         if judged.verdict == "deviates" and found.values:

@@ -33,10 +33,17 @@ class Tampered(Subject):
         flags: bool = True,
         retained: Sequence[str] = (),
         timeout_s: float = 10.0,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Observation:
         self.asked.append(body)
         seen = self.inner.run(
-            body, observe, watch=watch, flags=flags, retained=retained, timeout_s=timeout_s
+            body,
+            observe,
+            watch=watch,
+            flags=flags,
+            retained=retained,
+            timeout_s=timeout_s,
+            meanwhile=meanwhile,
         )
         return self.change(body, seen)
 

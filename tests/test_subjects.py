@@ -55,6 +55,21 @@ def test_segmentation_fault(eager: Subject) -> None:
     assert serves(eager)
 
 
+def test_the_host_works_while_a_program_runs(eager: Subject, tmp_path: Path) -> None:
+    """A program ends that waits for what the host does in the meantime."""
+    sign = tmp_path / "sign"
+    body = f"import os\nwhile not os.path.exists({str(sign)!r}):\n    pass\nx = 6 * 7"
+    seen = eager.run(body, ["x"], timeout_s=60, meanwhile=sign.touch)
+    assert seen.values == {"x": JsonSeen(json=42)}
+
+
+def test_an_answer_that_nobody_awaits_is_not_taken_for_the_next(eager: Subject) -> None:
+    """What the host's own work raises leaves a subject that serves."""
+    with pytest.raises(ZeroDivisionError):
+        eager.run("x = 1", ["x"], meanwhile=lambda: print(1 / 0))
+    assert serves(eager)
+
+
 def test_last_words_are_kept(eager: Subject) -> None:
     """What the program that crashed printed to stderr is reported, that of earlier ones is not."""
     eager.run("import os\nos.write(2, b'earlier')", [])

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -69,8 +69,12 @@ class WorkerSubject(Subject):
         flags: bool = True,
         retained: Sequence[str] = (),
         timeout_s: float = 10.0,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Observation:
-        """Run a program as Subject.run says; a crash or a hang is an observation too."""
+        """Run a program as Subject.run says; a crash or a hang is an observation too.
+
+        It has ``timeout_s`` seconds from when ``meanwhile`` is done.
+        """
         self._make_ready()
         self._last_id += 1
         request = Request(
@@ -84,7 +88,8 @@ class WorkerSubject(Subject):
         started = time.monotonic()
         try:
             self._process.send(write_line(request), started + timeout_s)
-            answer = read_answer(self._process.receive(started + timeout_s))
+            self._meanwhile(meanwhile)
+            answer = read_answer(self._process.receive(time.monotonic() + timeout_s))
         except TimedOut:
             self._process.close()
             return Observation(hang=True, seconds=time.monotonic() - started)
@@ -96,6 +101,14 @@ class WorkerSubject(Subject):
             crash = f"an answer that is none: {problem}"
             return Observation(crash=crash, seconds=time.monotonic() - started)
         return self._checked(answer)
+
+    def _meanwhile(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException:
+            # Nobody will read the answer that is on its way.
+            self._process.close()
+            raise
 
     def ping(self) -> float:
         """Return the seconds that a request takes that runs nothing."""
@@ -152,8 +165,10 @@ class InProcessSubject(Subject):
         flags: bool = True,
         retained: Sequence[str] = (),
         timeout_s: float = 10.0,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Observation:
         """Run a program as Subject.run says, in this process."""
+        meanwhile()
         request = {
             "body": body,
             "observe": observe,

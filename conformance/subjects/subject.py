@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -60,13 +60,16 @@ class Subject(abc.ABC):
         flags: bool = True,
         retained: Sequence[str] = (),
         timeout_s: float = 10.0,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Observation:
         """Run ``body`` in a fresh namespace and report the names in ``observe``.
 
         With ``watch`` False the body's ``watch(step)`` calls read nothing; with ``flags`` False
         ``is_leaf`` and ``grad_fn`` are not read at the end either. ``retained`` names non-leaves
-        whose ``.grad`` is wanted. Raises SubjectError where the subject cannot be started again,
-        never for what the program does.
+        whose ``.grad`` is wanted. ``meanwhile`` is called while the program runs, before it in this
+        process, and not at all if the program could not be handed over; what it raises is passed
+        on. Raises SubjectError where the subject cannot be started again, never for what the
+        program does.
         """
 
     @abc.abstractmethod
