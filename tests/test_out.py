@@ -82,7 +82,7 @@ def test_what_torch_would_write_elsewhere_is_not_drawn() -> None:
         ((12, 1, 6, 3), True),
     ):
         layouts = (Layout(one.shape, strides), one)
-        assert row.misplaces(layouts) == elsewhere != row.drawn(layouts)
+        assert bool(row.astray(layouts, {})) == elsewhere != row.drawn(layouts)
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT & set(TABLE)))

@@ -156,8 +156,9 @@ def _run(
     spared = work.of_first_only and wanted is not None and node.edges[0] not in wanted
     if work.underivable and not spared:
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
-    if work.misfit:
-        raise Raised(Kind.BROADCAST_TARGET, work.misfit)
+    misfit = work.misfit([e is not None and (wanted is None or e in wanted) for e in work.edges])
+    if misfit:
+        raise Raised(Kind.BROADCAST_TARGET, misfit)
     if work.forbidden:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     follower = node.edges[0] if node.overlaps else None

@@ -66,9 +66,14 @@ def _part(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> Tensor:
 
 
 def _fit(interpreter: Interpreter, step: Shaped, target: Tensor, values: list[Tensor]) -> None:
-    """A value of another shape is viewed, which reads its node first, and expanded."""
+    """A value of another shape is viewed, which reads its node first, and expanded; of one that is
+    put at positions only leading dimensions of size 1 are viewed away.
+    """
     for value in values if recording(step.step.modes) else ():
-        if value.layout.shape not in ((), target.layout.shape) and interpreter.counts(value):
+        shape = value.layout.shape
+        at_positions = step.row.name == "setitem_at"
+        viewed = shape[:1] == (1,) if at_positions else shape not in ((), target.layout.shape)
+        if viewed and interpreter.counts(value):
             interpreter.graph.grad_fn(value)
     if step.refused:
         (value,) = values

@@ -23,13 +23,13 @@ from conformance.model.quirks import (
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
+    WRITE_GRADIENTS,
 )
 from conformance.model.saving import (
     applies,
     by_name,
     creation_of,
     lose_derivative,
-    mixes_formats,
     out_of_sight,
     recorded_row,
 )
@@ -79,8 +79,8 @@ class Interpreter:
         acted = self._apply(step)
         if step.index is not None and collides(step):
             acted.open = f"{step.step.op} with an index that names a position twice"
-        if mixes_formats(step):
-            acted.open = "batch_norm of strides that count as channels-last and as row-major"
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        acted.open = step.row.astray(layouts, step.params) or acted.open
         return acted
 
     def _apply(self, step: Shaped) -> Acted:
@@ -190,7 +190,8 @@ class Interpreter:
         if not row.saved(step.in_place):
             return
         named = by_name(row, step, operands)
-        viewed = [operands[i] for i in step.row.viewed(tuple(t.layout for t in operands))]
+        layouts = tuple(t.layout for t in operands)
+        viewed = [operands[i] for i in step.row.viewed(layouts)]
         edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
         for save in row.saved(step.in_place):
             late = step.in_place and save.what == "result"
@@ -199,7 +200,7 @@ class Interpreter:
             tensor = result if save.what == "result" else named.get(save.what)
             if save.what == "private" or (save.what in named and named[save.what] is None):
                 node.keeps = node.keeps or save.what == "private" or step.row.name in _WRAPS
-            elif save.what == "self" and written is not None:
+            elif save.what == "self" and (written is not None or row.copies_first(layouts)):
                 node.keeps = True
             elif tensor is not None:
                 node.keeps = True
@@ -280,7 +281,10 @@ class Interpreter:
         if step.row.part is not None or step.row.name == "setitem_at":
             operands[0] = indexing.written_part(self, step, operands)
         target = operands[0]
-        records = recording(step.step.modes) and any(self.graph.requires_grad(t) for t in operands)
+        # Autograd is not asked where all operands are inference tensors.
+        normal = not all(t.inference for t in operands)
+        wants = normal and any(self.graph.requires_grad(t) for t in operands)
+        records = recording(step.step.modes) and wants
         if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
             records = False
         node, acted = None, Acted(connected=tuple(False for _ in operands))
@@ -310,14 +314,15 @@ class Interpreter:
         """
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
+        for place in viewed:
+            # To view an operand is to read its node, which may raise.
+            self.graph.edge(operands[place - 1])
         if wanting and recording(step.step.modes):
             raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
         acted = Acted(connected=(False,) * (1 + len(operands)))
         acted.open = check_overlap(step, target, operands)
-        if step.row.misplaces(
-            tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        ):
-            acted.open = f"{step.step.op} writes elsewhere than in {target.name}"
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
@@ -342,7 +347,10 @@ class Interpreter:
         )
         self.graded.update(flow.accumulated)
         ran = {(node.inner or node).operation for node in flow.executed}
-        self.memoryless = self.memoryless or not ran.isdisjoint(MEMORYLESS)
+        memoryless = not ran.isdisjoint(MEMORYLESS)
+        if memoryless and not ran.isdisjoint(WRITE_GRADIENTS):
+            raise Unspecified("a gradient of sgn, which has no memory, is to be written to")
+        self.memoryless = self.memoryless or memoryless
         return Acted(flow=flow)
 
     def places(self, names: Iterable[str]) -> dict[str, Place]:

@@ -11,6 +11,8 @@ UNSEEN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 MEMORYLESS = frozenset({"sgn", "sgn_"})
 """Operations whose derivative gives zeros without memory: what becomes of them later is nowhere
 documented, and the register has a script of it."""
+WRITE_GRADIENTS = frozenset({"std", "norm"})
+"""Operations whose derivative overwrites the gradient that comes, which zeros like that refuse."""
 CLAMP_SHAPES = "clamp-of-broadcast-bounds"
 BEHIND_VIEW = "result-is-a-view"
 UNWATCHED = "kron-saves-out-of-sight"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from conformance.model.quirks import CLAMP_SHAPES
 from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
-from strategies.layout import (
-    broadcast_shapes,
-    counts_as_channels_last,
-    suggests_channels_last,
-)
+from strategies.layout import broadcast_shapes
 from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
@@ -54,7 +52,7 @@ def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node |
 def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
     """Mark the node of an operation that has no derivative in this form, as backward will say."""
     if CLAMP_SHAPES in quirks and step.row.name == "clamp_tensor":
-        node.misfit = _misfit(node, step)
+        node.misfit = partial(_misfit, step)
     if step.row.undifferentiable == "always":
         node.underivable, node.order = step.step.op, AT_ONCE
     elif step.row.undifferentiable == "in self":
@@ -64,22 +62,13 @@ def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
         node.underivable = step.step.op
 
 
-def mixes_formats(step: Shaped) -> bool:
-    """Whether backward takes row-major memory for channels that are next to each other.
+def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:
+    """What is wrong in a clamp whose masks torch combines in place, if one is too small.
 
-    torch.channels_last: some strides of dimensions of size 1 are channels-last for one of two
-    tests that torch has, and row-major for the other (the register has a script of it).
+    It makes masks only for the operands whose gradients are wanted.
     """
-    if step.row.name != "batch_norm":
-        return False
-    (one,) = (o.layout for o in step.operands if isinstance(o, Value))
-    return counts_as_channels_last(one) and not suggests_channels_last(one)
-
-
-def _misfit(node: Node, step: Shaped) -> str:
-    """What is wrong in a clamp whose masks torch combines in place, if one is too small."""
     one, low, high = (o.layout.shape for o in step.operands if isinstance(o, Value))
-    to_self, to_low, to_high = (edge is not None for edge in node.edges)
+    to_self, to_low, to_high = wanted
     whole = broadcast_shapes(one, low, high)
     of_low = (to_self or to_low) and broadcast_shapes(one, low) != whole
     of_high = to_high and broadcast_shapes(one, high) != whole

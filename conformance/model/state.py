@@ -8,6 +8,7 @@ tensors". Each rule quotes the sentence that it follows from, and says what was 
 from __future__ import annotations
 
 from collections import Counter as Counting
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -116,11 +117,12 @@ class Node:
     shares: bool = False
     """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
-    underivable: str = ""
     of_first_only: bool = False
     """Whether it lacks a derivative only in its first operand."""
-    misfit: str = ""
+    underivable: str = ""
     """The operation that has no derivative, as the error names it."""
+    misfit: Callable[[Sequence[bool]], str] = lambda wanted: ""
+    """What is wrong where the gradients of these operands are wanted."""
     ran: bool = False
     """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None

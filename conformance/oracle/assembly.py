@@ -77,7 +77,10 @@ class Assembly:
     more than `MOST_ROWS` instructions TooMuch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sharing: bool = True) -> None:
+        self.shared = False
+        """Whether something was asked for twice and computed once."""
+        self._sharing = sharing
         self.blocks: list[Block] = []
         self.seeds: list[Seed] = []
         self.row_count = 0
@@ -255,7 +258,7 @@ class Assembly:
         """Append the instructions of one block and return the slots of its results, flat.
 
         What was computed already is not computed again, so that its rounding errors are the same
-        and a tie of the two is exact.
+        and a tie of the two is exact, unless the assembly was made without sharing.
         """
         lanes = math.prod(shape)
         if lanes == 0:
@@ -270,8 +273,10 @@ class Assembly:
             rows = -(-lanes // LANES)
             self.blocks.append(Block(code, self.row_count, rows, lanes, stop, reads))
             self.row_count += rows
-            if code != _GUIDED:
+            if code != _GUIDED and self._sharing:
                 self._known[key] = first
+        else:
+            self.shared = True
         return _numbers(first, first + lanes)
 
     def _reads(self, operand: Handle | float, shape: tuple[int, ...]) -> NDArray[np.intp] | int:

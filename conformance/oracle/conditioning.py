@@ -67,6 +67,8 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
                 return TIED
             if name in NAN_BY_PLACE and np.isnan(operands[0]).any():
                 return f"NaN reaches {name}, whose gradient there is documented nowhere"
+            if name == "copysign" and np.isnan(operands[1]).any():
+                return "copysign takes the sign of NaN, which is documented nowhere"
             if name == "nextafter" and (operands[0] == 0.0).any():
                 return SUBNORMAL
             lane = _undecided_lane(margins, operands)

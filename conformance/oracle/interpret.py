@@ -38,6 +38,7 @@ REPLACED = {
     "product-by-quotient": {"product": "product_by_quotient"},
     "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},
     "excluded-self-counts-as-tie": {"no_tie": "eq"},
+    "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
@@ -134,11 +135,18 @@ class Walk:
     `conformance.oracle.variants` overrides `place`, `step`, `operands` and `mean`.
     """
 
-    def __init__(self, draft: Draft, prediction: Prediction, replaced: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        prediction: Prediction,
+        replaced: Mapping[str, str],
+        *,
+        sharing: bool = True,
+    ) -> None:
         self.draft = draft
         self.replaced = replaced
         self.prediction = prediction
-        self.assembly = Assembly()
+        self.assembly = Assembly(sharing=sharing)
         self.at = -1
         self.cells: dict[Place, Handle] = {}
         self.live: set[Place] = set()
@@ -325,7 +333,13 @@ def answer(
         return Answer({}, {}, "an in-place matrix product that reads its results")
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
     walk = Walk(draft, prediction, replaced)
-    return found_by(walk, machine, opinions=opinions)
+    found = found_by(walk, machine, opinions=opinions)
+    finite = all(np.isfinite(entries.values).all() for entries in found.gradients.values())
+    if walk.assembly.shared and not finite:
+        # A gradient of infinity and one of NaN add up to NaN where each has its own derivative.
+        walk = Walk(draft, prediction, replaced, sharing=False)
+        found = found_by(walk, machine, opinions=opinions)
+    return found
 
 
 def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:

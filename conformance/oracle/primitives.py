@@ -16,6 +16,8 @@ class Rounding(Enum):
     NEVER = 0
     UNLESS_DYADIC = 1
     UNLESS_FIRST_IS_ZERO = 2
+    UNLESS_ALL_DYADIC = 3
+    """Of sums, which forget what is too small beside a short number and may be short themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,9 @@ def _copying() -> list[Primitive]:
 def _arithmetic() -> list[Primitive]:
     """Primitives whose short dyadic results are exact: correctly rounded, or sums of such."""
     return [
-        Primitive("add", 2),
-        Primitive("add3", 3),
-        Primitive("sub", 2),
+        Primitive("add", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
+        Primitive("add3", 3, rounding=Rounding.UNLESS_ALL_DYADIC),
+        Primitive("sub", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("mul", 2),
         Primitive("div", 2),
         Primitive("square", 1),

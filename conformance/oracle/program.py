@@ -9,9 +9,10 @@ pass holds no switch at all.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -76,13 +77,20 @@ def _noise_table() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return signs * NOISE
 
 
-def _rounded(result: Array, first: Array, rounding: Rounding, noise: Array) -> Array:
+def _rounded(result: Array, operands: tuple[Array, ...], rounding: Rounding, noise: Array) -> Array:
     if rounding is Rounding.NEVER:
         return result
     moved = result * (1.0 + noise)
     if rounding is Rounding.UNLESS_FIRST_IS_ZERO:
-        return jnp.where(first == 0.0, result, moved)
-    return jnp.where(_is_dyadic(result), result, moved)
+        return jnp.where(operands[0] == 0.0, result, moved)
+    exact = _is_dyadic(result)
+    if rounding is Rounding.UNLESS_ALL_DYADIC:
+        exact = reduce(operator.and_, map(_is_dyadic, operands), exact)
+    if len(operands) == 3:
+        # Which two of three are added first is open: what is lost may be as small as the largest.
+        largest = reduce(jnp.maximum, map(jnp.abs, operands))
+        moved = jnp.where(jnp.isfinite(largest), result + largest * noise, moved)
+    return jnp.where(exact, result, moved)
 
 
 def _is_dyadic(numbers: Array) -> Array:
@@ -114,9 +122,9 @@ def _branch(primitive: Primitive) -> Callable[..., tuple[Array, Array]]:
         if own_partials is None:
             plain, pull = jax.vjp(value, *used)
             partials = pull(jnp.ones_like(plain))
-            result = _rounded(plain, operands[0], rounding, noise)
+            result = _rounded(plain, used, rounding, noise)
         else:
-            result = _rounded(value(*used), operands[0], rounding, noise)
+            result = _rounded(value(*used), used, rounding, noise)
             partials = own_partials(result, *used)
         if primitive.name in _EITHER_ZERO:
             zeros = jnp.where(result == 0.0, _ZEROS, result)

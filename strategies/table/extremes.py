@@ -165,7 +165,21 @@ def _of_all(name: str, extreme: Meaning) -> Row:
     )
 
 
-def _indexed(name: str, torch: str, meaning: Meaning, *params: Param, result: Any = reduced) -> Row:
+def _repeated(layouts: Layouts, params: Params) -> str:
+    """If the elements along `dim` are one cell of memory (the register has a script)."""
+    (one,) = tensors(layouts)
+    axes = list(zip(one.shape, one.strides, strict=True))[params["dim"] :][:1]
+    return "median along a dimension that is expanded" if any(n > 1 > s for n, s in axes) else ""
+
+
+def _indexed(
+    name: str,
+    torch: str,
+    meaning: Meaning,
+    *params: Param,
+    result: Any = reduced,
+    astray: Callable[[Layouts, Params], str] = lambda layouts, params: "",
+) -> Row:
     """A row for the values of an operation that gives their indices too."""
     return Row(
         name,
@@ -177,6 +191,7 @@ def _indexed(name: str, torch: str, meaning: Meaning, *params: Param, result: An
         saves=saves("self, private" if name in ("cummax", "cummin") else "private"),
         derivative="value_selecting_reduction_backward(grad, dim, indices)",
         needs=holds_any,
+        astray=astray,
         since="1.5" if name in ("cummax", "cummin") else "1.2",
     )
 
@@ -205,7 +220,7 @@ ROWS: tuple[Row, ...] = (
     _of_all("median", _median),
     _indexed("max_dim", "max", _first(highest), DIM, KEEPDIM),
     _indexed("min_dim", "min", _first(lowest), DIM, KEEPDIM),
-    _indexed("median_dim", "median", _median_dim, DIM, KEEPDIM),
+    _indexed("median_dim", "median", _median_dim, DIM, KEEPDIM, astray=_repeated),
     _indexed("kthvalue", "kthvalue", _kthvalue, _K, DIM, KEEPDIM),
     _indexed("cummax", "cummax", _running("ge"), DIM, result=like_first),
     _indexed("cummin", "cummin", _running("le"), DIM, result=like_first),

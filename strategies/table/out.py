@@ -52,7 +52,7 @@ def _takes_out(row: Row) -> bool:
 
 
 def _out(row: Row) -> Row:
-    misplaces = _unevenly if row.name in BY_MATRIX else lambda layouts: False
+    astray = _unevenly if row.name in BY_MATRIX else row.astray
     return replace(
         row,
         name=row.name + SUFFIX,
@@ -63,13 +63,14 @@ def _out(row: Row) -> Row:
         saves=(),
         saves_in_place=(),
         acts_as=None,
-        viewed=lambda layouts: (),
+        viewed=lambda layouts: tuple(place + 1 for place in row.viewed(layouts[1:])),
         broadcasts=row.result in (pointwise, without_numbers, cloned),
         result=lambda layouts, params: row.result(layouts[1:], params),
         needs=lambda layouts: row.needs(layouts[1:]),
         fits=lambda layouts, params: _fits(row, layouts, params),
-        drawn=lambda layouts: not misplaces(layouts),
-        misplaces=misplaces,
+        # It may write outside of all memory.
+        drawn=lambda layouts: row.name not in BY_MATRIX or not _unevenly(layouts, {}),
+        astray=astray,
         wants=None,
         indexing=None if row.indexing is None else _shifted(row),
         undifferentiable="",
@@ -85,13 +86,14 @@ def _fits(row: Row, layouts: Layouts, params: Params) -> str:
     return row.fits(layouts[1:], params)
 
 
-def _unevenly(layouts: Layouts) -> bool:
-    """Whether matrix number n of `out` does not begin n strides of the last batch dimension on."""
+def _unevenly(layouts: Layouts, params: Params) -> str:
+    """If matrix number n of `out` does not begin n strides of the last batch dimension on."""
     (out, *_) = tensors(layouts)
     if out.ndim < 3 or not out.numel:
-        return False
+        return ""
     begins = Layout(out.shape[:-2], out.strides[:-2]).cells().ravel()
-    return bool((begins != np.arange(begins.size) * (out.strides[-3] or 1)).any())
+    even = (begins == np.arange(begins.size) * (out.strides[-3] or 1)).all()
+    return "" if even else "matrices of out= that are not one stride apart"
 
 
 def _template(function: str, count: int) -> str:

@@ -231,6 +231,9 @@ def reduced_at(
     slots = np.searchsorted(touched, places)
     parts = [(slots[chosen], sources[chosen]) for chosen in rounds(places)]
     if how in ("amax", "amin"):
+        if m.deviates("untouched"):
+            rest = np.setdiff1d(np.arange(flat.size), touched)
+            flat[rest] = _alone(m, flat[rest])
         flat[touched] = _extreme(m, old, parts, how, include_self)
         return cells
     joined = old.copy()
@@ -246,6 +249,12 @@ def reduced_at(
             joined[at] = m.apply("div", joined[at], float(count))
     flat[touched] = joined
     return cells
+
+
+def _alone(m: Any, old: Any) -> Any:
+    """What no source is sent to, as a maximum that ties with none: not even with itself if NaN."""
+    tie = m.apply("eq", old, old)
+    return m.apply("carry", old, m.apply("div", m.apply("mul", tie, old), tie))
 
 
 def _extreme(m: Any, old: Any, parts: list[tuple[Any, Any]], how: str, include_self: bool) -> Any:

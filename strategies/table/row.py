@@ -164,14 +164,16 @@ class Row:
     """The operands that torch views first: each has an edge then, even if it leads nowhere."""
     behind_view: Callable[[Layouts, bool], bool] = lambda layouts, recorded: False
     """Whether torch gives a view of a tensor that it keeps to itself, if recorded or if not."""
+    copies_first: Callable[[Layouts], bool] = lambda layouts: False
+    """Whether torch makes a contiguous copy of the first operand, and saves that."""
     unwatched: bool = False
     """Whether torch keeps operands by aliases whose versions no write of the operands raises."""
     needs: Callable[[Layouts], bool] = lambda layouts: True
     """Whether operands of these layouts allow the operation at all."""
     drawn: Callable[[Layouts], bool] = lambda layouts: True
     """Whether it is drawn for such operands: what it gives would be large otherwise."""
-    misplaces: Callable[[Layouts], bool] = lambda layouts: False
-    """Whether torch writes elsewhere than in the first operand, perhaps outside all its memory."""
+    astray: Callable[[Layouts, Params], str] = lambda layouts, params: ""
+    """What torch reads or writes that is not where these operands lie, in words."""
     starts: Callable[[Layout], bool] = lambda layout: True
     """Whether the first operand may lie so, as far as that can be told from it alone."""
     fits: Callable[[Layouts, Params], str] = lambda layouts, params: ""

@@ -142,6 +142,7 @@ ROWS: tuple[Row, ...] = (
         {"method": "{0}.diff(dim={dim})", "function": "torch.diff({0}, dim={dim})"},
         params=(Param("dim", "dim", 0, required=True),),
         derivative="grad at the later element, -grad at the earlier one",
+        viewed=lambda layouts: (0,),
         needs=lambda layouts: tensors(layouts)[0].ndim > 0 and min(tensors(layouts)[0].shape) > 0,
         since="1.8",
     ),

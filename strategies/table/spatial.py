@@ -202,10 +202,12 @@ def _linear(m: Any, self: Any, *, size: list[int], align_corners: bool) -> Any:
         length, parts = self.shape[axis], []
         for place in range(there):
             first, share, just = _source(m, place, length, there, align_corners)
-            one, two = (cells.take([min(at, length - 1)], axis) for at in (first, first + 1))
+            # What keeps its size is read from one place, although with two weights.
+            second = first if there == length else min(first + 1, length - 1)
+            one, two = (cells.take([at], axis) for at in (first, second))
             near = m.apply("mul", one, m.apply("sub", 1.0, share))
             part = m.apply("add", near, m.apply("mul", two, share))
-            if just:
+            if just and there != length:
                 # By its error it may lie before the element, and read the one before as well.
                 part = m.apply("add", part, m.apply("mul", cells.take([first - 1], axis), share))
             parts.append(part)

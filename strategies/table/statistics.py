@@ -126,6 +126,9 @@ def _logsumexp(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
 
 def _nansum(m: Any, self: Any, *, dim: int | None, keepdim: bool) -> Any:
     numbers = m.apply("where", m.apply("ne", self, self), 0.0, self)
+    # The gradient is multiplied by the mask, which makes NaN of an infinite one.
+    masked = m.apply("mul", self, m.apply("eq", self, self))
+    numbers = m.apply("carry", numbers, masked)
     return m.total(numbers, axes_of(dim if self.ndim else None), keepdim)
 
 
