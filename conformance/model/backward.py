@@ -149,6 +149,8 @@ def _run(
     if node.keeps and node.freed:
         raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
     work = node.inner or node
+    if node.beyond:
+        raise Unspecified(f"the gradient of {work.operation} is written beyond its base")
     # The gradient is laid out as the base is, then the slice's part of it is computed and written.
     if node.folds:
         raise _overlap(work)

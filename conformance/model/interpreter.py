@@ -23,6 +23,7 @@ from conformance.model.quirks import (
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
+    VIEWS_INSIDE,
     WRITE_GRADIENTS,
 )
 from conformance.model.saving import (
@@ -149,7 +150,14 @@ class Interpreter:
         tensor.history = self.new_history()
         tensor.inference = inferring(step.step.modes)
         # Some kernels write what they make, which counts unless the operands carry autograd's keys.
-        counter.relative = not tensor.inference and any(t.inference for t in self.operands(step))
+        operands = self.operands(step)
+        counter.relative = not tensor.inference and any(t.inference for t in operands)
+        if (
+            step.row.name in VIEWS_INSIDE
+            and counter.relative
+            and all(t.inference for t in operands)
+        ):
+            raise Unspecified(f"{step.step.op} of inference tensors outside of inference mode")
         return tensor
 
     def record(self, step: Shaped, operands: list[Tensor]) -> tuple[Node, Acted]:
@@ -162,8 +170,9 @@ class Interpreter:
         node = Node(step.step.op, [], self.graph.number())
         node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
-            if node.edges[position] is None and self.counts(operands[position]):
-                node.edges[position] = Node("view", [None], self.graph.number())
+            edge = node.edges[position]
+            if edge is not None or self.counts(operands[position]):
+                node.edges[position] = Node("view", [edge], self.graph.number())
         self.graph.recorded.append(node)
         acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
         if step.row.undifferentiable == "always":
@@ -235,7 +244,9 @@ class Interpreter:
         return acted
 
     def viewed(self, parent: Tensor, value: Value, node: Node | None, creation: Creation) -> Tensor:
-        view = Tensor(value.name, parent.memory, parent.counter, value.layout, parent.dtype)
+        # The version that a loose alias shows is its own.
+        counter = Counter() if parent.loose else parent.counter
+        view = Tensor(value.name, parent.memory, counter, value.layout, parent.dtype)
         view.base = parent.base or parent
         inherits = creation == "default" or parent.creation == "inference"
         view.creation = parent.creation if inherits else creation

@@ -11,6 +11,10 @@ UNSEEN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 MEMORYLESS = frozenset({"sgn", "sgn_"})
 """Operations whose derivative gives zeros without memory: what becomes of them later is nowhere
 documented, and the register has a script of it."""
+VIEWS_INSIDE = frozenset(
+    {"roll", "repeat", "stack", "diagonal_scatter", "select_scatter", "slice_scatter"}
+)
+"""Rows whose kernels make views, which autograd sees where all operands are inference tensors."""
 WRITE_GRADIENTS = frozenset({"std", "norm"})
 """Operations whose derivative overwrites the gradient that comes, which zeros like that refuse."""
 CLAMP_SHAPES = "clamp-of-broadcast-bounds"

@@ -114,6 +114,8 @@ class Node:
     """Whether the base of the written slice repeats cells."""
     overlaps: bool = False
     """Whether the written slice does."""
+    beyond: bool = False
+    """Whether the written slice has elements that are not, or no longer, in the base."""
     shares: bool = False
     """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
@@ -264,7 +266,7 @@ class Graph:
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
-        if not (tensor.inference and inferring):
+        if not (tensor.loose and inferring):
             tensor.counter.value += 1
 
     def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:
@@ -288,10 +290,19 @@ class Graph:
             inner=node,
             folds=_repeats(base.layout),
             overlaps=_repeats(tensor.layout),
+            beyond=_lies_beyond(tensor.layout, base.layout),
             shares=base.layout.overlaps_itself or (tensor.layout.overlaps_itself and not floods),
         )
         base.node = slices
         self.grad_fn(tensor)
+
+
+def _lies_beyond(part: Layout, whole: Layout) -> bool:
+    """Whether an element of a part lies where the whole, which has changed its shape, has none."""
+    first, last = whole.span
+    if whole.is_dense and first <= part.span[0] and part.span[1] <= last:
+        return False
+    return not set(part.cells().ravel().tolist()) <= set(whole.cells().ravel().tolist())
 
 
 def _repeats(layout: Layout) -> bool:

@@ -30,7 +30,9 @@ NAN_BY_PLACE = frozenset(
 body of a kernel and another in its tail, so that it depends on the place in the tensor."""
 
 
-SERIES = "igamma of infinity or NaN, or by a series that torch computes to nine digits"
+SERIES = "igamma of infinity, NaN or almost 0, or by a series that torch computes to nine digits"
+
+OVERFLOWN = "a variance overflows, and kernels differ in what becomes of its gradient"
 
 SUBNORMAL = "nextafter of zero is a number that this oracle may take for zero"
 
@@ -57,9 +59,12 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
     """
     for block in assembly.blocks:
         margins, name = PRIMITIVES[block.code].margins, PRIMITIVES[block.code].name
+        bounds = name == "bounded"
         by_series = name in ("igamma", "igammac")
-        if margins is not None or by_series:
+        if margins is not None or by_series or bounds:
             operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
+            if bounds and np.isinf(operands[0]).any():
+                return OVERFLOWN
             if by_series and _by_series(*operands[:2]):
                 return SERIES
         if margins is not None:
@@ -79,14 +84,17 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
 
 
 def _by_series(shape: Floats, bound: Floats) -> bool:
-    """Whether torch takes the uniform asymptotic expansion, or the first argument is not finite.
+    """Whether torch takes the uniform asymptotic expansion, or the first argument is not finite, or
+    so small that this oracle's own series cancels.
 
     Source: calc_igamma (ATen/native/Math.h); the register has a script of its error.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.abs(bound - shape) / shape
+        tiny = (shape > 0.0) & (shape < 1e-6)
         near = np.where(shape > 200.0, 4.5 / np.sqrt(np.abs(shape)), 0.3)
-        return bool((~np.isfinite(shape) | ((shape > 20.0) & (apart < 1.01 * near))).any())
+        near = np.where(shape > 1e6, 0.6, near)
+        return bool((tiny | ~np.isfinite(shape) | ((shape > 20.0) & (apart < 1.01 * near))).any())
 
 
 def _undecided_lane(margins: Margins, operands: list[Floats]) -> int | None:

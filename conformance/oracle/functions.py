@@ -126,6 +126,7 @@ def _div_floor(a: Array, b: Array) -> Array:
     left = jnp.fmod(a, b)
     opposite = (left != 0.0) & ((b < 0.0) != (left < 0.0))
     quotient = jnp.round((a - left) / b - flag(opposite))
+    quotient = jnp.where(quotient == 0.0, jnp.copysign(0.0, a / b), quotient)
     return jnp.where(b == 0.0, a / b, quotient)
 
 
@@ -144,6 +145,7 @@ VALUES: dict[str, Value] = {
     "higher": jnp.maximum,
     "before": lambda a, b: flag((a <= b) | jnp.isnan(b)),
     "sole": lambda a: a,
+    "bounded": lambda a: a,
     "neg": jnp.negative,
     "carry": lambda new, old: new,
     "overwrite": lambda new, old: new,

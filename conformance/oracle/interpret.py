@@ -44,9 +44,11 @@ REPLACED = {
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
 another one, or a part of a meaning, which asks with `deviates`."""
 
-LOSES_NAN = frozenset({"logcumsumexp", *MEMORYLESS})
-"""Operations whose derivative in torch gives a number where NaN comes, or zeros that times infinity
-are no NaN (the register has scripts of both)."""
+LOSES_NAN = MEMORYLESS | frozenset(
+    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp renorm xlogy".split()
+)
+"""Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
+the register has scripts of two."""
 
 SELF_PRODUCT = "product-reads-its-results"
 """Quirk: an in-place matrix product of its own target is what the order of its loops makes it."""
@@ -367,7 +369,7 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
     lost = _lost(walk, result)
     if lost:
-        return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make 0 of it")
+        return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
     if result.parted and any(not layout.numel for layout in prediction.layouts.values()):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {

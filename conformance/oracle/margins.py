@@ -86,4 +86,9 @@ def nonzero_integers(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
 
 def quotient(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
     quotients = a / b
-    return (quotients - np.rint(quotients),)
+    return quotients - np.rint(quotients), b
+
+
+def divisor(a: Array, b: Array, c: Array) -> tuple[Array, ...]:
+    """Whether it is zero, which a quotient of two that cancel does not show."""
+    return (b,)

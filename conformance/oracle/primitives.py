@@ -17,7 +17,7 @@ class Rounding(Enum):
     UNLESS_DYADIC = 1
     UNLESS_FIRST_IS_ZERO = 2
     UNLESS_ALL_DYADIC = 3
-    """Of sums, which forget what is too small beside a short number and may be short themselves."""
+    """Of sums and products, which may be short because of what was rounded off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,9 @@ def _arithmetic() -> list[Primitive]:
         Primitive("add", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("add3", 3, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("sub", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
-        Primitive("mul", 2),
-        Primitive("div", 2),
-        Primitive("square", 1),
+        Primitive("mul", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
+        Primitive("div", 2, margins=margins.divisor),
+        Primitive("square", 1, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("sqrt", 1),
         Primitive("reciprocal", 1),
         Primitive("pow", 2),
@@ -165,6 +165,8 @@ def _ordering() -> list[Primitive]:
         # Which of two numbers is subtracted, or comes first, decides nothing by itself.
         Primitive("higher", 2, rounding=never, selects=True, severed=(0, 1)),
         Primitive("before", 2, rounding=never, selects=True, severed=(0, 1)),
+        # What must not overflow where it is differentiated.
+        Primitive("bounded", 1, rounding=never),
         # How many elements are what was asked for: the oracle has no answer unless it is one.
         Primitive("sole", 1, rounding=never, selects=True, severed=(0,), margins=margins.one),
     ]

@@ -106,6 +106,12 @@ _EITHER_ZERO = frozenset(
 """Primitives that choose between equal zeros of either sign, or add or scale them, and sums, which
 may begin with a zero; which sign it has is documented nowhere, and torch chooses by the place in
 the tensor."""
+_FADES = frozenset(
+    "mul div square pow reciprocal exp exp2 erfc sigmoid softplus logsigmoid silu mish gelu "
+    "gelu_tanh".split()
+)
+"""Primitives whose results may be too small: XLA makes zero of what torch still tells from it."""
+_FADED = 1e-280
 _PERTURBED = np.arange(RUNS) > 0
 _ZEROS = np.array([0.0, 0.0, -0.0])
 """What such a zero is in each run but the plain one: not the negated one, or two would cancel."""
@@ -129,6 +135,11 @@ def _branch(primitive: Primitive) -> Callable[..., tuple[Array, Array]]:
         if primitive.name in _EITHER_ZERO:
             zeros = jnp.where(result == 0.0, _ZEROS, result)
             result = jnp.where(_PERTURBED, zeros, result)
+        if primitive.name in _FADES:
+            faded = result == 0.0
+            for operand in used[: arity if arity < 3 else 1]:
+                faded = faded & (operand != 0.0) & jnp.isfinite(operand)
+            result = jnp.where(faded, noise * _FADED, result)
         unused = [jnp.zeros_like(result)] * (3 - arity)
         return result, jnp.stack([*partials, *unused])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,9 @@ def _sinc_partials(r: Array, a: Array) -> tuple[Array, ...]:
     for factor in _SERIES:
         near, power = near + factor * power, power * t * t
     far = (t * jnp.cos(t) - jnp.sin(t)) / (t * t)
-    return (math.pi * jnp.where(jnp.abs(t) < 0.7, near, far),)
+    slope = math.pi * jnp.where(jnp.abs(t) < 0.7, near, far)
+    # torch masks the gradient there, which may be infinite.
+    return (jnp.where(a == 0.0, DROPPED, slope),)
 
 
 def _sinc_by_difference(r: Array, a: Array) -> tuple[Array, ...]:
@@ -41,7 +44,7 @@ def _sinc_by_difference(r: Array, a: Array) -> tuple[Array, ...]:
     t = math.pi * a
     moved = 1.0 + jnp.array([0.0, 4.0, -4.0]) * 2.0**-52
     difference = t * jnp.cos(t) * moved - jnp.sin(t)
-    return (jnp.where(a == 0.0, 0.0, difference / (t * a)),)
+    return (jnp.where(a * a * math.pi == 0.0, DROPPED, difference / (t * a)),)
 
 
 def _logit(a: Array, low: Array, high: Array) -> Array:
@@ -82,7 +85,11 @@ def _digamma(a: Array) -> Array:
 
 
 def _polygamma(a: Array, n: Array) -> Array:
-    """Of order 1 to 4; below 1/2 by reflection, as the series loses its digits there."""
+    """Of order 1 to 4; below 1/2 by reflection, as the series loses its digits there.
+
+    Minus infinity is a pole as every negative integer, but for order 1, as it is in torch.
+    """
+    a = jnp.where((a == -jnp.inf) & (n != 1.0), -1.0, a)
     below = a < 0.5
     mirrored = jnp.where(below, 1.0 - a, a)
     factorial = jnp.exp(lax.lgamma(n + 1.0))
@@ -125,6 +132,15 @@ def _polygamma_by_few_terms(a: Array, n: Array) -> Array:
     return jnp.where(n == 1.0, _trigamma_by_few_terms(a), _polygamma(a, n))
 
 
+def _incomplete_gamma(
+    function: Callable[[Array, Array], Array], at_zero: float, a: Array, x: Array
+) -> Array:
+    """With its limit where the shape is 0, and NaN where jax's series would take for ever."""
+    endless = (a > 1e6) & (jnp.abs(x - a) < 0.5 * a) & jnp.isfinite(a)
+    found = function(jnp.where(endless, 1.0, a), jnp.where(endless, 1.0, x))
+    return jnp.where(endless, jnp.nan, jnp.where((a == 0.0) & (x > 0.0), at_zero, found))
+
+
 def _gamma_density(a: Array, x: Array) -> Array:
     return jnp.exp((a - 1.0) * jnp.log(x) - x - lax.lgamma(a))
 
@@ -142,8 +158,8 @@ VALUES: dict[str, Callable[..., Array]] = {
     "lgamma": _lgamma,
     "digamma": _digamma,
     "polygamma": _polygamma,
-    "igamma": lax.igamma,
-    "igammac": lax.igammac,
+    "igamma": partial(_incomplete_gamma, lax.igamma, 1.0),
+    "igammac": partial(_incomplete_gamma, lax.igammac, 0.0),
 }
 
 PARTIALS: dict[str, Callable[..., tuple[Array, ...]]] = {

@@ -78,7 +78,9 @@ def _added(
         if beta == 0:
             # "If beta is 0, then the content of input will be ignored", but not its gradient of 0.
             self = m.apply("carry", 0.0, self)
-        return m.apply("add", self if beta == 1 else m.apply("mul", self, beta), scaled)
+        result = m.apply("add", self if beta == 1 else m.apply("mul", self, beta), scaled)
+        # Nothing is added elementwise, so that negative zeros stay.
+        return m.apply("carry", scaled, result) if beta == 0 and iterates else result
 
     return Row(
         name,

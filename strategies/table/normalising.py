@@ -84,7 +84,7 @@ def _standard(m: Any, x: Any, axes: tuple[int, ...], eps: float) -> Any:
 
 def _scale(m: Any, x: Any, middle: Any, axes: tuple[int, ...], eps: float) -> Any:
     variance = mean(m, m.apply("square", m.apply("sub", x, middle)), axes)
-    return m.apply("rsqrt", m.apply("add", variance, eps))
+    return m.apply("rsqrt", m.apply("add", m.apply("bounded", variance), eps))
 
 
 def _layer_norm(m: Any, self: Any, *, eps: float) -> Any:

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
+
+from strategies.table.composed import still
 from strategies.table.results import cloned, pointwise, without_numbers
 from strategies.table.row import (
     Layouts,
@@ -100,11 +103,24 @@ def _sub(m: Any, self: Any, other: Any, *, alpha: float) -> Any:
 
 
 def _addcmul(m: Any, self: Any, one: Any, two: Any, *, value: float) -> Any:
+    one, two = _spread(self, one, two)
     return m.apply("add", self, m.apply("mul", m.apply("mul", one, two), value))
 
 
 def _addcdiv(m: Any, self: Any, one: Any, two: Any, *, value: float) -> Any:
-    return m.apply("add", self, m.apply("mul", m.apply("div", one, two), value))
+    one, two = _spread(self, one, two)
+    result = m.apply("add", self, m.apply("mul", m.apply("div", one, two), value))
+    # The formula squares the divisor, which may overflow.
+    by_one = m.apply("mul", one, still(m, m.apply("div", value, two)))
+    steep = m.apply("div", m.apply("mul", one, -value), m.apply("mul", two, two))
+    by_two = m.apply("mul", two, still(m, steep))
+    return m.apply("carry", result, m.apply("add3", self, by_one, by_two))
+
+
+def _spread(self: Any, one: Any, two: Any) -> tuple[Any, Any]:
+    """Both as large as the result: each element has a gradient of its own before they add up."""
+    shape = np.broadcast_shapes(self.shape, one.shape, two.shape)
+    return np.broadcast_to(one, shape), np.broadcast_to(two, shape)
 
 
 def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:

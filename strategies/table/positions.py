@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.table.composed import still
 from strategies.table.results import tensors
 from strategies.table.row import Layouts, Params
 
@@ -242,6 +243,9 @@ def reduced_at(
             joined[at] = m.apply("overwrite", values, joined[at])
         else:
             joined[at] = m.apply("mul" if how == "prod" else "add", joined[at], values)
+    if how == "prod" and m.deviates("product"):
+        slopes = _by_quotient(m, old, joined, parts, include_self)
+        joined = m.apply("carry", joined, slopes)
     if how == "mean":
         terms = counts + include_self
         for count in np.unique(terms[terms > 1]):
@@ -249,6 +253,44 @@ def reduced_at(
             joined[at] = m.apply("div", joined[at], float(count))
     flat[touched] = joined
     return cells
+
+
+def _by_quotient(
+    m: Any, old: Any, joined: Any, parts: list[tuple[Any, Any]], include_self: bool
+) -> Any:
+    """What has torch's derivative: the product divided by each factor, with 1 for what is zero.
+
+    A source that is the only zero of its place has the product of the others.
+    """
+    own = m.apply("where", m.apply("eq", old, 0.0), 1.0, old)
+    without_own, without_zero = own.copy(), old.copy() if include_self else _ones(m, old)
+    count = _zeros(m, old)
+    for at, values in parts:
+        count[at] = m.apply("add", count[at], m.apply("eq", values, 0.0))
+    single = m.apply("eq", count, 1.0)
+    for at, values in parts:
+        zero = m.apply("eq", values, 0.0)
+        kept = m.apply("where", m.apply("logical_and", zero, single[at]), 1.0, values)
+        without_own[at] = m.apply("mul", without_own[at], values)
+        without_zero[at] = m.apply("mul", without_zero[at], kept)
+    found = m.apply("overwrite", 0.0, old)
+    if include_self:
+        found = m.apply("mul", old, still(m, m.apply("div", without_own, own)))
+    for at, values in parts:
+        zero = m.apply("eq", values, 0.0)
+        quotient = m.apply("div", joined[at], m.apply("where", zero, 1.0, values))
+        lone = m.apply("logical_and", zero, single[at])
+        slope = m.apply("where", lone, without_zero[at], quotient)
+        found[at] = m.apply("add", found[at], m.apply("mul", values, still(m, slope)))
+    return found
+
+
+def _zeros(m: Any, x: Any) -> Any:
+    return np.full(x.shape, int(m.apply("copy", 0.0)))
+
+
+def _ones(m: Any, x: Any) -> Any:
+    return np.full(x.shape, int(m.apply("copy", 1.0)))
 
 
 def _alone(m: Any, old: Any) -> Any:

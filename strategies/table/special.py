@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from strategies.layout import elementwise
+from strategies.table.composed import still
 from strategies.table.pointwise import _binary, _unary
 from strategies.table.results import itself, like_first, pointwise, tensors
 from strategies.table.row import Layouts, Made, Param, Params, Row, operands, saves
@@ -50,9 +51,12 @@ def _mvlgamma(m: Any, self: Any, *, p: int) -> Any:
     # Adding 0 makes 0.0 of -0.0, where the gradient is infinite with the other sign.
     first = m.apply("lgamma", m.apply("add", self, 0.0))
     result = m.apply("add", first, p * (p - 1) / 4.0 * math.log(math.pi))
+    slope = m.apply("digamma", m.apply("add", self, 0.0))
     for number in range(1, p):
-        result = m.apply("add", result, m.apply("lgamma", m.apply("sub", self, number / 2.0)))
-    return result
+        less = m.apply("sub", self, number / 2.0)
+        result = m.apply("add", result, m.apply("lgamma", less))
+        slope = m.apply("add", slope, m.apply("digamma", less))
+    return m.apply("carry", result, m.apply("mul", self, still(m, slope)))
 
 
 def _polygamma(m: Any, self: Any, *, n: int) -> Any:

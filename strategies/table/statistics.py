@@ -90,9 +90,13 @@ def _std(m: Any, self: Any, *, dim: int | None, correction: int, keepdim: bool) 
 
 def _norm(m: Any, self: Any, *, p: float | str, dim: int | None, keepdim: bool) -> Any:
     axes = axes_of(dim if self.ndim else None)
+    sizes = m.apply("abs", self)
+    alone = self.size == 1 if axes is None else all(self.shape[axis] == 1 for axis in axes)
+    if p == 2 and alone:
+        # Nothing is squared that could overflow.
+        return m.total(_of_one(m, self, sizes), axes, keepdim)
     if p == 2:
         return root_of_squares(m, self, axes, keepdim=keepdim)
-    sizes = m.apply("abs", self)
     if p == 1:
         return m.total(sizes, axes, keepdim)
     if p == "inf":
@@ -100,7 +104,14 @@ def _norm(m: Any, self: Any, *, p: float | str, dim: int | None, keepdim: bool) 
     powers = m.total(m.apply("pow", sizes, p), axes, keepdim)
     none = m.apply("eq", powers, 0.0)
     root = m.apply("pow", m.apply("where", none, 1.0, powers), 1.0 / float(p))
-    return m.apply("where", none, 0.0, root)
+    found = m.apply("where", none, 0.0, root)
+    return m.apply("carry", m.total(sizes, axes, keepdim), found) if alone else found
+
+
+def _of_one(m: Any, self: Any, sizes: Any) -> Any:
+    """The absolute value with the derivative self / norm, which is 0 at 0."""
+    slope = m.apply("where", m.apply("eq", sizes, 0.0), 0.0, m.apply("div", self, sizes))
+    return m.apply("carry", sizes, m.apply("mul", self, still(m, slope)))
 
 
 def _largest_size(m: Any, self: Any, sizes: Any, dim: int | None, *, keepdim: bool) -> Any:
