@@ -273,9 +273,10 @@ def _by_quotient(
         kept = m.apply("where", m.apply("logical_and", zero, single[at]), 1.0, values)
         without_own[at] = m.apply("mul", without_own[at], values)
         without_zero[at] = m.apply("mul", without_zero[at], kept)
-    found = m.apply("overwrite", 0.0, old)
     if include_self:
-        found = m.apply("mul", old, still(m, m.apply("div", without_own, own)))
+        found = m.apply("mul", old, still(m, m.apply("div", without_own, own))).copy()
+    else:
+        found = m.apply("overwrite", 0.0, old).copy()
     for at, values in parts:
         zero = m.apply("eq", values, 0.0)
         quotient = m.apply("div", joined[at], m.apply("where", zero, 1.0, values))
