@@ -231,9 +231,9 @@ def reduced_at(
     old, sources = flat[touched], source.ravel()
     slots = np.searchsorted(touched, places)
     parts = [(slots[chosen], sources[chosen]) for chosen in rounds(places)]
+    rest = np.setdiff1d(np.arange(flat.size), touched)
     if how in ("amax", "amin"):
         if m.deviates("untouched"):
-            rest = np.setdiff1d(np.arange(flat.size), touched)
             flat[rest] = _alone(m, flat[rest])
         flat[touched] = _extreme(m, old, parts, how, include_self)
         return cells
@@ -246,6 +246,8 @@ def reduced_at(
     if how == "prod" and m.deviates("product"):
         slopes = _by_quotient(m, old, joined, parts, include_self)
         joined = m.apply("carry", joined, slopes)
+        alone = _by_quotient(m, flat[rest], flat[rest], [], True)
+        flat[rest] = m.apply("carry", flat[rest], alone)
     if how == "mean":
         terms = counts + include_self
         for count in np.unique(terms[terms > 1]):
