@@ -14,7 +14,7 @@ def _axes(dim: int | list[int] | None) -> tuple[int, ...] | None:
 
 def _sum(m: Any, self: Any, *, dim: Any, keepdim: bool) -> Any:
     if self.ndim == 0:
-        return m.apply("copy", self)
+        return m.apply("summed", self)
     return m.total(self, _axes(dim), keepdim)
 
 
