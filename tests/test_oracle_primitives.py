@@ -75,6 +75,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "higher": np.maximum,
     "before": np.less_equal,
     "sole": np.copy,
+    "bounded": np.copy,
     "neg": np.negative,
     "round": np.rint,
     "carry": lambda a, b: a,

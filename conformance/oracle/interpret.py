@@ -367,7 +367,8 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         why = result.ill_conditioned
         undocumented = why == TIED or why.startswith("NaN")
         return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
-    lost = _lost(walk, result)
+    # Before a number is called wrong: most of these programs are as the formulas say.
+    lost = _lost(walk, result) if opinions > 1 else ""
     if lost:
         return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
     if result.parted and any(not layout.numel for layout in prediction.layouts.values()):

@@ -233,8 +233,7 @@ def reduced_at(
     parts = [(slots[chosen], sources[chosen]) for chosen in rounds(places)]
     rest = np.setdiff1d(np.arange(flat.size), touched)
     if how in ("amax", "amin"):
-        if m.deviates("untouched"):
-            flat[rest] = _alone(m, flat[rest])
+        flat[rest] = _alone(m, flat[rest])
         flat[touched] = _extreme(m, old, parts, how, include_self)
         return cells
     joined = old.copy()
@@ -297,8 +296,12 @@ def _ones(m: Any, x: Any) -> Any:
 
 
 def _alone(m: Any, old: Any) -> Any:
-    """What no source is sent to, as a maximum that ties with none: not even with itself if NaN."""
-    tie = m.apply("eq", old, old)
+    """What no source is sent to; where torch deviates, NaN does not even tie with itself.
+
+    Both take the same instructions, so that they have the same rounding errors.
+    """
+    like = old if m.deviates("untouched") else _zeros(m, old)
+    tie = m.apply("eq", like, like)
     return m.apply("carry", old, m.apply("div", m.apply("mul", tie, old), tie))
 
 
