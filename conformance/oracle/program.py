@@ -234,9 +234,11 @@ def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> t
         guided = jnp.asarray(_GUIDED)[program.codes[number]]
         incoming = jnp.where(guided & ~(incoming > 0.0), 0.0, incoming)
         # Gradients that add up are rounded: two that cancel must show it, if they are not exact.
+        # Short ones may swallow what is small: every opinion but the first reckons with that.
         noise = program.noise[(number + program.shift) % NOISE_ROWS] * _APART
         added = _product(kept[number], incoming)
-        added = jnp.where(_is_dyadic(incoming), added, added * (1.0 + noise))
+        exact = _is_dyadic(incoming) & (program.shift == 0)
+        added = jnp.where(exact, added, added * (1.0 + noise))
         return cotangents.at[program.operands[number]].add(added)
 
     def one_pass(number: Array, gradients: Array) -> Array:
