@@ -45,7 +45,7 @@ REPLACED = {
 another one, or a part of a meaning, which asks with `deviates`."""
 
 LOSES_NAN = MEMORYLESS | frozenset(
-    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp renorm xlogy".split()
+    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp prod renorm xlogy".split()
 )
 """Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
 the register has scripts of two."""
@@ -60,6 +60,8 @@ _OVERWRITES = frozenset(
 )
 """Rows whose in-place forms compute nothing from what they overwrite."""
 _SMALL = 256
+_LARGE = 1e290
+"""Gradients from here on may overflow before they are added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +361,7 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         return Answer({}, {}, str(reason), gave_up=True)
     passes = walk.passes()
     result = machine.run(walk.assembly, passes, opinions=opinions)
-    if len(walk.losses) > len(passes) and not np.isfinite(result.gradients).all():
+    if len(walk.losses) > len(passes) and not (np.abs(result.gradients) < _LARGE).all():
         # Infinities of several calls add up to NaN in torch; their sum has one derivative.
         passes = [[number] for number in range(len(walk.losses))]
         result = machine.run(walk.assembly, passes, opinions=opinions)
@@ -371,7 +373,7 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     lost = _lost(walk, result) if opinions > 1 else ""
     if lost:
         return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
-    if result.parted and any(not layout.numel for layout in prediction.layouts.values()):
+    if result.parted and _holds_nothing(walk):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {
         name: Entries(result.values[cells], result.value_slack[cells])
@@ -379,6 +381,13 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         for cells in [walk.handle(name, prediction.layouts[name])]
     }
     return Answer(values, _gradients(walk, result, passes))
+
+
+def _holds_nothing(walk: Walk) -> bool:
+    """Whether a tensor is empty, or what an index names."""
+    written = (step.target for step in walk.draft.shaped if isinstance(step, Shaped))
+    layouts = (*walk.prediction.layouts.values(), *filter(None, written))
+    return any(not layout.numel for layout in layouts)
 
 
 def _lost(walk: Walk, result: Result) -> str:
