@@ -45,7 +45,8 @@ REPLACED = {
 another one, or a part of a meaning, which asks with `deviates`."""
 
 LOSES_NAN = MEMORYLESS | frozenset(
-    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp prod renorm xlogy".split()
+    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp prod renorm "
+    "xlogy".split()
 )
 """Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
 the register has scripts of two."""
