@@ -27,7 +27,9 @@ from conformance.model.quirks import (
     WRITE_GRADIENTS,
 )
 from conformance.model.saving import (
+    WRAPS,
     applies,
+    asks_autograd,
     by_name,
     creation_of,
     lose_derivative,
@@ -208,7 +210,7 @@ class Interpreter:
                 continue
             tensor = result if save.what == "result" else named.get(save.what)
             if save.what == "private" or (save.what in named and named[save.what] is None):
-                node.keeps = node.keeps or save.what == "private" or step.row.name in _WRAPS
+                node.keeps = node.keeps or save.what == "private" or step.row.name in WRAPS
             elif save.what == "self" and (written is not None or row.copies_first(layouts)):
                 node.keeps = True
             elif tensor is not None:
@@ -293,7 +295,7 @@ class Interpreter:
             operands[0] = indexing.written_part(self, step, operands)
         target = operands[0]
         wants = any(self.graph.requires_grad(t) for t in operands)
-        records = recording(step.step.modes) and wants and _asks_autograd(step, operands)
+        records = recording(step.step.modes) and wants and asks_autograd(step, operands)
         if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
             records = False
         node, acted = None, Acted(connected=tuple(False for _ in operands))
@@ -328,7 +330,7 @@ class Interpreter:
         for place in viewed:
             # To view an operand is to read its node, which may raise.
             self.graph.edge(operands[place - 1])
-        if wanting and recording(step.step.modes) and _asks_autograd(step, self.operands(step)):
+        if wanting and recording(step.step.modes) and asks_autograd(step, self.operands(step)):
             raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
         acted = Acted(connected=(False,) * (1 + len(operands)))
         acted.open = check_overlap(step, target, operands)
@@ -383,24 +385,6 @@ class Interpreter:
             except Raised as raised:
                 flags[name] = Flags(requires_grad, version, None, None, raised.kind)
         return flags
-
-
-_WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
-"""Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
-_TAKES_AS_TENSORS = _WRAPS | frozenset(
-    {"add", "sub", "floor_divide", "setitem", "setitem_at", "setitem_where"}
-)
-"""Rows for which torch makes a tensor of a number before it looks for what to call."""
-
-
-def _asks_autograd(step: Shaped, operands: list[Tensor]) -> bool:
-    """Whether autograd sees an in-place operation: not where all operands are inference tensors
-    (observed).
-    """
-    numbers = any(not isinstance(given, Value) for given in step.operands)
-    # The noise of rrelu is a tensor as well.
-    made = step.row.name == "rrelu" or (numbers and step.row.name in _TAKES_AS_TENSORS)
-    return made or not all(t.inference for t in operands)
 
 
 def _version(tensor: Tensor) -> Version:

@@ -14,6 +14,13 @@ from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
 from strategies.table.row import Row
 
+WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
+"""Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
+_TAKES_AS_TENSORS = WRAPS | frozenset(
+    {"add", "sub", "floor_divide", "setitem", "setitem_at", "setitem_where"}
+)
+"""Rows for which torch makes a tensor of a number before it looks for what to call."""
+
 
 def recorded_row(step: Shaped) -> Row:
     """The row of the node that is recorded: `matmul` records what its operands' ranks call for."""
@@ -78,3 +85,13 @@ def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:
 def out_of_sight(tensor: Tensor) -> Tensor:
     """The same memory as a node keeps it where no version tells of a write."""
     return replace(tensor, counter=Counter(), node=None, base=None)
+
+
+def asks_autograd(step: Shaped, operands: list[Tensor]) -> bool:
+    """Whether autograd sees an in-place operation: not where all operands are inference tensors
+    (observed).
+    """
+    numbers = any(not isinstance(given, Value) for given in step.operands)
+    # The noise of rrelu is a tensor as well.
+    made = step.row.name == "rrelu" or (numbers and step.row.name in _TAKES_AS_TENSORS)
+    return made or not all(t.inference for t in operands)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Place, Prediction
-from conformance.model.quirks import MEMORYLESS
 from conformance.oracle.assembly import Assembly, Handle, TooMuch
 from conformance.oracle.conditioning import TIED
+from conformance.oracle.doubt import holds_nothing, loses_nan
 from conformance.oracle.machine import Machine, Result
 from conformance.oracle.primitives import CODES
 from strategies.draft import Draft, Shaped, Value
@@ -43,13 +43,6 @@ REPLACED = {
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
 another one, or a part of a meaning, which asks with `deviates`."""
-
-LOSES_NAN = MEMORYLESS | frozenset(
-    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp prod renorm "
-    "xlogy".split()
-)
-"""Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
-the register has scripts of two."""
 
 SELF_PRODUCT = "product-reads-its-results"
 """Quirk: an in-place matrix product of its own target is what the order of its loops makes it."""
@@ -371,10 +364,10 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         undocumented = why == TIED or why.startswith("NaN")
         return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
     # Before a number is called wrong: most of these programs are as the formulas say.
-    lost = _lost(walk, result) if opinions > 1 else ""
+    lost = loses_nan(walk.draft, prediction, result.gradients) if opinions > 1 else ""
     if lost:
         return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
-    if result.parted and _holds_nothing(walk):
+    if result.parted and holds_nothing(walk.draft, prediction):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {
         name: Entries(result.values[cells], result.value_slack[cells])
@@ -382,22 +375,6 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         for cells in [walk.handle(name, prediction.layouts[name])]
     }
     return Answer(values, _gradients(walk, result, passes))
-
-
-def _holds_nothing(walk: Walk) -> bool:
-    """Whether a tensor is empty, or what an index names."""
-    written = (step.target for step in walk.draft.shaped if isinstance(step, Shaped))
-    layouts = (*walk.prediction.layouts.values(), *filter(None, written))
-    return any(not layout.numel for layout in layouts)
-
-
-def _lost(walk: Walk, result: Result) -> str:
-    """The first operation of a program with NaN among its gradients that does not hand NaN on."""
-    if not np.isnan(result.gradients).any():
-        return ""
-    ran = zip(walk.draft.shaped, walk.prediction.acted, strict=False)
-    recorded = (step for step, acted in ran if isinstance(step, Shaped) and acted.recorded)
-    return next((step.step.op for step in recorded if step.row.name in LOSES_NAN), "")
 
 
 def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:

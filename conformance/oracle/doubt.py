@@ -1,0 +1,33 @@
+"""Where NaN or infinity in a gradient decides nothing, because torch computes another way there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.model.prediction import Prediction
+from conformance.model.quirks import MEMORYLESS
+from strategies.draft import Draft, Shaped
+
+LOSES_NAN = MEMORYLESS | frozenset(
+    "batch_norm cumprod group_norm layer_norm layer_norm_affine logcumsumexp prod renorm "
+    "xlogy".split()
+)
+"""Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
+the register has scripts of two."""
+
+
+def holds_nothing(draft: Draft, prediction: Prediction) -> bool:
+    """Whether a tensor is empty, or what an index names."""
+    written = (step.target for step in draft.shaped if isinstance(step, Shaped))
+    layouts = (*prediction.layouts.values(), *filter(None, written))
+    return any(not layout.numel for layout in layouts)
+
+
+def loses_nan(draft: Draft, prediction: Prediction, gradients: NDArray[np.float64]) -> str:
+    """The first operation of a program with NaN among its gradients that does not hand NaN on."""
+    if not np.isnan(gradients).any():
+        return ""
+    ran = zip(draft.shaped, prediction.acted, strict=False)
+    recorded = (step for step, acted in ran if isinstance(step, Shaped) and acted.recorded)
+    return next((step.step.op for step in recorded if step.row.name in LOSES_NAN), "")
