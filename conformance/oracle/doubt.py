@@ -16,6 +16,9 @@ LOSES_NAN = MEMORYLESS | frozenset(
 """Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
 the register has scripts of two."""
 
+_ROOT = 1e150
+"""The product of two numbers as large as this may be infinite, and that of three finite again."""
+
 
 def holds_nothing(draft: Draft, prediction: Prediction) -> bool:
     """Whether a tensor is empty, or what an index names."""
@@ -31,3 +34,9 @@ def loses_nan(draft: Draft, prediction: Prediction, gradients: NDArray[np.float6
     ran = zip(draft.shaped, prediction.acted, strict=False)
     recorded = (step for step, acted in ran if isinstance(step, Shaped) and acted.recorded)
     return next((step.step.op for step in recorded if step.row.name in LOSES_NAN), "")
+
+
+def overflow_by_order(*numbers: NDArray[np.float64]) -> bool:
+    """Whether any are so large that a formula overflows in one order of its factors alone."""
+    sizes = (np.abs(each[np.isfinite(each)]) for each in numbers)
+    return any((size > _ROOT).any() for size in sizes)

@@ -19,7 +19,7 @@ from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Place, Prediction
 from conformance.oracle.assembly import Assembly, Handle, TooMuch
 from conformance.oracle.conditioning import TIED
-from conformance.oracle.doubt import holds_nothing, loses_nan
+from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order
 from conformance.oracle.machine import Machine, Result
 from conformance.oracle.primitives import CODES
 from strategies.draft import Draft, Shaped, Value
@@ -367,6 +367,9 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     lost = loses_nan(walk.draft, prediction, result.gradients) if opinions > 1 else ""
     if lost:
         return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
+    cotangents = [seed.cotangents for seed in walk.assembly.seeds]
+    if opinions > 1 and overflow_by_order(result.values, result.gradients, *cotangents):
+        return Answer({}, {}, "numbers whose products overflow in one order and not in another")
     if result.parted and holds_nothing(walk.draft, prediction):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {

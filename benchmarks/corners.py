@@ -1,0 +1,195 @@
+"""Each operation of the table where chance seldom leads: `python -m benchmarks.corners --help`."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+
+import click
+from msgspec.structs import replace
+
+from conformance.examine import Examiner, Judged
+from conformance.oracle.machine import Machine
+from conformance.subjects import InProcessSubject
+from strategies.draft import Draft, check
+from strategies.program import (
+    Apply,
+    Backward,
+    Generated,
+    Leaf,
+    Mode,
+    Number,
+    Program,
+    ProgramError,
+)
+from strategies.table import OPERATIONS
+from tests.test_table import cases
+
+SPECIAL = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e300, 1e-300, 3.0)
+ORDINARY = (1.0, 2.0, -1.0, 0.5)
+MODES: tuple[tuple[Mode, ...], ...] = (
+    (),
+    ("no_grad",),
+    ("inference_mode",),
+    ("inference_mode", "enable_grad"),
+)
+
+Corner = Callable[[Random, Draft, Apply], Program]
+
+
+def special_values(random: Random, draft: Draft, step: Apply) -> Program:
+    """Operands and a cotangent of which many or few are not ordinary numbers."""
+
+    def numbers(count: int) -> list[Number]:
+        pool: tuple[float, ...] = (
+            SPECIAL if random.random() < 0.5 else (random.choice(SPECIAL), *ORDINARY)
+        )
+        return [random.choice(pool) for _ in range(count)]
+
+    leaves = [
+        replace(leaf, data=numbers(math.prod(leaf.shape)), requires_grad=random.random() < 0.8)
+        if leaf.dtype == "float64"
+        else leaf
+        for leaf in draft.leaves
+    ]
+    target = str(step.args[0])
+    first = Apply("mul", (target, 1.0), {}, ("x0",))
+    steps, root = _acted([first], _renamed(step, {target: "x0"}))
+    shape = check(Program(tuple(leaves), tuple(steps))).values[root].layout.shape
+    return Program(tuple(leaves), (*steps, Backward((root,), (numbers(math.prod(shape)),))))
+
+
+def transposed_operand(random: Random, draft: Draft, step: Apply) -> Program:
+    """An operand that lies transposed in its base, which is written before backward."""
+    wide = [leaf for leaf in draft.leaves if leaf.dtype == "float64" and len(leaf.shape) > 1]
+    if not wide:
+        return stale_view(random, draft, step)
+    chosen = random.choice(wide)
+    one, two = random.sample(range(len(chosen.shape)), 2)
+    shape = list(chosen.shape)
+    shape[one], shape[two] = shape[two], shape[one]
+    leaves = [
+        replace(leaf, shape=tuple(shape) if leaf is chosen else leaf.shape, requires_grad=True)
+        if leaf.dtype == "float64"
+        else leaf
+        for leaf in draft.leaves
+    ]
+    before = [
+        Apply("mul", (chosen.name, 1.5), {}, ("x0",)),
+        Apply("transpose", ("x0",), {"dim0": one, "dim1": two}, ("x1",)),
+    ]
+    steps, root = _acted(before, _renamed(step, {chosen.name: "x1"}))
+    written = random.choice(("x0", root))
+    return Program(
+        tuple(leaves),
+        (*steps, Apply("mul_", (written, 2.0), {}, (), modes=("no_grad",)), _backward(root)),
+    )
+
+
+def stale_view(random: Random, draft: Draft, step: Apply) -> Program:
+    """An operand that is a view made in no_grad, of a base that may have been written since."""
+    name = random.choice([leaf.name for leaf in draft.leaves if leaf.dtype == "float64"])
+    leaves = _leaves(draft, lambda leaf: leaf.name == name or random.random() < 0.5)
+    before = [Apply("view_as", (name,), {}, ("x0",), modes=("no_grad",))]
+    if random.random() < 0.5:
+        before.append(Apply("mul_", (name, 2.0), {}, (), modes=("no_grad",)))
+    steps, root = _acted(before, _renamed(step, {name: "x0"}))
+    return Program(leaves, (*steps, _backward(root)))
+
+
+def inference_operands(random: Random, draft: Draft, step: Apply) -> Program:
+    """Operands of which some are inference tensors, in a mode, and a write afterwards."""
+    leaves = _leaves(draft, lambda leaf: random.random() < 0.6)
+    before, names = [], {}
+    for number, leaf in enumerate(leaf for leaf in leaves if leaf.dtype == "float64"):
+        names[leaf.name] = f"x{number}"
+        modes = random.choice(MODES)
+        before.append(Apply("mul", (leaf.name, 1.5), {}, (f"x{number}",), modes=modes))
+    if random.random() < 0.2:
+        target = random.choice(list(names.values()))
+        before.append(Apply("requires_grad_", (target,), {}, (), modes=random.choice(MODES)))
+    renamed = replace(_renamed(step, names), modes=random.choice(MODES))
+    steps, root = _acted(before, renamed)
+    target = random.choice([*names.values(), root])
+    write = Apply("mul_", (target, 2.0), {}, (), modes=random.choice(MODES))
+    return Program(leaves, (*steps, write, _backward(root)))
+
+
+CORNERS: dict[str, Corner] = {
+    "special values": special_values,
+    "transposed operand": transposed_operand,
+    "stale view": stale_view,
+    "inference operands": inference_operands,
+}
+
+
+def _leaves(draft: Draft, grad: Callable[[Leaf], bool]) -> tuple[Leaf, ...]:
+    return tuple(
+        replace(leaf, requires_grad=leaf.dtype == "float64" and grad(leaf)) for leaf in draft.leaves
+    )
+
+
+def _renamed(step: Apply, names: Mapping[str, str]) -> Apply:
+    args = tuple(names.get(arg, arg) if isinstance(arg, str) else arg for arg in step.args)
+    return replace(step, args=args, to=tuple(f"x{50 + n}" for n, _ in enumerate(step.to)))
+
+
+def _acted(before: list[Apply], step: Apply) -> tuple[list[Apply], str]:
+    """The steps, and the tensor that the last one makes or writes."""
+    return [*before, step], step.to[0] if step.to else str(step.args[0])
+
+
+def _backward(root: str) -> Backward:
+    return Backward((root,), (Generated("dyadic", 7),))
+
+
+def programs(each: int, seed: int) -> Iterator[tuple[str, str, Program]]:
+    """So many programs of each corner for each case of each operation: corner, operation, program.
+
+    What a corner makes of a case may be no program; that one is left out.
+    """
+    for op, (row, _) in OPERATIONS.items():
+        if row.writes_out:
+            continue
+        for place, (draft, step) in enumerate(cases(op)):
+            for name, corner in CORNERS.items():
+                random = Random(f"{seed}:{op}:{place}:{name}")
+                for _ in range(each):
+                    try:
+                        program = corner(random, draft, step)
+                        check(program)
+                    except (ProgramError, IndexError):
+                        continue
+                    yield name, op, program
+
+
+def show(op: str, judged: Judged) -> None:
+    click.echo(f"\n{op}: {judged.gravest.message}\n{judged.body.text}")
+
+
+@click.command()
+@click.option("--each", default=4, show_default=True, help="Programs of a corner for each case.")
+@click.option("--seed", type=int, help="Draw the same programs again.")
+def main(each: int, seed: int | None) -> None:
+    """Judge each operation of the table on the local torch where chance seldom leads."""
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    click.echo(f"seed {seed}")
+    counts: dict[str, Counter[str]] = {name: Counter() for name in CORNERS}
+    with InProcessSubject("eager-cpu") as subject:
+        examiner = Examiner(subject, Machine())
+        for name, op, program in programs(each, seed):
+            judged = examiner.examine(program)
+            counts[name][judged.verdict] += 1
+            if judged.verdict == "deviates":
+                show(op, judged)
+    for name, words in counts.items():
+        click.echo(f"{name:20}" + ", ".join(f"{n} {word}" for word, n in words.most_common()))
+    sys.exit(1 if any(words["deviates"] for words in counts.values()) else 0)
+
+
+if __name__ == "__main__":
+    main()
