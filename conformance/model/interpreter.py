@@ -27,6 +27,7 @@ from conformance.model.quirks import (
     WRITE_GRADIENTS,
 )
 from conformance.model.saving import (
+    TARGET_FIRST,
     WRAPS,
     applies,
     asks_autograd,
@@ -170,7 +171,9 @@ class Interpreter:
             if tensor.inference and tensor.flag:
                 raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
         node = Node(step.step.op, [], self.graph.number())
-        node.edges = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands]
+        turn = -1 if step.row.name in TARGET_FIRST else 1
+        found = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands[::turn]]
+        node.edges = found[::turn]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
             edge = node.edges[position]
             if edge is not None or self.counts(operands[position]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,14 @@ def _logcumsumexp(m: Any, self: Any, *, dim: int) -> Any:
 
 
 def _by_result(m: Any, rows: Any, result: Any) -> Any:
-    """The result with a derivative of exp(row - result), as torch computes it."""
-    slope = m.apply("exp", m.apply("sub", still(m, rows), still(m, result)))
+    """The result with a derivative of exp(row - result), as torch computes it.
+
+    The logarithm of the gradient, which is some number here, is added first and has lost its digits
+    by then.
+    """
+    beside = m.apply("sub", math.pi, still(m, result))
+    gap = m.apply("sub", m.apply("add", beside, still(m, rows)), math.pi)
+    slope = m.apply("exp", gap)
     return m.apply("carry", result, m.total(m.apply("mul", rows, slope), (0,), False))
 
 
