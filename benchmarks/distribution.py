@@ -24,7 +24,7 @@ from benchmarks.cells import COLUMNS, cells_of, operations, why_never
 from conformance.examine import Examiner
 from conformance.model import Prediction, predict
 from conformance.model.errors import Kind
-from conformance.oracle.interpret import answer
+from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from conformance.oracle.variants import KINDS, discriminates
 from conformance.subjects import open_subject

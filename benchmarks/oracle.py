@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from conformance.model import Prediction, predict
-from conformance.oracle.interpret import answer
+from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from strategies.build import build
 from strategies.choices import Seeded

@@ -24,7 +24,7 @@ from torch.nn import functional
 from conformance.examine import Examiner
 from conformance.judge import judge
 from conformance.model import predict
-from conformance.oracle.interpret import answer
+from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from conformance.records import InFlight, RecordWriter, Verdict
 from conformance.subjects import Subject, open_subject

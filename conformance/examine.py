@@ -11,7 +11,7 @@ import numpy as np
 from conformance.deviations import Deviation, named, register
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction, fragments, predict
-from conformance.oracle.interpret import Answer, answer
+from conformance.oracle.answering import Answer, answer
 from conformance.oracle.machine import OPINIONS, Machine
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
@@ -142,6 +142,7 @@ class Examiner:
             body.text,
             list(program.names),
             watch=watched,
+            retained=sorted(draft.sought),
             timeout_s=self.timeout_s,
             meanwhile=foretell,
         )
@@ -281,7 +282,9 @@ def _gradients(
         return numbers
     for name, graded in prediction.graded.items():
         flags = prediction.flags.get(name)
-        if flags is None or not flags.requires_grad or not flags.is_leaf:
+        if flags is None or flags.unreadable is not None:
+            continue
+        if name not in prediction.sought and not (flags.requires_grad and flags.is_leaf):
             continue
         if not graded:
             exact.append((f"{name}.grad", None))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from conformance.deviations import Deviation, named, register
 from conformance.examine import expectation
 from conformance.model import predict
-from conformance.oracle.interpret import Answer, answer
+from conformance.oracle.answering import Answer, answer
 from conformance.oracle.machine import OPINIONS, Machine
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check

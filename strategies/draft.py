@@ -255,9 +255,9 @@ class Draft:
 
     def _move(self, name: str, layout: Layout) -> None:
         """Let a tensor, by all its names, lie in another way."""
-        mover = self._objects.get(name, name)
+        mover = self.object_of(name)
         for other, value in self.values.items():
-            if self._objects.get(other, other) == mover:
+            if self.object_of(other) == mover:
                 self.values[other] = replace(value, layout=layout)
 
     def add_backward(self, step: Backward, where: str = "") -> Backward:
@@ -292,20 +292,48 @@ class Draft:
         self.shaped.append(step)
         return step
 
+    def object_of(self, name: str) -> str:
+        """The first name of the tensor object that a name means."""
+        return self._objects.get(name, name)
+
+    @property
+    def sought(self) -> set[str]:
+        """The first names of the tensors whose gradients calls are asked for by name."""
+        calls = [step for step in self.steps if isinstance(step, Backward)]
+        return {self.object_of(name) for step in calls for name in step.inputs}
+
+    def may_be_filled(self, name: str) -> bool:
+        """Whether an earlier call may have filled a tensor's `.grad`: all do that of leaves, and of
+        what has become one, unless they name their inputs.
+        """
+        asked = self.object_of(name)
+        if asked in self.sought:
+            return True
+        if all(step.inputs for step in self.steps if isinstance(step, Backward)):
+            return False
+        started = {
+            self.object_of(str(step.args[0]))
+            for step in self.steps
+            if isinstance(step, Apply) and step.op == "requires_grad_"
+        }
+        return asked in started.union(leaf.name for leaf in self.leaves)
+
     def _check_inputs(self, step: Backward, where: str) -> None:
         leaves = {leaf.name for leaf in self.leaves if leaf.dtype == "float64"}
         for name in step.inputs:
-            if name not in leaves:
-                raise ProgramError(f"{where}: its input {name!r} is no float64 leaf.")
-        if len(set(step.inputs)) != len(step.inputs):
+            if name not in leaves and step.via != "grad":
+                raise ProgramError(
+                    f"{where}: its input {name!r} is no float64 leaf; via grad takes others too."
+                )
+            if name not in self.values or self.values[name].dtype != "float64":
+                raise ProgramError(f"{where}: its input {name!r} is no float64 tensor by then.")
+        if len({self.object_of(name) for name in step.inputs}) != len(step.inputs):
             raise ProgramError(f"{where} names an input twice.")
         if step.via == "grad":
             if not step.inputs:
                 raise ProgramError(f"{where} via grad needs inputs.")
-            before = [s for s in self.steps if isinstance(s, Backward)]
-            filled = {n for s in before for n in s.inputs or leaves}
             for name in step.inputs:
-                if name in filled:
+                if self.may_be_filled(name):
                     raise ProgramError(
                         f"{where} via grad sets {name}.grad, which an earlier call may have filled."
                     )

@@ -167,19 +167,30 @@ class Growth(Composing):
         return self.draft.add_backward(Backward(names, cotangents, retain, (), inputs, via))
 
     def _inputs(self) -> tuple[tuple[str, ...], Literal["", "grad"]]:
-        """The only leaves that a backward call is for, and how it is written; most often all."""
+        """The only tensors that a backward call is for, and how it is written; most often all."""
         if not chance(self.choose, self.recipe.inputs):
             return (), ""
-        leaves = [
+        names = [
             leaf.name
             for leaf in self.draft.leaves
             if self.roots[leaf.name].grad and self.roots[leaf.name].leaf
         ]
-        if not leaves:
-            return (), ""
-        some = tuple(name for name in leaves if chance(self.choose, 60)) or (leaves[0],)
-        earlier = any(isinstance(step, Backward) for step in self.draft.steps)
-        return some, "grad" if not earlier and chance(self.choose, 50) else ""
+        some = tuple(name for name in names if chance(self.choose, 60)) or tuple(names[:1])
+        if not chance(self.choose, 65):
+            return some, ""
+        some = tuple(name for name in some if not self.draft.may_be_filled(name))
+        others = [
+            value.name
+            for value in self.floats()
+            if self.grad(value)
+            and value.name not in names
+            and self.draft.object_of(value.name) == value.name
+            and not self.draft.may_be_filled(value.name)
+        ]
+        if others and chance(self.choose, 75):
+            some += (recent(self.choose, others),)
+            some = some[-1:] if chance(self.choose, 40) else some
+        return some, "grad" if some else ""
 
     def loss(self, *, several: bool = False) -> Backward | None:
         """A backward call from a value through which gradients flow, or from several, if there is

@@ -100,7 +100,7 @@ class Backward(
     """`torch.autograd.backward(of, cotangents)`; a scalar root may leave its cotangent out.
 
     With `inputs`, the names of leaves, only their `.grad` is added to. Via "grad" it is
-    `torch.autograd.grad`, whose results become the `.grad` of the inputs.
+    `torch.autograd.grad`, whose inputs need not be leaves, and whose results become their `.grad`.
     """
 
     of: tuple[str, ...]

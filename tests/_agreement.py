@@ -163,8 +163,8 @@ def agree(draft: Draft, subject: Subject, *, watched: bool) -> Prediction:
     """Assert that torch does what the model predicts; return the prediction."""
     model = predict(draft, quirks=QUIRKS, watched=watched)
     body = print_body(draft, watch=watched)
-    leaves = [leaf.name for leaf in draft.leaves]
-    seen = subject.run(body.text, draft.program().names, watch=watched, retained=leaves)
+    retained = sorted(draft.sought.union(leaf.name for leaf in draft.leaves))
+    seen = subject.run(body.text, draft.program().names, watch=watched, retained=retained)
     wrong = [
         f"{place}: model {expected}, torch {found}"
         for place, expected, found in differences(draft, body, model, seen)

@@ -52,11 +52,18 @@ class Unsupported(Exception):
     """The program asks for something that has no meaning without mutation; says what."""
 
 
+class Untold(Unsupported):
+    """The program asks for the gradient of a view, whose readers this walk does not tell from those
+    of its base.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a program leaves behind, by name; a gradient is None where no path leads to the leaf.
 
-    Gradients are those of the program's leaves and of what became one, if it still is one.
+    Gradients are those of the program's leaves and of what became one, if it still is one, and of
+    what calls were asked for by name.
     """
 
     values: dict[str, Floats]
@@ -84,6 +91,8 @@ class _History:
     """All histories of the storage, this one among them."""
     computed: bool = False
     """Whether it holds the result of recorded operations, so that it is no leaf."""
+    recorded: torch.Tensor | None = None
+    """Its value when the last operation was recorded that made or wrote it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -202,6 +211,8 @@ class Walk:
     silent: set[str] = field(default_factory=set)
     """Leaves that have ceased to require grad: what arrives at them is dropped."""
     gradients: dict[str, torch.Tensor] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    """Whose gradients calls were asked for, though they are no leaves."""
 
     def leaf(self, leaf: Leaf) -> None:
         flat = torch.tensor(materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)).reshape(-1)
@@ -212,7 +223,7 @@ class Walk:
             self.vary(self.tensors[leaf.name])
 
     def stored(self, name: str, flat: torch.Tensor, places: torch.Tensor) -> _Tensor:
-        history = _History(flat, [], flat.requires_grad)
+        history = _History(flat, [], flat.requires_grad, flat)
         history.family.append(history)
         return _Tensor(name, history, places)
 
@@ -372,6 +383,7 @@ class Walk:
             if records and history is writer:
                 history.value = history.value.put(places, new)
                 history.computed = history.value.requires_grad
+                history.recorded = history.value
             else:
                 written = history.value.detach().put(places, new.detach())
                 history.value = Unrecorded.apply(history.value, written)
@@ -389,7 +401,7 @@ class Walk:
                 roots.append(root)
                 weights.append(torch.tensor(materialise(data, shape, "float64", name)))
         names = [n for n in step.inputs or self.variables if n not in self.silent]
-        variables = [(name, each) for name in names for each in self.variables[name]]
+        variables = [(name, each) for name in names for each in self._variables(name, step)]
         if not roots or not variables:
             return
         flats = [each.flat for _, each in variables]
@@ -399,6 +411,17 @@ class Walk:
                 gradient = torch.take(flat, variable.places)
                 before = self.gradients.get(name)
                 self.gradients[name] = gradient if before is None else before + gradient
+
+    def _variables(self, name: str, step: Backward) -> list[_Variable]:
+        """What a gradient is sought of: of what is no leaf, as it was last computed."""
+        tensor = self.tensors[name]
+        if step.inputs and tensor.base is not None and not self.variables.get(name):
+            raise Untold("the gradient of a view")
+        if not step.inputs or not tensor.history.computed:
+            return self.variables.get(name, [])
+        assert tensor.history.recorded is not None
+        self.asked.add(name)
+        return [_Variable(tensor.history.recorded, tensor.places)]
 
 
 def run(program: Program) -> Outcome:
@@ -418,8 +441,8 @@ def run(program: Program) -> Outcome:
         values = {name: _array(walk.read(tensor)) for name, tensor in walk.tensors.items()}
     gradients = {
         name: _array(walk.gradients[name]) if name in walk.gradients else None
-        for name in walk.variables
-        if not walk.tensors[name].history.computed
+        for name in {**walk.variables, **dict.fromkeys(sorted(walk.asked))}
+        if name in walk.asked or not walk.tensors[name].history.computed
     }
     return Outcome(values, gradients)
 

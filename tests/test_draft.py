@@ -106,8 +106,10 @@ WRONG: list[tuple[Apply | Backward, str]] = [
     (Backward(("a",)), r"'a' has shape \[2\] and needs a cotangent"),
     (Backward(("a",), ([1.0],)), r"cotangent of 'a': shape \[2\] needs 2 values and 1 are given"),
     (Backward(("a", "s"), ([1.0, 1.0],)), "has 2 roots and 1 cotangents"),
-    (Backward(("s",), inputs=("y",)), r"\(backward\): its input 'y' is no float64 leaf"),
-    (Backward(("s",), inputs=("m",)), r"\(backward\): its input 'm' is no float64 leaf"),
+    (Backward(("s",), inputs=("y",)), r"\(backward\): its input 'y' is no float64 leaf; via grad"),
+    (Backward(("s",), inputs=("m",)), r"\(backward\): its input 'm' is no float64 leaf; via grad"),
+    (Backward(("s",), inputs=("y",), via="grad"), "input 'y' is no float64 tensor by then"),
+    (Backward(("s",), inputs=("m",), via="grad"), "input 'm' is no float64 tensor by then"),
     (Backward(("s",), inputs=("a", "a")), r"\(backward\) names an input twice"),
     (Backward(("s",), via="grad"), r"\(backward\) via grad needs inputs"),
     (Backward(("s",), modes=("@enable_grad",) * 11), r"\(backward\) stands in 11 modes"),
@@ -186,6 +188,25 @@ def test_autograd_grad_overwrites_no_gradient(filled: Backward) -> None:
     ):
         check(program(filled, again))
     check(program(Backward(("s",), inputs=("w",)), again))
+
+
+def test_autograd_grad_takes_what_is_no_leaf() -> None:
+    """By one of its names, and if no earlier call can have filled its `.grad`."""
+    sought = Backward(("s",), inputs=("x",), via="grad")
+    result = apply("exp", "a")
+    check(program(result, Backward(("s",)), sought))
+    for before in (
+        (result, sought),
+        (apply("detach", "a"), apply("requires_grad_", "x", to=""), Backward(("s",))),
+        (apply("contiguous", "a"), Backward(("s",))),
+    ):
+        with pytest.raises(
+            ProgramError, match="sets x.grad, which an earlier call may have filled"
+        ):
+            check(program(*before, sought))
+    twice = Backward(("s",), inputs=("a", "x"), via="grad")
+    with pytest.raises(ProgramError, match="names an input twice"):
+        check(program(apply("contiguous", "a"), twice))
 
 
 def test_a_change_of_shape_moves_all_names_of_the_tensor_and_no_view() -> None:

@@ -137,6 +137,8 @@ class Sample:
         try:
             self.outcomes.append(_functional.run(judged.program))
             self.judged.append(judged)
+        except _functional.Untold:
+            pass
         except _functional.Unsupported as reason:
             self.unsupported.append(f"{reason}\n{judged.body.text}")
 
@@ -195,6 +197,7 @@ RARE: dict[str, Callable[[Apply | Backward], bool]] = {
     "inference_mode": lambda each: inferring(each.modes),
     "inputs": lambda each: isinstance(each, Backward) and bool(each.inputs),
     "grad": lambda each: isinstance(each, Backward) and each.via == "grad",
+    "grad of a result": lambda each: isinstance(each, Backward) and "x" in "".join(each.inputs),
 }
 """Kind of step -> whether a step is of it."""
 

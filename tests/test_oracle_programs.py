@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conformance.model import predict
-from conformance.oracle.interpret import Answer, Entries, answer
+from conformance.oracle.answering import Answer, Entries, answer
 from conformance.oracle.machine import Machine
 from strategies.build import DEFAULT, Recipe, build
 from strategies.choices import Seeded

@@ -44,6 +44,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     Graph.rebase,
     backward.run_backward,
     backward._start,
+    backward._edges,
     backward._wanted,
     backward._run,
     backward._unpack,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.model import predict
-from conformance.oracle.interpret import answer
+from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from conformance.oracle.variants import (
     ALIAS_CUT,

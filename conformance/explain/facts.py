@@ -112,12 +112,23 @@ class ExecutedFact(msgspec.Struct, frozen=True, kw_only=True):
     raises: bool = False
 
 
+class TakenFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A gradient that `torch.autograd.grad` takes where it enters the node of a tensor."""
+
+    tensor: str
+    node: str
+    runs: bool
+    """Whether that node runs as well, since it leads to something else that is asked for."""
+
+
 class BackwardFact(msgspec.Struct, frozen=True, kw_only=True):
     """What a backward call did, in order."""
 
     executed: tuple[ExecutedFact, ...]
     graded: tuple[str, ...]
-    """Leaves whose `.grad` received its whole contribution."""
+    """Tensors whose `.grad` received its whole contribution."""
+    taken: tuple[TakenFact, ...]
+    """Gradients of what is no leaf, which the call returns."""
     freed: tuple[str, ...]
     """Nodes that gave up what they had saved."""
     hidden: str = ""

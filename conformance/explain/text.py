@@ -217,6 +217,9 @@ def _backward(backward: BackwardFact) -> Iterator[str]:
     for executed in backward.executed:
         yield from _note(_executed(executed), deeper=1)
     raised = any(executed.raises for executed in backward.executed)
+    for taken in backward.taken:
+        runs = "" if taken.runs else ", which does not run"
+        yield from _note(f"the gradient of {taken.tensor} is what enters {taken.node}{runs}")
     if not backward.graded:
         yield from _note("no leaf receives a gradient")
     elif raised:

@@ -18,6 +18,7 @@ from conformance.explain.facts import (
     MadeFact,
     NodeFact,
     StepFact,
+    TakenFact,
     UnpackedFact,
 )
 from conformance.explain.ledger import BANS, Ledger, Looked, Watched, names_of
@@ -261,7 +262,15 @@ def _backward(traced: Traced, flow: Flow, number: int) -> BackwardFact:
             freed.append(ledger.label(node))
     return BackwardFact(
         executed=executed,
-        graded=tuple(leaf.name for leaf in flow.accumulated),
+        graded=tuple(tensor.name for tensor in flow.accumulated),
+        taken=tuple(
+            TakenFact(
+                tensor=each.tensor.name,
+                node=ledger.label(each.node),
+                runs=each.node in flow.executed,
+            )
+            for each in flow.captured
+        ),
         freed=tuple(freed),
         hidden=flow.hidden,
     )

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
+from strategies.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A tensor that is no leaf, whose gradient a call returned."""
+
+    tensor: Tensor
+    node: Node
+    """The node that it had then: its gradient is of what this node computed."""
+    layout: Layout
 
 
 @dataclass(slots=True)
@@ -14,7 +26,12 @@ class Flow:
     """What a backward call did before it ended or raised."""
 
     accumulated: list[Tensor] = field(default_factory=list)
-    """Leaves whose `.grad` it added to; each received its whole gradient."""
+    """Tensors whose `.grad` it added to or made; each received its whole gradient."""
+    captured: list[Captured] = field(default_factory=list)
+    """Those of them that are no leaves."""
+    roots: list[Tensor] = field(default_factory=list)
+    starts: list[Node] = field(default_factory=list)
+    """The node of each root."""
     raised: Raised | None = None
     dropped: bool = False
     """Whether a gradient arrived at a leaf that does not require grad any more."""
@@ -25,7 +42,9 @@ class Flow:
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
     executed: list[Node] = field(default_factory=list)
-    """The nodes in the order in which they ran; the last one raised, if any did."""
+    """The nodes in the order in which they ran, and those of leaves, where gradients end; the last
+    one raised, if any did.
+    """
 
 
 def run_backward(
@@ -35,19 +54,23 @@ def run_backward(
     retain_graph: bool,
     inputs: list[Tensor] | None = None,
     capture: bool = False,
+    counts: Callable[[Tensor], bool] = Graph.requires_grad,
 ) -> Flow:
     """Run the nodes that the roots reach, newest ready first, until done or one raises.
 
     Inputs are those "w.r.t. which the gradient will be accumulated into .grad. All other Tensors
     will be ignored" (torch.autograd.backward): what leads to none of them is not run. With capture,
-    their gradients are returned instead (torch.autograd.grad).
+    their gradients are returned instead (torch.autograd.grad): a gradient is taken where it enters
+    the node that its tensor has now, and that node runs only if it leads to another input.
+    `counts` says whether a tensor requires grad.
 
     Source: "Autograd mechanics", how the engine runs; the order was observed.
     """
-    flow = Flow()
+    flow = Flow(roots=roots)
     try:
-        starts = [_start(graph, root) for root in roots]
-        wanted = None if inputs is None else _wanted(graph, starts, inputs)
+        flow.starts = starts = [_start(graph, root) for root in roots]
+        sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
+        wanted = None if inputs is None else _wanted(starts, sought)
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
         ready = Ready()
@@ -58,10 +81,13 @@ def run_backward(
             node = ready.pop()
             if wanted is not None and node not in wanted:
                 continue
+            if capture and node in sought:
+                _take(flow, node, sought[node])
+                if node.leaf is not None:
+                    flow.executed.append(node)
+                if wanted is None or wanted.isdisjoint(node.edges):
+                    continue
             flow.executed.append(node)
-            if capture and node.leaf is not None:
-                flow.accumulated.append(node.leaf)
-                continue
             _run(graph, node, flow, wanted, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
@@ -75,6 +101,7 @@ def run_backward(
         flow.raised = raised
         if capture:
             flow.accumulated.clear()
+            flow.captured.clear()
     return flow
 
 
@@ -93,28 +120,68 @@ def _start(graph: Graph, root: Tensor) -> Node:
     return node
 
 
-def _wanted(graph: Graph, starts: list[Node], inputs: list[Tensor]) -> set[Node]:
-    """The nodes that lead to one of the inputs.
+def _edges(
+    graph: Graph, inputs: list[Tensor], counts: Callable[[Tensor], bool], *, capture: bool
+) -> dict[Node, list[Tensor]]:
+    """Where the gradients of the inputs arrive: at the nodes that they have now.
 
-    "All other Tensors will be ignored" (torch.autograd.backward). That an input which does not
-    require grad raises is observed.
+    That an input's node is read first, which may raise, and that an input which does not require
+    grad then raises, is observed.
     """
+    sought: dict[Node, list[Tensor]] = {}
     for tensor in inputs:
-        if not graph.requires_grad(tensor):
+        edge = graph.edge(tensor)
+        if not counts(tensor):
             raise Raised(Kind.INPUT_UNGRADED, f"{tensor.name} does not require grad")
-        if graph.grad_fn(tensor) is not None:
+        if not capture and tensor.node is not None:
             raise Unspecified(f"{tensor.name} is an input of backward and no leaf any more")
+        if edge is not None and edge.leaf is None and edge.astray:
+            raise Unspecified(_ASTRAY)
+        if edge is not None:
+            sought.setdefault(edge, []).append(tensor)
+    return sought
+
+
+def _wanted(starts: list[Node], sought: Collection[Node]) -> set[Node]:
+    """The nodes at which a gradient is sought, and those that lead to one.
+
+    "All other Tensors will be ignored" (torch.autograd.backward).
+    """
     leads: dict[Node, bool] = {}
 
     def lead(node: Node) -> bool:
         if node not in leads:
             followers = [lead(edge) for edge in node.edges if edge is not None]
-            leads[node] = any(followers) or (node.leaf is not None and node.leaf in inputs)
+            leads[node] = any(followers) or node in sought
         return leads[node]
 
     for start in starts:
         lead(start)
     return {node for node, does in leads.items() if does}
+
+
+def _take(flow: Flow, node: Node, sought: list[Tensor]) -> None:
+    """Take the gradients that enter a node; one of several outputs may receive none."""
+    for tensor in sought:
+        if node.leaf is None:
+            if tensor.creation == "multi" and not _received(flow, node, tensor):
+                continue
+            flow.captured.append(Captured(tensor, node, tensor.layout))
+        flow.accumulated.append(tensor)
+
+
+def _received(flow: Flow, node: Node, tensor: Tensor) -> bool:
+    """Whether a node that ran, or a call, read this very output of a node."""
+    if any(
+        start is node and root is tensor
+        for start, root in zip(flow.starts, flow.roots, strict=True)
+    ):
+        return True
+    return any(
+        edge is node and read is tensor
+        for user in flow.executed
+        for edge, read in zip(user.edges, (user.inner or user).read, strict=False)
+    )
 
 
 def _dependencies(starts: list[Node]) -> dict[Node, int]:

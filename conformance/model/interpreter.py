@@ -64,6 +64,9 @@ class Interpreter:
         self.graph = Graph()
         self.tensors: dict[str, Tensor] = {}
         self.graded: set[Tensor] = set()
+        """Tensors whose `.grad` is there."""
+        self.sought: set[Tensor] = set()
+        """Tensors whose gradients a call was asked for by name."""
         self._histories = 0
         for leaf in draft.leaves:
             memory, layout = draft.values[leaf.name].memory, lay.contiguous(leaf.shape)
@@ -78,6 +81,7 @@ class Interpreter:
 
     def run_step(self, step: Shaped | Backward) -> Acted:
         """Interpret one step; raises Raised or Unspecified."""
+        self.graph.at += 1
         if isinstance(step, Backward):
             return self._backward(step)
         acted = self._apply(step)
@@ -170,20 +174,23 @@ class Interpreter:
         for tensor in operands:
             if tensor.inference and tensor.flag:
                 raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
-        node = Node(step.step.op, [], self.graph.number())
+        node = Node(step.step.op, [], self.graph.number(), tuple(operands), self.graph.at)
         turn = -1 if step.row.name in TARGET_FIRST else 1
         found = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands[::turn]]
         node.edges = found[::turn]
         for position in step.row.viewed(tuple(t.layout for t in operands)):
             edge = node.edges[position]
-            if edge is not None or self.counts(operands[position]):
-                node.edges[position] = Node("view", [edge], self.graph.number())
+            operand = operands[position]
+            if edge is not None or self.counts(operand):
+                node.edges[position] = Node("view", [edge], self.graph.number(), (operand,))
         self.graph.recorded.append(node)
-        acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges))
+        acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges), node)
         if step.row.undifferentiable == "always":
             # A node without a derivative has edges only to what requires grad (observed).
             edges = zip(operands, node.edges, strict=True)
-            node.edges = [edge for operand, edge in edges if self.counts(operand)]
+            kept = [(operand, edge) for operand, edge in edges if self.counts(operand)]
+            node.read = tuple(operand for operand, _ in kept)
+            node.edges = [edge for _, edge in kept]
         return node, acted
 
     def _save(
@@ -358,8 +365,10 @@ class Interpreter:
             retain_graph=step.retain_graph,
             inputs=[self.tensors[name] for name in step.inputs] or None,
             capture=step.via == "grad",
+            counts=self.counts,
         )
         self.graded.update(flow.accumulated)
+        self.sought.update(self.tensors[name] for name in step.inputs)
         ran = {(node.inner or node).operation for node in flow.executed}
         memoryless = not ran.isdisjoint(MEMORYLESS)
         if memoryless and not ran.isdisjoint(WRITE_GRADIENTS):

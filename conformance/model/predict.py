@@ -60,11 +60,17 @@ def predict(
         for tensor in interpreter.graded
         if tensor.accumulator is not None and tensor.accumulator.layout is not None
     }
+    prediction.sought = frozenset(tensor.name for tensor in interpreter.sought)
     prediction.graded = {
         name: tensor in interpreter.graded
         for name, tensor in interpreter.tensors.items()
         if name == tensor.name
-        and tensor.node is None
-        and (name in leaves or tensor.flag or tensor in interpreter.graded)
+        and (
+            name in prediction.sought
+            or (
+                tensor.node is None
+                and (name in leaves or tensor.flag or tensor in interpreter.graded)
+            )
+        )
     }
     return prediction

@@ -7,6 +7,7 @@ from typing import Literal
 
 from conformance.model.backward import Flow
 from conformance.model.errors import Kind
+from conformance.model.state import Node
 from strategies.layout import Layout
 
 
@@ -47,6 +48,8 @@ class Acted:
     recorded: bool = False
     connected: tuple[bool, ...] = ()
     """For each tensor operand, whether a gradient flows back through it."""
+    node: Node | None = None
+    """What was recorded: the operation itself, where it wrote through a view."""
     flow: Flow | None = None
     places: dict[str, Place] = field(default_factory=dict)
     """Where tensors lie that the step made; all of them, if it gave one another history."""
@@ -86,7 +89,11 @@ class Prediction:
     layouts: dict[str, Layout] = field(default_factory=dict)
     histories: dict[str, int] = field(default_factory=dict)
     graded: dict[str, bool] = field(default_factory=dict)
-    """For each leaf of the program, and what became one: whether its `.grad` is there."""
+    """For each leaf of the program, what became one, and what is sought: whether its `.grad` is
+    there.
+    """
+    sought: frozenset[str] = frozenset()
+    """The tensors that a call was asked for by name, leaves or not."""
     grads: dict[str, Layout] = field(default_factory=dict)
     """Where in its memory each leaf with a `.grad` lay when it received that."""
     saved: list[Kept] = field(default_factory=list)

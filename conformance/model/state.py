@@ -98,6 +98,10 @@ class Node:
     operation: str
     edges: list[Node | None]
     order: int
+    read: tuple[Tensor, ...] = ()
+    """The operands whose edges it has, where it was recorded for a step."""
+    at: int = -1
+    """The index of the step that recorded it."""
     saved: list[Saved] = field(default_factory=list)
     keeps: bool = False
     """Whether it saved anything at all, so that it can run only once."""
@@ -167,6 +171,8 @@ class Graph:
 
     def __init__(self) -> None:
         self._order = 0
+        self.at = -1
+        """The index of the step that is interpreted."""
         self.recorded: list[Node] = []
         """The nodes of the operations that were recorded, oldest first."""
         self.rehistoried = False
@@ -286,6 +292,7 @@ class Graph:
             "copy_slices",
             [self.edge(base), *node.edges[1:]],
             self.number(),
+            at=self.at,
             keeps=True,
             inner=node,
             folds=_repeats(base.layout),

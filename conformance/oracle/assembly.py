@@ -65,6 +65,10 @@ class Seed:
     cotangents: NDArray[np.float64]
 
 
+class Undecided(Exception):
+    """Why nothing is said of a program's numbers."""
+
+
 class TooMuch(Exception):
     """A program with more instructions than the oracle takes on."""
 

@@ -1,26 +1,20 @@
-"""A program on the register machine: values of every tensor and gradients of every leaf.
+"""A program's walk on to the register machine: which cells each step reads and what it writes.
 
-The model says which steps autograd records and through which operands gradients flow; all numbers
-come from jax. Tensors that share memory but not history (`detach()`, `.data`) have cells of their
-own for each history: a write through one gives the others its value and leaves them their
-derivative, and so does a write inside `no_grad`.
+The model says which steps autograd records and through which operands gradients flow. Tensors that
+share memory but not history (`detach()`, `.data`) have cells of their own for each history: a write
+through one gives the others its value and leaves them their derivative, and so does a write inside
+`no_grad`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Place, Prediction
-from conformance.oracle.assembly import Assembly, Handle, TooMuch
-from conformance.oracle.conditioning import TIED
-from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order
-from conformance.oracle.machine import Machine, Result
+from conformance.oracle.assembly import Assembly, Handle
 from conformance.oracle.primitives import CODES
 from strategies.draft import Draft, Shaped, Value
 from strategies.layout import Layout
@@ -54,27 +48,6 @@ _OVERWRITES = frozenset(
 )
 """Rows whose in-place forms compute nothing from what they overwrite."""
 _SMALL = 256
-_LARGE = 1e290
-"""Gradients from here on may overflow before they are added up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """Expected numbers and how far each may be off."""
-
-    values: NDArray[np.float64]
-    slack: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the oracle says of a program; `unspecified` says why it cannot."""
-
-    values: dict[str, Entries]
-    gradients: dict[str, Entries]
-    unspecified: str = ""
-    gave_up: bool = False
-    """Whether it cannot because the program is too large, which says nothing of the program."""
 
 
 def _index(layout: Layout) -> Handle:
@@ -90,7 +63,7 @@ def _found_before(layout: Layout) -> Handle:
     return cells
 
 
-def _within(cells: Handle, layout: Layout) -> Handle:
+def within(cells: Handle, layout: Layout) -> Handle:
     """The cells of a memory that a tensor of this layout lies in."""
     return np.asarray(cells[_index(layout)])
 
@@ -168,7 +141,18 @@ class Walk:
         return self.places[name]
 
     def handle(self, name: str, layout: Layout) -> Handle:
-        return _within(self.cells[self.place(name)], layout)
+        return within(self.cells[self.place(name)], layout)
+
+    def read_at(self) -> dict[str, list[Handle]]:
+        """Name -> the cells of each element at which its gradient is read, once or several times.
+
+        A leaf's is laid out as the leaf was when it received it.
+        """
+        layouts = {**self.prediction.layouts, **self.prediction.grads}
+        return {
+            name: [within(cells, layouts[name]) for cells in memories]
+            for name, memories in self.leaves.items()
+        }
 
     # -- steps ----------------------------------------------------------------------------------
 
@@ -203,9 +187,18 @@ class Walk:
         elif all(made.how == "fresh" for made in step.made):
             self._compute(step, acted)
 
+    def connected(self, acted: Acted) -> tuple[bool, ...]:
+        """For each tensor operand of a step, whether a gradient flows back through it."""
+        return acted.connected
+
+    def reaching(self, acted: Acted) -> tuple[bool, ...]:
+        """For each root of a call, whether a gradient flows back from it."""
+        assert acted.flow is not None
+        return acted.flow.reaching
+
     def operands(self, step: Shaped, acted: Acted) -> list[Handle | float]:
         """The operands' cells as they are read: cut where no gradient flows back."""
-        connected = iter(acted.connected)
+        connected = iter(self.connected(acted))
         operands: list[Handle | float] = []
         for position, given in enumerate(step.operands):
             if not isinstance(given, Value):
@@ -290,19 +283,27 @@ class Walk:
         flow = acted.flow
         limited = flow.raised is not None or flow.dropped or step.inputs
         self.losses.append(frozenset(leaf.name for leaf in flow.accumulated) if limited else None)
+        self.loss(number, step, acted)
+
+    def loss(self, number: int, step: Backward, acted: Acted) -> None:
+        """What the roots of a call add up to, weighted by their cotangents."""
         data: tuple[Data | None, ...] = step.cotangents or (None,) * len(step.of)
-        reaching = acted.flow.reaching or (False,) * len(step.of)
+        reaching = self.reaching(acted) or (False,) * len(step.of)
         roots = self.draft.roots[self.at]
-        for name, root, given, reaches in zip(step.of, roots, data, reaching, strict=True):
-            if not reaches:
+        for position, (root, given) in enumerate(zip(roots, data, strict=True)):
+            if not reaching[position]:
                 continue
-            shape = root.shape
+            name, shape = step.of[position], root.shape
             cotangent = (
                 np.ones(shape)
                 if given is None
                 else materialise(given, shape, "float64", name).astype(np.float64)
             )
-            self.assembly.loss(number, self.handle(name, root), cotangent)
+            self.assembly.loss(number, self.root(position, name, root, acted), cotangent)
+
+    def root(self, position: int, name: str, layout: Layout, acted: Acted) -> Handle:
+        """The cells of a root, as the call reads them."""
+        return self.handle(name, layout)
 
     def passes(self) -> list[list[int]]:
         """The backward calls that add to the same leaves, together."""
@@ -310,97 +311,3 @@ class Walk:
         for number, only in enumerate(self.losses):
             groups.setdefault(only, []).append(number)
         return list(groups.values()) or [[]]
-
-
-def answer(
-    draft: Draft,
-    prediction: Prediction,
-    machine: Machine,
-    *,
-    quirks: frozenset[str] = frozenset(),
-    opinions: int = 1,
-) -> Answer:
-    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold.
-
-    More opinions find wider bounds where errors that cancel are all that there is.
-    """
-    if prediction.unspecified or prediction.open:
-        return Answer({}, {}, prediction.unspecified or prediction.open)
-    ran = zip(draft.shaped, prediction.acted, strict=False)
-    if SELF_PRODUCT in quirks and any(map(_multiplies_itself, ran)):
-        return Answer({}, {}, "an in-place matrix product that reads its results")
-    replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
-    walk = Walk(draft, prediction, replaced)
-    found = found_by(walk, machine, opinions=opinions)
-    finite = all(np.isfinite(entries.values).all() for entries in found.gradients.values())
-    if walk.assembly.shared and not finite:
-        # A gradient of infinity and one of NaN add up to NaN where each has its own derivative.
-        walk = Walk(draft, prediction, replaced, sharing=False)
-        found = found_by(walk, machine, opinions=opinions)
-    return found
-
-
-def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
-    return isinstance(ran[0], Shaped) and reads_its_results(ran[0])
-
-
-def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
-    """Assemble every step that ran, run the machine, and read off values and gradients."""
-    prediction = walk.prediction
-    try:
-        for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
-            walk.arrive(step, acted)
-            walk.step(step, acted)
-    except TooMuch as reason:
-        return Answer({}, {}, str(reason), gave_up=True)
-    passes = walk.passes()
-    result = machine.run(walk.assembly, passes, opinions=opinions)
-    if len(walk.losses) > len(passes) and not (np.abs(result.gradients) < _LARGE).all():
-        # Infinities of several calls add up to NaN in torch; their sum has one derivative.
-        passes = [[number] for number in range(len(walk.losses))]
-        result = machine.run(walk.assembly, passes, opinions=opinions)
-    if result.ill_conditioned:
-        why = result.ill_conditioned
-        undocumented = why == TIED or why.startswith("NaN")
-        return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
-    # Before a number is called wrong: most of these programs are as the formulas say.
-    lost = loses_nan(walk.draft, prediction, result.gradients) if opinions > 1 else ""
-    if lost:
-        return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
-    cotangents = [seed.cotangents for seed in walk.assembly.seeds]
-    if opinions > 1 and overflow_by_order(result.values, result.gradients, *cotangents):
-        return Answer({}, {}, "numbers whose products overflow in one order and not in another")
-    if result.parted and holds_nothing(walk.draft, prediction):
-        return Answer({}, {}, "zero times infinity may be behind an empty tensor")
-    values = {
-        name: Entries(result.values[cells], result.value_slack[cells])
-        for name in prediction.layouts
-        for cells in [walk.handle(name, prediction.layouts[name])]
-    }
-    return Answer(values, _gradients(walk, result, passes))
-
-
-def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:
-    """A backward call counts for the leaves to whose `.grad` it added, even if it raised then."""
-    found = {}
-    for name, memories in walk.leaves.items():
-        layout = walk.prediction.grads.get(name, walk.prediction.layouts[name])
-        handles = [_within(cells, layout) for cells in memories]
-        allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
-        counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
-        found[name] = Entries(
-            _added(result.gradients, counted, handles),
-            _added(result.gradient_slack, counted, handles),
-        )
-    return found
-
-
-def _added(
-    by_pass: NDArray[np.float64], counted: list[int], handles: list[Handle]
-) -> NDArray[np.float64]:
-    """The sum over passes, and over the times that a leaf began to require grad."""
-    if len(counted) == len(handles) == 1:
-        return np.asarray(by_pass[counted[0]][handles[0]])
-    with np.errstate(invalid="ignore"):
-        numbers = by_pass[counted].sum(0)
-        return np.asarray(sum(numbers[handle] for handle in handles))

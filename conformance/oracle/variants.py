@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.model.prediction import Acted, Place, Prediction
+from conformance.oracle.answering import Answer, found_by
 from conformance.oracle.assembly import Handle
-from conformance.oracle.interpret import Answer, Walk, found_by
+from conformance.oracle.interpret import Walk
 from conformance.oracle.machine import Machine
 from conformance.tolerances import close
 from strategies.draft import Draft, Shaped, Value
@@ -250,7 +251,8 @@ def _shows(right: Answer, wrong: Answer, leaves: list[str]) -> bool:
     """Whether a judge would see the difference, in finite entries and beyond both bounds."""
     if wrong.unspecified:
         return False
-    return any(_differ(right, wrong, name).any() for name in leaves)
+    compared = [name for name in leaves if name in wrong.gradients]
+    return any(_differ(right, wrong, name).any() for name in compared)
 
 
 def _differ(right: Answer, wrong: Answer, name: str) -> NDArray[np.bool_]:

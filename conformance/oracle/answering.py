@@ -1,0 +1,173 @@
+"""What the oracle says of a program: values of all tensors, and gradients; jax computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.model.overlap import reads_its_results
+from conformance.model.prediction import Acted, Prediction
+from conformance.oracle.assembly import Handle, TooMuch, Undecided
+from conformance.oracle.captures import Capture, CaptureWalk, captures
+from conformance.oracle.conditioning import TIED
+from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order
+from conformance.oracle.interpret import REPLACED, SELF_PRODUCT, Walk
+from conformance.oracle.machine import Machine, Result
+from strategies.draft import Draft, Shaped
+from strategies.program import Backward
+
+_LARGE = 1e290
+"""Gradients from here on may overflow before they are added up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Expected numbers and how far each may be off."""
+
+    values: NDArray[np.float64]
+    slack: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the oracle says of a program; `unspecified` says why it cannot."""
+
+    values: dict[str, Entries]
+    gradients: dict[str, Entries]
+    unspecified: str = ""
+    gave_up: bool = False
+    """Whether it cannot because the program is too large, which says nothing of the program."""
+
+
+def answer(
+    draft: Draft,
+    prediction: Prediction,
+    machine: Machine,
+    *,
+    quirks: frozenset[str] = frozenset(),
+    opinions: int = 1,
+) -> Answer:
+    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold.
+
+    More opinions find wider bounds where errors that cancel are all that there is.
+    """
+    if prediction.unspecified or prediction.open:
+        return Answer({}, {}, prediction.unspecified or prediction.open)
+    ran = zip(draft.shaped, prediction.acted, strict=False)
+    if SELF_PRODUCT in quirks and any(map(_multiplies_itself, ran)):
+        return Answer({}, {}, "an in-place matrix product that reads its results")
+    replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
+
+    def walk(sharing: bool) -> Walk:
+        return Walk(draft, prediction, replaced, sharing=sharing)
+
+    found = _with_or_without_sharing(walk, machine, opinions)
+    for capture in captures(prediction):
+        if found.unspecified:
+            break
+
+        def walk_to(sharing: bool, capture: Capture = capture) -> Walk:
+            return CaptureWalk(draft, prediction, replaced, capture, sharing=sharing)
+
+        found = _joined(found, _with_or_without_sharing(walk_to, machine, opinions))
+    return found
+
+
+def _with_or_without_sharing(
+    walk: Callable[[bool], Walk], machine: Machine, opinions: int
+) -> Answer:
+    shared = walk(True)
+    found = found_by(shared, machine, opinions=opinions)
+    finite = all(np.isfinite(entries.values).all() for entries in found.gradients.values())
+    if shared.assembly.shared and not finite:
+        # A gradient of infinity and one of NaN add up to NaN where each has its own derivative.
+        found = found_by(walk(False), machine, opinions=opinions)
+    return found
+
+
+def _joined(found: Answer, more: Answer) -> Answer:
+    """With the gradients of another walk, which add up where both have one."""
+    if more.unspecified:
+        return Answer({}, {}, more.unspecified, more.gave_up)
+    gradients = dict(found.gradients)
+    for name, entries in more.gradients.items():
+        before = gradients.get(name)
+        if before is None:
+            gradients[name] = entries
+        elif before.values.shape != entries.values.shape:
+            return Answer({}, {}, f"gradients of two shapes of {name}")
+        else:
+            with np.errstate(invalid="ignore"):
+                gradients[name] = Entries(
+                    before.values + entries.values, before.slack + entries.slack
+                )
+    return replace(found, gradients=gradients)
+
+
+def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
+    return isinstance(ran[0], Shaped) and reads_its_results(ran[0])
+
+
+def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
+    """Assemble every step that ran, run the machine, and read off values and gradients."""
+    prediction = walk.prediction
+    try:
+        for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
+            walk.arrive(step, acted)
+            walk.step(step, acted)
+    except TooMuch as reason:
+        return Answer({}, {}, str(reason), gave_up=True)
+    except Undecided as reason:
+        return Answer({}, {}, str(reason))
+    passes = walk.passes()
+    result = machine.run(walk.assembly, passes, opinions=opinions)
+    if len(walk.losses) > len(passes) and not (np.abs(result.gradients) < _LARGE).all():
+        # Infinities of several calls add up to NaN in torch; their sum has one derivative.
+        passes = [[number] for number in range(len(walk.losses))]
+        result = machine.run(walk.assembly, passes, opinions=opinions)
+    if result.ill_conditioned:
+        why = result.ill_conditioned
+        undocumented = why == TIED or why.startswith("NaN")
+        return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
+    # Before a number is called wrong: most of these programs are as the formulas say.
+    lost = loses_nan(walk.draft, prediction, result.gradients) if opinions > 1 else ""
+    if lost:
+        return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
+    cotangents = [seed.cotangents for seed in walk.assembly.seeds]
+    if opinions > 1 and overflow_by_order(result.values, result.gradients, *cotangents):
+        return Answer({}, {}, "numbers whose products overflow in one order and not in another")
+    if result.parted and holds_nothing(walk.draft, prediction):
+        return Answer({}, {}, "zero times infinity may be behind an empty tensor")
+    values = {
+        name: Entries(result.values[cells], result.value_slack[cells])
+        for name in prediction.layouts
+        for cells in [walk.handle(name, prediction.layouts[name])]
+    }
+    return Answer(values, _gradients(walk, result, passes))
+
+
+def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:
+    """A backward call counts for the tensors to whose `.grad` it added, even if it raised then."""
+    found = {}
+    for name, handles in walk.read_at().items():
+        allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
+        counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
+        found[name] = Entries(
+            _added(result.gradients, counted, handles),
+            _added(result.gradient_slack, counted, handles),
+        )
+    return found
+
+
+def _added(
+    by_pass: NDArray[np.float64], counted: list[int], handles: list[Handle]
+) -> NDArray[np.float64]:
+    """The sum over passes, and over the times that a leaf began to require grad."""
+    if len(counted) == len(handles) == 1:
+        return np.asarray(by_pass[counted[0]][handles[0]])
+    with np.errstate(invalid="ignore"):
+        numbers = by_pass[counted].sum(0)
+        return np.asarray(sum(numbers[handle] for handle in handles))
