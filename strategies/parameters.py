@@ -64,6 +64,7 @@ KINDS: dict[str, Kind] = {
     "strides": Kind(checks.strides, draws.draw_strides),
     "storage offset": Kind(checks.an_offset, draws.draw_offset),
     "scatter reduction": Kind(checks.one_of(*REDUCTIONS), draws.draw_choice),
+    "combination": Kind(checks.one_of("add", "multiply"), draws.draw_choice),
     "index reduction": Kind(checks.one_of(*REDUCTIONS[1:]), draws.draw_choice),
     "some dims": Kind(checks.some_dims, draws.draw_some_dims),
     "repeats": Kind(checks.repeats, draws.draw_repeats),

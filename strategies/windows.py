@@ -52,6 +52,25 @@ def _groups(dims: int) -> tuple[Check, Draw]:
     return check, draw
 
 
+def _factor(divided: Callable[[Layout, int], bool]) -> tuple[Check, Draw]:
+    def check(value: Any, layout: Layout, given: Given) -> str | None:
+        good = _is_int(value) and 1 <= value <= 1 << 10 and divided(layout, value)
+        return None if good else "a positive integer that divides what it is for"
+
+    def draw(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
+        return choices.among(choose, [n for n in (2, 3, 1) if n == 1 or divided(layout, n)])
+
+    return check, draw
+
+
+def _channels_by_squares(layout: Layout, factor: int) -> bool:
+    return layout.ndim >= 3 and layout.shape[-3] % factor**2 == 0
+
+
+def _sides(layout: Layout, factor: int) -> bool:
+    return layout.ndim >= 3 and all(size % factor == 0 for size in layout.shape[-2:])
+
+
 def _a_step(value: Any, layout: Layout, given: Given) -> str | None:
     good = value is None or (_is_int(value) and 1 <= value <= 1 << 20)
     return None if good else "a positive integer, or null for the window's size"
@@ -96,6 +115,8 @@ def _draw_choice(choose: Choose, param: Param, layout: Layout, given: Given) -> 
 KINDS: dict[str, tuple[Check, Draw]] = {
     **{f"window {dims}d": _window(dims) for dims in (1, 2, 3)},
     **{f"groups {dims}d": _groups(dims) for dims in (1, 2, 3)},
+    "upscaling": _factor(_channels_by_squares),
+    "downscaling": _factor(_sides),
     "optional step": (_a_step, _draw_choice),
     "several": (_several, _draw_choice),
     "spatial padding": (_a_padding, _draw_choice),

@@ -26,7 +26,7 @@ from strategies.program import Apply, Backward, Generated, Program, inferring, r
 from strategies.reducing import reduced
 from strategies.table import OPERATIONS, OUT
 
-DRAWN = [build(Seeded(2, index)) for index in range(1500)]
+DRAWN = [build(Seeded(2, index)) for index in range(3000)]
 ROOMY = DEFAULT.most_leaves + 5
 """Leaves, those included that a refused step and an ending bring with them."""
 
@@ -223,7 +223,7 @@ def test_every_operation_is_drawn() -> None:
     tensor.
     """
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    recipes = (*[long] * 1000, *[replace(DEFAULT, odd=60)] * 600)
+    recipes = (*[long] * 1300, *[replace(DEFAULT, odd=60)] * 600)
     programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
     seen = {step.op for program in programs for step in applied(program)}
     assert set(OPERATIONS) - set(OUT) - {"sgn", "sgn_"} <= seen

@@ -75,6 +75,8 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "higher": np.maximum,
     "before": np.less_equal,
     "sole": np.copy,
+    "comparable": np.copy,
+    "ordered": np.copy,
     "bounded": np.copy,
     "neg": np.negative,
     "round": np.rint,

@@ -315,6 +315,7 @@ INDEXING = [
     op
     for op, (row, _) in OPERATIONS.items()
     if row.indexing is not None and op != "take_along_dim" and not row.writes_out
+    if row.undifferentiable != "always"
 ]
 
 

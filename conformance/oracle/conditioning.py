@@ -34,6 +34,10 @@ SERIES = "igamma of infinity, NaN or almost 0, or by a series that torch compute
 
 OVERFLOWN = "a variance overflows, and kernels differ in what becomes of its gradient"
 
+UNORDERED = "NaN is put in order, and torch documents nowhere where it comes"
+
+ZEROS = "zeros of both signs are put in order, and torch documents nowhere which comes first"
+
 SUBNORMAL = "nextafter of zero is a number that this oracle may take for zero"
 
 TIED = "equal elements or NaN, and torch documents nowhere which of them gets the gradient"
@@ -59,12 +63,16 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
     """
     for block in assembly.blocks:
         margins, name = PRIMITIVES[block.code].margins, PRIMITIVES[block.code].name
-        bounds = name == "bounded"
+        bounds, orders = name == "bounded", name in ("ordered", "comparable")
         by_series = name in ("igamma", "igammac")
-        if margins is not None or by_series or bounds:
+        if margins is not None or by_series or bounds or orders:
             operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
             if bounds and np.isinf(operands[0]).any():
                 return OVERFLOWN
+            if name == "comparable" and np.isnan(operands[0]).any():
+                return UNORDERED
+            if orders and _has_both_zeros(operands[0]):
+                return ZEROS
             if by_series and _by_series(*operands[:2]):
                 return SERIES
         if margins is not None:
@@ -81,6 +89,11 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
                 row = block.start + lane // LANES
                 return f"{PRIMITIVES[block.code].name} (instruction {row}) decides within its error"
     return None
+
+
+def _has_both_zeros(numbers: Floats) -> bool:
+    signs = np.signbit(numbers[numbers == 0.0])
+    return bool(signs.any() and not signs.all())
 
 
 def _by_series(shape: Floats, bound: Floats) -> bool:

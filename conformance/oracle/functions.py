@@ -146,6 +146,8 @@ VALUES: dict[str, Value] = {
     "before": lambda a, b: flag((a <= b) | jnp.isnan(b)),
     "sole": lambda a: a,
     "bounded": lambda a: a,
+    "ordered": lambda a: a,
+    "comparable": lambda a: a,
     "neg": jnp.negative,
     "carry": lambda new, old: new,
     "overwrite": lambda new, old: new,

@@ -167,6 +167,10 @@ def _ordering() -> list[Primitive]:
         Primitive("before", 2, rounding=never, selects=True, severed=(0, 1)),
         # What must not overflow where it is differentiated.
         Primitive("bounded", 1, rounding=never),
+        # What is put in order by an operation that says nothing of equal elements, so that of two
+        # zeros either may be taken, or nothing of NaN either.
+        Primitive("ordered", 1, rounding=never),
+        Primitive("comparable", 1, rounding=never),
         # How many elements are what was asked for: the oracle has no answer unless it is one.
         Primitive("sole", 1, rounding=never, selects=True, severed=(0,), margins=margins.one),
     ]

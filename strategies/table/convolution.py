@@ -6,6 +6,8 @@ import math
 from itertools import product as every
 from typing import Any
 
+import numpy as np
+
 from strategies import layout as lay
 from strategies.layout import Layout, contiguous
 from strategies.table.images import Shape, batched, patches, positions, spatial
@@ -30,7 +32,10 @@ def _laid_out(layouts: Layouts, params: Params, dims: int) -> Layout:
 
     Each group is convolved by itself, and what comes out is put together again.
     """
-    shape = _convolved(layouts, params, dims)
+    return _as_channels(layouts, _convolved(layouts, params, dims), params, dims)
+
+
+def _as_channels(layouts: Layouts, shape: Shape, params: Params, dims: int) -> Layout:
     if dims == 3:
         return contiguous(shape)
     one, two = tensors(layouts)[:2]
@@ -144,6 +149,130 @@ def _convolution(dims: int, *, bias: bool) -> Row:
     )
 
 
-ROWS: tuple[Row, ...] = tuple(
-    _convolution(dims, bias=bias) for dims in (1, 2, 3) for bias in (False, True)
+# -- transposed
+
+
+def _grown(layouts: Layouts, params: Params, dims: int) -> Shape:
+    image, weight = tensors(layouts)
+    sizes = zip(image.shape[-dims:], weight.shape[-dims:], strict=True)
+    ends = (
+        (size - 1) * params["stride"]
+        - 2 * params["padding"]
+        + params["dilation"] * (window - 1)
+        + 1
+        for size, window in sizes
+    )
+    return (*image.shape[: -dims - 1], weight.shape[1] * params["groups"], *ends)
+
+
+def _contributions(
+    image: Shape, window: Shape, grown: Shape, stride: int, padding: int, dilation: int
+) -> tuple[Any, list[int]]:
+    """For each element of a result, the products that add up to it, -1 where there is none; and
+    those that the padding cuts off.
+
+    Products are numbered as an array of image positions by window positions.
+    """
+    numbers = np.arange(math.prod(image) * math.prod(window)).reshape(*image, *window)
+    found: dict[Shape, list[int]] = {place: [] for place in np.ndindex(*grown)}
+    cut: list[int] = []
+    for at in np.ndindex(*image, *window):
+        from_image, from_window = at[: len(image)], at[len(image) :]
+        pairs = zip(from_image, from_window, strict=True)
+        place = tuple(stride * one - padding + dilation * two for one, two in pairs)
+        found.get(place, cut).append(int(numbers[at]))
+    most = max((len(each) for each in found.values()), default=0)
+    rows = [each + [-1] * (most - len(each)) for each in found.values()]
+    return np.array(rows, np.intp).reshape(len(found), most), cut
+
+
+def _transposed(dims: int) -> Row:
+    def wants(layouts: Layouts, params: Params) -> tuple[Shape, ...]:
+        (image,) = tensors(layouts)
+        if not spatial(image, dims):
+            return ()
+        channels, groups = image.shape[-dims - 1], params["groups"]
+        shapes = ((channels, out, *[size] * dims) for out in (1, 2) for size in (2, 1, 3))
+        return tuple(
+            shape
+            for shape in shapes
+            if math.prod(shape) <= 12 and not fits((*layouts, contiguous(shape)), params)
+            if groups * shape[1] <= 4
+        )
+
+    def fits(layouts: Layouts, params: Params) -> str:
+        image, weight = tensors(layouts)
+        if not spatial(image, dims) or weight.ndim != dims + 2 or not weight.numel:
+            return f"shapes {image.shape} and {weight.shape} are not convolved"
+        if weight.shape[0] != image.shape[-dims - 1] or weight.shape[0] % params["groups"]:
+            groups = params["groups"]
+            return f"shapes {image.shape} and {weight.shape} do not suit {groups} groups"
+        if min(_grown(layouts, params, dims)[-dims:]) < 1:
+            return f"nothing is left of {image.shape} and a window of {weight.shape}"
+        return ""
+
+    def result(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+        return (Made(_as_channels(layouts, _grown(layouts, params, dims), params, dims)),)
+
+    def meaning(
+        m: Any,
+        input: Any,
+        weight: Any,
+        *,
+        stride: int,
+        padding: int,
+        dilation: int,
+        groups: int,
+    ) -> Any:
+        image, window = input.shape[-dims:], weight.shape[2:]
+        sizes = zip(image, window, strict=True)
+        spread = [(a - 1) * stride - 2 * padding + dilation * (b - 1) + 1 for a, b in sizes]
+        batch, shares = input.shape[: -dims - 1], weight.shape[0] // groups
+        # [batch, group, channel, result channel, image place, window place]
+        one = input.reshape(*batch, groups, shares, 1, -1, 1)
+        two = weight.reshape(groups, shares, weight.shape[1], 1, -1)
+        products = m.apply("mul", one, two)
+        products = products.reshape(*products.shape[:-2], -1)
+        places, cut = _contributions(image, window, tuple(spread), stride, padding, dilation)
+        nothing = int(m.apply("copy", 0.0))
+        terms = np.where(places < 0, nothing, products[..., places])
+        total = m.total(terms, (terms.ndim - 4, terms.ndim - 1), False)
+        if cut:
+            # What is cut off has the gradient 0, which torch multiplies by the other factor.
+            none = m.apply("where", 0.0, products[..., cut], 0.0)
+            none = m.total(none, (none.ndim - 3, none.ndim - 1), False)
+            first = m.apply("add", total[..., :1], none[..., np.newaxis])
+            total = np.concatenate([first, total[..., 1:]], -1)
+        return total.reshape(*batch, groups * weight.shape[1], *spread)
+
+    return Row(
+        f"conv_transpose{dims}d",
+        operands("input", "weight"),
+        result,
+        meaning,
+        {"function": f"F.conv_transpose{dims}d({{0}}, {{1}}{{p}})"},
+        params=(
+            _STEP,
+            _PADDING,
+            Param("groups", f"groups {dims}d", 1, keyword=True),
+            _DILATION,
+        ),
+        saves=saves("input, weight"),
+        derivative="convolution_backward(grad, input, weight, ..., transposed)",
+        needs=lambda layouts: (
+            spatial(tensors(layouts)[0], dims)
+            and all(weight.ndim == dims + 2 for weight in tensors(layouts)[1:])
+        ),
+        wants=wants,
+        starts=lambda layout: spatial(layout, dims),
+        fits=fits,
+        broadcasts=False,
+        viewed=lambda layouts: () if batched(tensors(layouts)[0], dims) else (0,),
+        behind_view=lambda layouts, recorded: not batched(tensors(layouts)[0], dims),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    *(_convolution(dims, bias=bias) for dims in (1, 2, 3) for bias in (False, True)),
+    *(_transposed(dims) for dims in (1, 2, 3)),
 )

@@ -6,13 +6,23 @@ say so; where it does not, `sole` makes a program with such a tie unspecified.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from strategies.layout import contiguous
-from strategies.table.composed import along, back, first_of, highest, kept, lowest, one_by_one
+from strategies.table.composed import (
+    along,
+    back,
+    first_of,
+    highest,
+    kept,
+    lowest,
+    one_by_one,
+    still,
+)
 from strategies.table.results import cloned, like_first, reduced, tensors
 from strategies.table.row import Layouts, Made, Param, Params, Row, methods, operands, saves
 from strategies.table.statistics import DIM, KEEPDIM, REDUCED, holds_any
@@ -30,6 +40,11 @@ def _shared(m: Any, rows: Any, value: Any) -> Any:
 def _shared_by_all(m: Any, rows: Any, value: Any) -> Any:
     """Likewise, where the others are masked, and NaN ties with NaN."""
     tied = m.apply("logical_or", m.apply("eq", rows, value), m.apply("ne", rows, rows))
+    return _shared_among(m, rows, value, tied)
+
+
+def _shared_among(m: Any, rows: Any, value: Any, tied: Any) -> Any:
+    """A value with a gradient that those who tie share, and that is masked for the others."""
     slope = m.total(m.apply("where", tied, rows, 0.0), (0,), False)
     return m.apply("carry", value, m.apply("div", slope, m.total(tied, (0,), False)))
 
@@ -91,7 +106,7 @@ def _only(m: Any, rows: Any, chosen: Any) -> Any:
 
 def _median(m: Any, self: Any) -> Any:
     """The lower of the two, NaN if there is one; equal elements share."""
-    rows = self.reshape(-1)
+    rows = m.apply("ordered", self.reshape(-1))
     middle = _middle(m, rows)
     return _shared_by_all(m, rows, m.apply("carry", middle, 0.0))
 
@@ -103,12 +118,42 @@ def _middle(m: Any, rows: Any) -> Any:
 
 
 def _median_dim(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
-    rows = along(self, dim)
+    rows = m.apply("ordered", along(self, dim))
     return kept(_only(m, rows, _middle(m, rows)), self, dim, keepdim=keepdim)
 
 
+def _lower(m: Any, rows: Any) -> Any:
+    """The lower of the two middle ones among those that are numbers, NaN if there are none."""
+    numbers = m.total(m.apply("eq", rows, rows), (0,), False)
+    rank = m.apply("floor", m.apply("div", m.apply("sub", numbers, 1.0), 2.0))
+    return first_of(m, m.apply("eq", _ranks(m, rows), rank), rows)
+
+
+def _nanmedian(m: Any, self: Any) -> Any:
+    """Elements that are equal to it share, and NaN with NaN if there is nothing else."""
+    rows = m.apply("ordered", self.reshape(-1))
+    middle = still(m, _lower(m, rows))
+    both = m.apply("logical_and", m.apply("ne", middle, middle), m.apply("ne", rows, rows))
+    return _shared_among(m, rows, middle, m.apply("logical_or", m.apply("eq", rows, middle), both))
+
+
+def _nanmedian_dim(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
+    rows = m.apply("ordered", along(self, dim))
+    return kept(_only(m, rows, _lower(m, rows)), self, dim, keepdim=keepdim)
+
+
+def _mode(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
+    """The smallest of the most frequent."""
+    rows = m.apply("comparable", along(self, dim))
+    counts = np.stack([m.total(m.apply("eq", rows, row), (0,), False) for row in one_by_one(rows)])
+    most = m.apply("eq", counts, highest(m, counts))
+    chosen = lowest(m, m.apply("where", most, rows, math.inf))
+    is_it = m.apply("logical_and", m.apply("eq", rows, chosen), most)
+    return kept(_only(m, rows, first_of(m, is_it, rows)), self, dim, keepdim=keepdim)
+
+
 def _kthvalue(m: Any, self: Any, *, k: int, dim: int, keepdim: bool) -> Any:
-    rows = along(self, dim)
+    rows = m.apply("ordered", along(self, dim))
     chosen = _only(m, rows, _at(m, rows, _ranks(m, rows), k - 1))
     return kept(chosen, self, dim, keepdim=keepdim)
 
@@ -120,7 +165,7 @@ def _sort(m: Any, self: Any, *, dim: int, descending: bool) -> Any:
 
 
 def _topk(m: Any, self: Any, *, k: int, dim: int, largest: bool) -> Any:
-    rows = along(self, dim)
+    rows = m.apply("ordered", along(self, dim))
     ranks = _ranks(m, rows, descending=largest)
     found = [_only(m, rows, _at(m, rows, ranks, place)) for place in range(k)]
     if self.ndim == 0:
@@ -152,7 +197,7 @@ def _taken(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(contiguous(tuple(shape))),)
 
 
-def _of_all(name: str, extreme: Meaning) -> Row:
+def _of_all(name: str, extreme: Meaning, *, since: str = "1.2") -> Row:
     return Row(
         name,
         operands("self"),
@@ -162,6 +207,7 @@ def _of_all(name: str, extreme: Meaning) -> Row:
         saves=saves("self, result"),
         derivative="evenly_distribute_backward(grad, self, result)",
         needs=holds_any,
+        since=since,
     )
 
 
@@ -179,6 +225,7 @@ def _indexed(
     *params: Param,
     result: Any = reduced,
     astray: Callable[[Layouts, Params], str] = lambda layouts, params: "",
+    since: str = "1.2",
 ) -> Row:
     """A row for the values of an operation that gives their indices too."""
     return Row(
@@ -192,7 +239,7 @@ def _indexed(
         derivative="value_selecting_reduction_backward(grad, dim, indices)",
         needs=holds_any,
         astray=astray,
-        since="1.5" if name in ("cummax", "cummin") else "1.2",
+        since=since,
     )
 
 
@@ -218,12 +265,17 @@ ROWS: tuple[Row, ...] = (
     _of_all("max", _sharing_by_all(highest)),
     _of_all("min", _sharing_by_all(lowest)),
     _of_all("median", _median),
+    _of_all("nanmedian", _nanmedian, since="1.7"),
     _indexed("max_dim", "max", _first(highest), DIM, KEEPDIM),
     _indexed("min_dim", "min", _first(lowest), DIM, KEEPDIM),
     _indexed("median_dim", "median", _median_dim, DIM, KEEPDIM, astray=_repeated),
     _indexed("kthvalue", "kthvalue", _kthvalue, _K, DIM, KEEPDIM),
-    _indexed("cummax", "cummax", _running("ge"), DIM, result=like_first),
-    _indexed("cummin", "cummin", _running("le"), DIM, result=like_first),
+    _indexed(
+        "nanmedian_dim", "nanmedian", _nanmedian_dim, DIM, KEEPDIM, astray=_repeated, since="1.7"
+    ),
+    _indexed("mode", "mode", _mode, DIM, KEEPDIM),
+    _indexed("cummax", "cummax", _running("ge"), DIM, result=like_first, since="1.5"),
+    _indexed("cummin", "cummin", _running("le"), DIM, result=like_first, since="1.5"),
     _indexed(
         "topk", "topk", _topk, _K, DIM, Param("largest", "bool", True, (True, False)), result=_taken
     ),

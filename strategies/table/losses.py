@@ -65,6 +65,11 @@ def _kl_div_log_target(m: Any, self: Any, target: Any, *, reduction: str) -> Any
     return _reduce(m, losses, reduction)
 
 
+def _kl_div(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
+    logs = m.apply("xlogy", target, target)
+    return _reduce(m, m.apply("sub", logs, m.apply("mul", target, self)), reduction)
+
+
 def _nll_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     if self.ndim == 1:
         return _reduce(m, m.apply("neg", self[int(target)]), reduction)
@@ -202,6 +207,14 @@ ROWS: tuple[Row, ...] = (
         given=", log_target=True",
         result=_as_target,
         since="1.6",
+    ),
+    _loss(
+        "kl_div",
+        "kl_div",
+        _kl_div,
+        "self if target, target",
+        "-target * grad; (target.log() + 1 - self) * grad",
+        result=_as_target,
     ),
     _classified("nll_loss", _nll_loss, "self, target, private", "-grad at the target's class"),
     _classified("cross_entropy", _cross_entropy, "target, private", "nll_loss's of log_softmax"),

@@ -103,6 +103,21 @@ def _batch_norm(m: Any, self: Any, *, eps: float) -> Any:
     return m.apply("sub", scaled, mean(m, scaled, axes))
 
 
+def _instance_norm(m: Any, self: Any, *, eps: float) -> Any:
+    """A batch of one, in which each channel of each is a channel."""
+    return _batch_norm(m, self.reshape(_as_one_batch(self.shape)), eps=eps).reshape(self.shape)
+
+
+def _as_one_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (1, shape[0] * shape[1], *shape[2:])
+
+
+def _mixed_channels(layouts: Layouts, params: Params) -> str:
+    """Likewise of the tensor that torch makes a batch of."""
+    (one,) = tensors(layouts)
+    return _mixed_formats((contiguous(_as_one_batch(one.shape)),), params)
+
+
 def _group_norm(m: Any, self: Any, *, num_groups: int, eps: float) -> Any:
     grouped = self.reshape((self.shape[0], num_groups, -1))
     return _standard(m, grouped, (-1,), eps).reshape(self.shape)
@@ -271,6 +286,23 @@ ROWS: tuple[Row, ...] = (
         derivative="native_batch_norm_backward",
         astray=_mixed_formats,
         needs=_several_each,
+    ),
+    Row(
+        "instance_norm",
+        operands("self"),
+        lambda layouts, params: (Made(contiguous(tensors(layouts)[0].shape)),),
+        _instance_norm,
+        {"functional": "F.instance_norm({0}{p})"},
+        params=(_EPS,),
+        saves=saves("self, private"),
+        derivative="native_batch_norm_backward",
+        copies_first=lambda layouts: not tensors(layouts)[0].is_contiguous,
+        viewed=lambda layouts: (0,),
+        behind_view=lambda layouts, recorded: True,
+        astray=_mixed_channels,
+        needs=lambda layouts: (
+            _has_dims(3)(layouts) and math.prod(tensors(layouts)[0].shape[2:]) > 1
+        ),
     ),
     Row(
         "group_norm",

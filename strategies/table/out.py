@@ -22,7 +22,7 @@ SUFFIX = "_out"
 WITHOUT = frozenset(
     """
     clone masked_fill rrelu celu selu relu rsub index_fill put index_put masked_scatter diag_embed
-    flip roll rot90 diagonal_scatter select_scatter trace median prelu einsum
+    flip roll rot90 diagonal_scatter select_scatter trace median nanmedian prelu einsum
     """.split()
 )
 """Rows with a function of torch that takes no `out`."""

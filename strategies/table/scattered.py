@@ -80,6 +80,12 @@ def _scatter_reduce(
     return reduced_at(m, self, src, reduce, include_self, elements_along, index, dim)
 
 
+def _scatter_combined(m: Any, self: Any, index: Any, src: Any, *, dim: int, reduce: str) -> Any:
+    source = src if isinstance(src, np.ndarray) else m.apply("copy", src)
+    how = {"add": "add", "multiply": "mul"}[reduce]
+    return written(m, self, source, how, elements_along, index, dim)
+
+
 # -- masks ----------------------------------------------------------------------------------------
 
 
@@ -129,6 +135,7 @@ def _setitem_where(m: Any, self: Any, mask: Any, value: Any) -> Any:
 _GATHER, _ = by_dimension("gather", "{1}")
 _SCATTER, _SCATTER_IN_PLACE = by_dimension("scatter", "{1}, {2}")
 _ADD, _ADD_IN_PLACE = by_dimension("scatter_add", "{1}, {2}")
+_COMBINED, _COMBINED_IN_PLACE = by_dimension("scatter", "{1}, {2}, reduce={reduce}")
 _REDUCE, _REDUCE_IN_PLACE = by_dimension("scatter_reduce", "{1}, {2}, {reduce}")
 
 ROWS: tuple[Row, ...] = (
@@ -198,6 +205,23 @@ ROWS: tuple[Row, ...] = (
         indexing=Indexing(length, _line),
         reads_apart=True,
         broadcasts=False,
+    ),
+    Row(
+        "scatter_combined",
+        operands("self", "index:int64", "src|number"),
+        like_first,
+        _scatter_combined,
+        _COMBINED,
+        _COMBINED_IN_PLACE,
+        (_DIM, Param("reduce", "combination", choices=("add", "multiply"), required=True)),
+        undifferentiable="always",
+        derivative="not_implemented",
+        wants=along,
+        fits=as_wanted(along),
+        indexing=Indexing(length, _line),
+        reads_apart=True,
+        broadcasts=False,
+        since="1.11",
     ),
     Row(
         "scatter_reduce",

@@ -233,6 +233,74 @@ def _interpolation(name: str, mode: str, ranks: Shape, meaning: Any, *params: Pa
     )
 
 
+# -- pixels and patches
+
+
+def _enlarged(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    (*batch, channels, rows, columns), factor = layout.shape, params["upscale_factor"]
+    return (_of_pixels(layout, (*batch, channels // factor**2, rows * factor, columns * factor)),)
+
+
+def _reduced(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    (*batch, channels, rows, columns), factor = layout.shape, params["downscale_factor"]
+    return (_of_pixels(layout, (*batch, channels * factor**2, rows // factor, columns // factor)),)
+
+
+def _of_pixels(layout: Layout, shape: Shape) -> Made:
+    return Made(as_input(layout, shape) if layout.ndim == 4 else contiguous(shape))
+
+
+def _pixel_shuffle(m: Any, self: Any, *, upscale_factor: int) -> Any:
+    (*batch, channels, rows, columns), factor = self.shape, upscale_factor
+    parts = self.reshape(-1, channels // factor**2, factor, factor, rows, columns)
+    spread = parts.transpose(0, 1, 4, 2, 5, 3)
+    return m.apply("copy", spread.reshape(*batch, -1, rows * factor, columns * factor))
+
+
+def _pixel_unshuffle(m: Any, self: Any, *, downscale_factor: int) -> Any:
+    (*batch, channels, rows, columns), factor = self.shape, downscale_factor
+    parts = self.reshape(-1, channels, rows // factor, factor, columns // factor, factor)
+    gathered = parts.transpose(0, 1, 3, 5, 2, 4)
+    return m.apply("copy", gathered.reshape(*batch, -1, rows // factor, columns // factor))
+
+
+def _pixels(name: str, result: Any, meaning: Any, param: Param, since: str) -> Row:
+    def starts(layout: Layout) -> bool:
+        return layout.ndim >= 3 and layout.numel > 0
+
+    return Row(
+        name,
+        operands("self"),
+        result,
+        meaning,
+        {"functional": f"F.{name}({{0}}{{p}})"},
+        params=(param,),
+        derivative="the reverse of grad",
+        needs=lambda layouts: starts(tensors(layouts)[0]),
+        starts=starts,
+        broadcasts=False,
+        since=since,
+    )
+
+
+def _columns(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """The windows of an image, one in each column."""
+    (layout,) = tensors(layouts)
+    window, padding, step = params["kernel_size"], params["padding"], params["stride"]
+    places = math.prod(positions(size, window, step, padding) for size in layout.shape[-2:])
+    rows = layout.shape[-3] * window**2
+    return (Made(contiguous((*layout.shape[:-3], rows, places))),)
+
+
+def _im2col(m: Any, self: Any, *, kernel_size: int, padding: int, stride: int) -> Any:
+    seen = patches(m, self, 2, (kernel_size,) * 2, stride, padding, 1, 0.0)
+    columns = np.moveaxis(seen, -1, -3)
+    rows = self.shape[-3] * kernel_size**2
+    return m.apply("copy", columns.reshape(*self.shape[:-3], rows, -1))
+
+
 # -- memory formats
 
 
@@ -247,15 +315,35 @@ def _four(layout: Layout) -> bool:
     return layout.ndim == 4 and layout.numel > 0
 
 
+_UP = Param("upscale_factor", "upscaling", required=True)
+_DOWN = Param("downscale_factor", "downscaling", required=True)
 _ALIGN = Param("align_corners", "bool", False, (False, True), keyword=True)
 
 ROWS: tuple[Row, ...] = (
-    *(_max_pool(dims) for dims in (1, 2)),
+    *(_max_pool(dims) for dims in (1, 2, 3)),
     *(_avg_pool(dims) for dims in (1, 2, 3)),
     *(_adaptive(dims) for dims in (1, 2)),
     _interpolation("interpolate", "nearest", (3, 4, 5), _nearest),
     _interpolation("interpolate_linear", "linear", (3,), _linear, _ALIGN),
     _interpolation("interpolate_bilinear", "bilinear", (4,), _linear, _ALIGN),
+    _pixels("pixel_shuffle", _enlarged, _pixel_shuffle, _UP, "1.2"),
+    _pixels("pixel_unshuffle", _reduced, _pixel_unshuffle, _DOWN, "1.8"),
+    Row(
+        "im2col",
+        operands("self"),
+        _columns,
+        _im2col,
+        {"functional": "F.unfold({0}{p})"},
+        params=(
+            Param("kernel_size", "window 2d", required=True),
+            _HALF,
+            Param("stride", "positive int", 1, (1, 2), keyword=True),
+        ),
+        derivative="col2im(grad): added up over windows",
+        needs=lambda layouts: spatial(tensors(layouts)[0], 2),
+        starts=lambda layout: spatial(layout, 2),
+        broadcasts=False,
+    ),
     Row(
         "clone_channels_last",
         operands("self"),
