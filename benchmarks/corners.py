@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import sys
 from collections import Counter
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 from conformance.examine import Examiner, Judged
 from conformance.oracle.machine import Machine
 from conformance.subjects import InProcessSubject
+from strategies.choices import Seeded
 from strategies.draft import Draft, check
 from strategies.program import (
     Apply,
@@ -22,15 +22,13 @@ from strategies.program import (
     Generated,
     Leaf,
     Mode,
-    Number,
     Program,
     ProgramError,
 )
+from strategies.special_numbers import with_special_numbers
 from strategies.table import OPERATIONS
 from tests.test_table import cases
 
-SPECIAL = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e300, 1e-300, 3.0)
-ORDINARY = (1.0, 2.0, -1.0, 0.5)
 MODES: tuple[tuple[Mode, ...], ...] = (
     (),
     ("no_grad",),
@@ -43,24 +41,12 @@ Corner = Callable[[Random, Draft, Apply], Program]
 
 def special_values(random: Random, draft: Draft, step: Apply) -> Program:
     """Operands and a cotangent of which many or few are not ordinary numbers."""
-
-    def numbers(count: int) -> list[Number]:
-        pool: tuple[float, ...] = (
-            SPECIAL if random.random() < 0.5 else (random.choice(SPECIAL), *ORDINARY)
-        )
-        return [random.choice(pool) for _ in range(count)]
-
-    leaves = [
-        replace(leaf, data=numbers(math.prod(leaf.shape)), requires_grad=random.random() < 0.8)
-        if leaf.dtype == "float64"
-        else leaf
-        for leaf in draft.leaves
-    ]
+    leaves = _leaves(draft, lambda leaf: random.random() < 0.8)
     target = str(step.args[0])
     first = Apply("mul", (target, 1.0), {}, ("x0",))
     steps, root = _acted([first], _renamed(step, {target: "x0"}))
-    shape = check(Program(tuple(leaves), tuple(steps))).values[root].layout.shape
-    return Program(tuple(leaves), (*steps, Backward((root,), (numbers(math.prod(shape)),))))
+    choose = Seeded(random.randrange(1 << 32), 0)
+    return with_special_numbers(choose, Program(leaves, (*steps, _backward(root))))
 
 
 def transposed_operand(random: Random, draft: Draft, step: Apply) -> Program:

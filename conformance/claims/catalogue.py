@@ -250,6 +250,16 @@ _CLAIMS = (
         "the place in the tensor.",
     ),
     Claim(
+        "special-numbers",
+        "Special numbers flow as the formulas say",
+        "Zeros of both signs, infinities, NaN and numbers whose products overflow come out of "
+        "every operation, plain and in place, and of its gradient, as its formula makes them.",
+        (),
+        "https://github.com/pytorch/pytorch/blob/main/tools/autograd/derivatives.yaml",
+        "Always, but where nothing documents what becomes of NaN, or of two zeros that are put in "
+        "order, and where kernels multiply in an order of their own and only one order overflows.",
+    ),
+    Claim(
         "random-fill-cuts-gradient",
         "A random fill cuts the gradient",
         "After x.uniform_(), normal_() and their kin what x was computed from gets a gradient of "

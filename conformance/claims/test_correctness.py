@@ -1,4 +1,4 @@
-"""The claim that the whole suite stands for, and the documented hole in it."""
+"""The claim that the whole suite stands for, the documented hole in it, and special numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from conformance.trial import Trial
 from strategies import activation_scenes, around, scenes
 from strategies.build import DEFAULT
 from strategies.drawing import programs
+from strategies.special_numbers import every_with_special_numbers
 from strategies.staging import drawn
 
 
@@ -36,6 +37,15 @@ def test_no_error_means_correct(trial: Trial) -> None:
     )
 
 
+@proves("special-numbers")
+def test_special_numbers(trial: Trial) -> None:
+    """Each operation by itself, as its formula (derivatives.yaml) reads in jax."""
+    count = -(-trial.profile.turns // _TURNS_FOR_ONE)
+    trial.every(program for _, program in every_with_special_numbers(count, trial.seed))
+
+
+_TURNS_FOR_ONE = 8
+"""How many of a profile's turns with ordinary numbers are for one with special numbers."""
 _WITH_DATA = replace(DEFAULT, data=8, hidden=8)
 
 

@@ -10,8 +10,8 @@ from conformance.model.quirks import MEMORYLESS
 from strategies.draft import Draft, Shaped
 
 LOSES_NAN = MEMORYLESS | frozenset(
-    "batch_norm cumprod group_norm instance_norm kl_div layer_norm layer_norm_affine logcumsumexp "
-    "prod renorm xlogy".split()
+    "batch_norm cumprod group_norm instance_norm interpolate_bilinear interpolate_linear kl_div "
+    "layer_norm layer_norm_affine logcumsumexp prod renorm xlogy".split()
 )
 """Operations whose derivative in torch may give a number where NaN comes or 0 meets infinity;
 the register has scripts of two."""

@@ -78,7 +78,9 @@ def pack_floats(
         for seed in assembly.seeds:
             if seed.loss in losses:
                 places = located(seed.slots, capacity.inputs)
-                np.add.at(seeds[number, 0], places, seed.cotangents)
+                # Of two infinities NaN comes, in torch too.
+                with np.errstate(invalid="ignore"):
+                    np.add.at(seeds[number, 0], places, seed.cotangents)
                 if len(losses) > 1:
                     np.add.at(seeds[number, 1], places, np.abs(seed.cotangents))
     return packed
