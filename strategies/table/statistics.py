@@ -71,7 +71,9 @@ def _var(m: Any, self: Any, *, dim: int | None, correction: int, keepdim: bool) 
     off = m.apply("sub", self, middle)
     squares = m.total(m.apply("square", off), axes, keepdim)
     freedom = self.size / max(squares.size, 1) - correction
-    variance = m.apply("div", squares, max(freedom, 0.0))
+    # Kernels correct mean and squares with every element: it has an error though the sum has none.
+    inexact = m.apply("div", m.apply("div", squares, math.pi), max(freedom, 0.0))
+    variance = m.apply("mul", inexact, math.pi)
     if freedom > 0 or not m.deviates("variance"):
         return variance
     if axes is None:
