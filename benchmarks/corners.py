@@ -95,6 +95,10 @@ def inference_operands(random: Random, draft: Draft, step: Apply) -> Program:
         names[leaf.name] = f"x{number}"
         modes = random.choice(MODES)
         before.append(Apply("mul", (leaf.name, 1.5), {}, (f"x{number}",), modes=modes))
+        if random.random() < 0.3:
+            names[leaf.name] = f"y{number}"
+            alias = Apply("detach", (f"x{number}",), {}, (f"y{number}",))
+            before.append(replace(alias, modes=random.choice(MODES)))
     if random.random() < 0.2:
         target = random.choice(list(names.values()))
         before.append(Apply("requires_grad_", (target,), {}, (), modes=random.choice(MODES)))

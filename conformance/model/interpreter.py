@@ -322,7 +322,9 @@ class Interpreter:
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
-        self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
+        self.graph.count_write(
+            target, acted, inferring=inferring(step.step.modes), operands=operands
+        )
         if node is not None:
             self.graph.rebase(target, node, floods=floods(step))
             self._save(node, step.row, step, operands, target, written=target)
@@ -347,7 +349,9 @@ class Interpreter:
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
-        self.graph.count_write(target, acted, inferring=inferring(step.step.modes))
+        self.graph.count_write(
+            target, acted, inferring=inferring(step.step.modes), operands=operands
+        )
         return acted
 
     # -- backward -------------------------------------------------------------------------------

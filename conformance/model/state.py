@@ -264,15 +264,18 @@ class Graph:
             raise Raised(Kind.LEAF_INPLACE, f"{tensor.name} is a leaf that requires grad")
 
     @staticmethod
-    def count_write(tensor: Tensor, done: Acted, *, inferring: bool) -> None:
+    def count_write(
+        tensor: Tensor, done: Acted, *, inferring: bool, operands: Sequence[Tensor] = ()
+    ) -> None:
         """Raise the version; an inference tensor has none, which outside inference mode is an
-        error, although the memory is written by then (observed).
+        error, although the memory is written by then; one that has a version all the same keeps it
+        in inference mode, unless an operand is no inference tensor (observed).
         """
         if tensor.inference and not tensor.loose and not inferring:
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
-        if not (tensor.loose and inferring):
+        if not (tensor.loose and inferring and all(each.inference for each in operands)):
             tensor.counter.value += 1
 
     def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:
