@@ -36,6 +36,15 @@ def _put_at(x: torch.Tensor, index: torch.Tensor, value: torch.Tensor | float) -
     return x.index_put((index,), _as_tensor(value, x))
 
 
+def _put_second(x: torch.Tensor, index: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
+    every = torch.arange(x.shape[0]).reshape(-1, *[1] * index.ndim)
+    return x.index_put((every, index), _as_tensor(value, x))
+
+
+def _put_twice(x: torch.Tensor, index: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
+    return x.index_put((index, index), _as_tensor(value, x))
+
+
 def _put_where(x: torch.Tensor, mask: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
     return torch.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), value, x)
 
@@ -49,6 +58,8 @@ OWN: dict[str, Callable[..., torch.Tensor]] = {
     "zero": torch.zeros_like,
     "setitem": _filled,
     "setitem_at": _put_at,
+    "setitem_second": _put_second,
+    "setitem_twice": _put_twice,
     "setitem_where": _put_where,
 }
 """Row -> what it computes, for rows that have no plain form, or a wrong one."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from conformance.model.interpreter import Interpreter
 
 
+AT_POSITIONS = frozenset({"setitem_at", "setitem_second", "setitem_twice"})
+"""Rows that put a value where an index tensor says."""
+
+
 def collides(step: Shaped) -> bool:
     """Whether nobody says which of two entries of an index counts."""
     layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
@@ -37,7 +41,7 @@ def written_part(interpreter: Interpreter, step: Shaped, operands: list[Tensor])
     if step.row.name == "setitem":
         _follow(interpreter, step, tensor)
     target = _part(interpreter, step, tensor)
-    if step.row.name in ("setitem", "setitem_at"):
+    if step.row.name == "setitem" or step.row.name in AT_POSITIONS:
         _fit(interpreter, step, target, values)
     return target
 
@@ -71,7 +75,7 @@ def _fit(interpreter: Interpreter, step: Shaped, target: Tensor, values: list[Te
     """
     for value in values if recording(step.step.modes) else ():
         shape = value.layout.shape
-        at_positions = step.row.name == "setitem_at"
+        at_positions = step.row.name in AT_POSITIONS
         viewed = shape[:1] == (1,) if at_positions else shape not in ((), target.layout.shape)
         if viewed and interpreter.counts(value):
             interpreter.graph.grad_fn(value)

@@ -301,7 +301,7 @@ class Interpreter:
         if step.row.writes_out:
             return self._write_out(step)
         operands = self.operands(step)
-        if step.row.part is not None or step.row.name == "setitem_at":
+        if step.row.part is not None or step.row.name in indexing.AT_POSITIONS:
             operands[0] = indexing.written_part(self, step, operands)
         target = operands[0]
         wants = any(self.graph.requires_grad(t) for t in operands)

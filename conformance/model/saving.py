@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from conformance.model.indexing import AT_POSITIONS
 from conformance.model.quirks import CLAMP_SHAPES
 from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
@@ -17,7 +18,7 @@ from strategies.table.row import Row
 WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
 """Rows whose nodes keep a number operand as a tensor of their own, which makes them run once."""
 _TAKES_AS_TENSORS = WRAPS | frozenset(
-    {"add", "sub", "floor_divide", "setitem", "setitem_at", "setitem_where"}
+    {"add", "sub", "floor_divide", "setitem", "setitem_where", *AT_POSITIONS}
 )
 """Rows for which torch makes a tensor of a number before it looks for what to call."""
 TARGET_FIRST = frozenset({"bce_with_logits", "kl_div_log_target"})

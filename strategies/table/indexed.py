@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from strategies import layout as lay
 from strategies.table.positions import (
     REDUCTIONS,
+    Shapes,
     anywhere,
     anywhere_apart,
     as_wanted,
     by_dimension,
     filling,
-    first_size,
     flat_at,
     gathered,
-    in_front,
     leading,
     length,
     numel,
@@ -70,7 +70,7 @@ def _index_reduce(
     return reduced_at(m, self, leading(source, dim), reduce, include_self, sliced_at, index, dim)
 
 
-# -- flat positions, and positions of the first dimension -----------------------------------------
+# -- flat positions -------------------------------------------------------------------------------
 
 
 def _take(m: Any, self: Any, index: Any) -> Any:
@@ -86,25 +86,135 @@ def _put(m: Any, self: Any, index: Any, source: Any, *, accumulate: bool) -> Any
     return written(m, self, source, how, flat_at, index)
 
 
-def _rows_at(x: Any, index: Any) -> Any:
-    return x[index]
+# -- subscripts -----------------------------------------------------------------------------------
 
 
-def _getitem(m: Any, self: Any, index: Any) -> Any:
-    return gathered(m, self, _rows_at, index)
+@dataclass(frozen=True, slots=True)
+class _Subscript:
+    """Where an index tensor stands in square brackets: it names positions of `taken` dimensions,
+    after `before` whole ones.
+    """
+
+    name: str
+    text: str
+    before: int = 0
+    taken: int = 1
+
+    @property
+    def dims(self) -> int:
+        return self.before + self.taken
+
+    def needs(self, layouts: Layouts) -> bool:
+        return tensors(layouts)[0].ndim >= self.dims
+
+    def bound(self, layouts: Layouts, params: Params) -> int:
+        return min(tensors(layouts)[0].shape[self.before : self.dims])
+
+    def read(self, x: Any, index: Any) -> Any:
+        return x[(slice(None),) * self.before + (index,) * self.taken]
+
+    def shape(self, first: lay.Layout, index: tuple[int, ...]) -> tuple[int, ...]:
+        return (*first.shape[: self.before], *index, *first.shape[self.dims :])
+
+    def wants(self, layouts: Layouts, params: Params) -> Shapes:
+        """Positions, then a value that broadcasts to what they name."""
+        first, *others = tensors(layouts)
+        if first.ndim < self.dims:
+            return ()
+        if others:
+            whole = self.shape(first, others[0].shape)
+            return tuple(dict.fromkeys((whole, whole[1:], first.shape[self.dims :], ())))
+        count = self.bound(layouts, params)
+        return ((1,), *(((2,), (1, 2)) if count > 1 else ())) if count else ((0,),)
+
+    def result(self, layouts: Layouts, params: Params) -> tuple[Made, ...]:
+        """In the memory order of what is indexed, then of the index (TensorIterator, observed)."""
+        first, index = tensors(layouts)
+        before, after = first.strides[: self.before], first.strides[self.dims :]
+        held = (*before, *[0] * index.ndim, *after)
+        named = (*[0] * len(before), *index.strides, *[0] * len(after))
+        return (Made(lay.ordered(self.shape(first, index.shape), [held, named])),)
 
 
-def _rows(layouts: Layouts, params: Params) -> tuple[Made, ...]:
-    """In the memory order of what is indexed, then of the index (TensorIterator, observed)."""
-    first, index = tensors(layouts)
-    held = (0,) * index.ndim + first.strides[1:]
-    named = index.strides + (0,) * (first.ndim - 1)
-    return (Made(lay.ordered((*index.shape, *first.shape[1:]), [held, named])),)
+_AT = _Subscript("at", "{1}")
+_SECOND = _Subscript("second", ":, {1}", before=1)
+_TWICE = _Subscript("twice", "{1}, {1}", taken=2)
 
 
-def _index_put(m: Any, self: Any, indices: Any, values: Any, *, accumulate: bool = False) -> Any:
-    how = "add" if accumulate else "overwrite"
-    return written(m, self, values, how, _rows_at, indices)
+def _getitem(subscript: _Subscript) -> Row:
+    def meaning(m: Any, self: Any, index: Any) -> Any:
+        return gathered(m, self, subscript.read, index)
+
+    return Row(
+        f"getitem_{subscript.name}",
+        operands("self", "index:int64"),
+        subscript.result,
+        meaning,
+        {"operator": f"{{0}}[{subscript.text}]"},
+        saves=saves("index"),
+        derivative="index_put of grad into zeros, accumulating",
+        needs=subscript.needs,
+        wants=subscript.wants,
+        fits=as_wanted(subscript.wants),
+        # Counted from the end, one entry would be two positions that differ.
+        indexing=Indexing(subscript.bound, from_end=subscript.taken == 1),
+        broadcasts=False,
+    )
+
+
+def _put_meaning(subscript: _Subscript) -> Any:
+    def meaning(m: Any, self: Any, indices: Any, values: Any, *, accumulate: bool = False) -> Any:
+        how = "add" if accumulate else "overwrite"
+        return written(m, self, values, how, subscript.read, indices)
+
+    return meaning
+
+
+def _index_put(name: str, subscript: _Subscript, listed: str) -> Row:
+    return Row(
+        name,
+        operands("self", "indices:int64", "values"),
+        cloned,
+        _put_meaning(subscript),
+        {
+            "method": f"{{0}}.index_put(({listed}), {{2}}{{p}})",
+            "function": f"torch.index_put({{0}}, ({listed}), {{2}}{{p}})",
+        },
+        {
+            "method": f"{{0}}.index_put_(({listed}), {{2}}{{p}})",
+            "function": f"torch.index_put_({{0}}, ({listed}), {{2}}{{p}})",
+        },
+        (_ACCUMULATE,),
+        saves=saves("indices"),
+        derivative="grad, with zeros at indices unless accumulate; grad[indices]",
+        needs=subscript.needs,
+        wants=subscript.wants,
+        fits=as_wanted(subscript.wants),
+        indexing=Indexing(subscript.bound, repeats=_IF_ADDED, from_end=subscript.taken == 1),
+        unchecked_overlap=True,
+        reads_apart=True,
+        broadcasts=False,
+    )
+
+
+def _setitem(subscript: _Subscript) -> Row:
+    return Row(
+        f"setitem_{subscript.name}",
+        operands("self", "indices:int64", "values|number"),
+        cloned,
+        _put_meaning(subscript),
+        in_place={"operator": f"{{0}}[{subscript.text}] = {{2}}"},
+        saves=saves("indices"),
+        derivative="as index_put_ of a value without its leading ones",
+        viewed=_without_ones,
+        needs=subscript.needs,
+        wants=subscript.wants,
+        fits=as_wanted(subscript.wants),
+        indexing=Indexing(subscript.bound, repeats=_NEVER, from_end=subscript.taken == 1),
+        unchecked_overlap=True,
+        reads_apart=True,
+        broadcasts=False,
+    )
 
 
 def _without_ones(layouts: Layouts) -> tuple[int, ...]:
@@ -234,59 +344,8 @@ ROWS: tuple[Row, ...] = (
         broadcasts=False,
         since="1.9",
     ),
-    Row(
-        "getitem_at",
-        operands("self", "index:int64"),
-        _rows,
-        _getitem,
-        {"operator": "{0}[{1}]"},
-        saves=saves("index"),
-        derivative="index_put of grad into zeros, accumulating",
-        needs=lambda layouts: tensors(layouts)[0].ndim >= 1,
-        wants=in_front,
-        fits=as_wanted(in_front),
-        indexing=Indexing(first_size, from_end=True),
-        broadcasts=False,
-    ),
-    Row(
-        "index_put",
-        operands("self", "indices:int64", "values"),
-        cloned,
-        _index_put,
-        {
-            "method": "{0}.index_put(({1},), {2}{p})",
-            "function": "torch.index_put({0}, ({1},), {2}{p})",
-        },
-        {
-            "method": "{0}.index_put_(({1},), {2}{p})",
-            "function": "torch.index_put_({0}, ({1},), {2}{p})",
-        },
-        (_ACCUMULATE,),
-        saves=saves("indices"),
-        derivative="grad, with zeros at indices unless accumulate; grad[indices]",
-        needs=lambda layouts: tensors(layouts)[0].ndim >= 1,
-        wants=in_front,
-        fits=as_wanted(in_front),
-        indexing=Indexing(first_size, repeats=_IF_ADDED, from_end=True),
-        unchecked_overlap=True,
-        reads_apart=True,
-        broadcasts=False,
-    ),
-    Row(
-        "setitem_at",
-        operands("self", "indices:int64", "values|number"),
-        cloned,
-        _index_put,
-        in_place={"operator": "{0}[{1}] = {2}"},
-        saves=saves("indices"),
-        derivative="as index_put_ of a value without its leading ones",
-        viewed=_without_ones,
-        needs=lambda layouts: tensors(layouts)[0].ndim >= 1,
-        wants=in_front,
-        fits=as_wanted(in_front),
-        indexing=Indexing(first_size, repeats=_NEVER, from_end=True),
-        unchecked_overlap=True,
-        reads_apart=True,
-        broadcasts=False,
-    ),
+    *(_getitem(subscript) for subscript in (_AT, _SECOND, _TWICE)),
+    _index_put("index_put", _AT, "{1},"),
+    _index_put("index_put_twice", _TWICE, "{1}, {1}"),
+    *(_setitem(subscript) for subscript in (_AT, _SECOND, _TWICE)),
 )

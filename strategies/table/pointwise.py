@@ -153,6 +153,21 @@ def _rsub(m: Any, self: Any, other: Any, *, alpha: float) -> Any:
     return _sub(m, other, self, alpha=alpha)
 
 
+def _pow(m: Any, self: Any, exponent: Any) -> Any:
+    if isinstance(exponent, np.ndarray) or exponent == 0.0 or not m.deviates("half power"):
+        return m.apply("pow", self, exponent)
+    slope = m.apply("mul", _by_root(m, self, exponent - 1.0), exponent)
+    return m.apply("carry", _by_root(m, self, exponent), m.apply("mul", self, still(m, slope)))
+
+
+def _by_root(m: Any, self: Any, exponent: float) -> Any:
+    """The power as torch computes it of a number as exponent."""
+    if abs(exponent) != 0.5:
+        return m.apply("pow", self, exponent)
+    root = m.apply("sqrt", self)
+    return root if exponent > 0.0 else m.apply("div", 1.0, root)
+
+
 def _ternary(
     name: str, names: tuple[str, ...], saved: str, derivative: str, *params: Param, meaning: Any
 ) -> Row:
@@ -361,7 +376,7 @@ ROWS: tuple[Row, ...] = (
         "pow",
         operands("self", "exponent|number"),
         without_numbers,
-        "pow",
+        _pow,
         {**methods("pow", 2), "operator": "{0} ** {1}"},
         {**in_place_method("pow", 2), "operator": "{0} **= {1}"},
         saves=saves("self, exponent, result if tensor exponent"),

@@ -130,7 +130,7 @@ def elements_along(x: Any, index: Any, dim: int) -> Any:
     return np.take_along_axis(x[part], index, axis)
 
 
-# -- flat positions, and positions of the first dimension -----------------------------------------
+# -- flat positions -------------------------------------------------------------------------------
 
 
 def numel(layouts: Layouts, params: Params) -> int:
@@ -155,23 +155,6 @@ def anywhere_apart(layouts: Layouts, params: Params) -> Shapes:
 
 def flat_at(x: Any, index: Any) -> Any:
     return x.reshape(-1)[index]
-
-
-def first_size(layouts: Layouts, params: Params) -> int:
-    return tensors(layouts)[0].shape[0]
-
-
-def in_front(layouts: Layouts, params: Params) -> Shapes:
-    """Positions of the first dimension, then a value that broadcasts to the slices there."""
-    first, *others = tensors(layouts)
-    if not first.shape:
-        return ()
-    if others:
-        rest = first.shape[1:]
-        whole = (*others[0].shape, *rest)
-        return tuple(dict.fromkeys((whole, rest, ())))
-    count = first.shape[0]
-    return ((1,), *(((2,), (1, 2)) if count > 1 else ())) if count else ((0,),)
 
 
 # -- writing --------------------------------------------------------------------------------------

@@ -209,7 +209,8 @@ def _linear(m: Any, self: Any, *, size: list[int], align_corners: bool) -> Any:
             part = m.apply("add", near, m.apply("mul", two, share))
             if just and there != length:
                 # By its error it may lie before the element, and read the one before as well.
-                part = m.apply("add", part, m.apply("mul", cells.take([first - 1], axis), share))
+                behind = m.apply("mul", cells.take([first - 1], axis), share)
+                part = m.apply("add", part, m.apply("finite_or", behind, 0.0))
             parts.append(part)
         cells = np.concatenate(parts, axis)
     return cells
