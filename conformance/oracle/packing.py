@@ -46,11 +46,12 @@ def _operands(assembly: Assembly, counts: list[int]) -> NDArray[np.intp]:
     for block in assembly.blocks:
         fill = FILLERS[block.code].copy()
         for number, read in enumerate(block.reads):
-            if isinstance(read, int):
+            if isinstance(read, int) and block.lanes % LANES == 0:
                 fill[number] = read
-            else:
-                pieces.append(read)
-                places.append((block.start * 3 + number) * LANES)
+                continue
+            # Lanes that nobody uses keep what is harmless together with the other operands.
+            pieces.append(np.full(block.lanes, read) if isinstance(read, int) else read)
+            places.append((block.start * 3 + number) * LANES)
         fills.append(fill)
     lanes = np.repeat(np.array(fills, np.intp).reshape(-1, 3), counts, 0)
     operands = np.repeat(lanes.ravel(), LANES)
