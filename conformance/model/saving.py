@@ -21,7 +21,7 @@ _TAKES_AS_TENSORS = WRAPS | frozenset(
     {"add", "sub", "floor_divide", "setitem", "setitem_where", *AT_POSITIONS}
 )
 """Rows for which torch makes a tensor of a number before it looks for what to call."""
-TARGET_FIRST = frozenset({"bce_with_logits", "kl_div_log_target"})
+TARGET_FIRST = frozenset({"bce_with_logits", "kl_div", "kl_div_log_target"})
 """Rows composed of operations of which the first one reads the second operand."""
 
 
