@@ -61,6 +61,13 @@ PROGRAMS = {
         backward("x1", ONES),
         backward("x1", ONES),
     ),
+    "gradient_of_a_result": program(
+        A,
+        step("exp", "a", to="x0"),
+        step("sum", "x0", to="x1"),
+        step("mul_", "x0", 2.0, modes=["no_grad"]),
+        '{"do":"backward","of":["x1"],"inputs":["x0"],"via":"grad"}',
+    ),
     "made_in_inference_mode": program(
         A,
         step("mul", "a", 2.0, to="x0", modes=["inference_mode"]),
