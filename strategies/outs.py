@@ -41,11 +41,13 @@ def write_out(growth: Growth, row: Row | None = None) -> Shaped | None:
 def _place(growth: Growth, plain: Shaped, operands: list[Value], *, grads: bool) -> Value:
     """A tensor of the result's shape, apart from the operands or one of them, or a new leaf."""
     shape, memories = plain.results[0].layout.shape, {o.memory for o in operands}
-    own = OUT[plain.row.name + SUFFIX].broadcasts and chance(growth.choose, 15)
+    row = OUT[plain.row.name + SUFFIX]
+    own = row.broadcasts and chance(growth.choose, 15)
     fitting = [
         value
         for value in growth.writable(growth.floats())
         if value.layout.shape == shape
+        and row.drawn((value.layout,))
         and (grads or not growth.grad(value))
         and (value in operands if own else value.memory not in memories)
     ]

@@ -223,7 +223,7 @@ def test_every_operation_is_drawn() -> None:
     tensor.
     """
     long = replace(DEFAULT, most_steps=40, go_on=98)
-    recipes = (*[long] * 1300, *[replace(DEFAULT, odd=60)] * 600)
+    recipes = (*[long] * 2500, *[replace(DEFAULT, odd=60)] * 600)
     programs = [build(Seeded(4, i), recipe) for i, recipe in enumerate(recipes)]
     seen = {step.op for program in programs for step in applied(program)}
     assert set(OPERATIONS) - set(OUT) - {"sgn", "sgn_"} <= seen
@@ -258,7 +258,7 @@ def test_a_recipe_decides_how_often_backward_names_its_inputs() -> None:
 
 def test_a_recipe_decides_how_often_backward_has_several_roots() -> None:
     for roots, low, high in ((0, 0.0, 0.0), (DEFAULT.roots, 0.01, 0.1), (100, 0.5, 1.0)):
-        drawn = [build(Seeded(5, i), replace(DEFAULT, roots=roots)) for i in range(150)]
+        drawn = [build(Seeded(5, i), replace(DEFAULT, roots=roots)) for i in range(500)]
         calls = [step for program in drawn for step in backwards(program)]
         several = sum(len(step.of) > 1 for step in calls)
         assert low * len(calls) <= several <= high * len(calls)

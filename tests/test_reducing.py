@@ -118,6 +118,7 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
             [
                 [SQUARE, "x0 = a.t()", "x1 = x0.view((-1,))"],
                 [PAIR, "x0 = a.expand((2, 2))", "x1 = x0.view((-1,))"],
+                [TRIPLE, "x0 = a.expand((2, 3))", "x1 = x0.view((-1,))"],
                 [TRIPLE, "x0 = a.expand((2, 2, 3))", "x1 = x0.view((-1,))"],
                 [CUBE, "x0 = a.select(1, 0)", "x1 = x0.view((-1,))"],
                 [PAIR, "x0 = a.addr(a, a)", "x1 = x0.t()", "x2 = x1.view((-1,))"],
@@ -141,12 +142,17 @@ def test_examples_of_an_error_end_as_the_same_program(kind: Kind, shown: list[li
 
 
 def test_an_overwritten_saved_tensor_needs_two_operations_a_write_and_backward() -> None:
-    """What saves its result needs one operation less than what saves its operand."""
+    """What saves its result needs one operation less than what saves its operand, and a product of
+    matrices one leaf more.
+    """
     still = raising(Kind.SAVED_MODIFIED)
+    scalars = 0
     for program in examples(still, 4):
         smallest = reduced(program, still).program
-        assert len(smallest.leaves) + len(smallest.steps) <= 5
-        assert {leaf.shape for leaf in smallest.leaves} == {()}
+        scalar = {leaf.shape for leaf in smallest.leaves} == {()}
+        assert len(smallest.leaves) + len(smallest.steps) <= (5 if scalar else 6)
+        scalars += scalar
+    assert scalars >= 2
 
 
 def test_a_multi_output_view_needs_two_steps() -> None:
