@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from conformance.model import Kind, classify, predict
+from conformance.model.quirks import BY_FALLBACK
 from strategies.choices import Seeded
-from strategies.draft import Draft, check
+from strategies.draft import Draft, Value, check
 from strategies.growth import Growth
 from strategies.layout import Layout, contiguous
 from strategies.outs import write_out
@@ -45,15 +46,18 @@ def execute(draft: Draft, step: Apply) -> dict[str, Any]:
 
 @pytest.mark.parametrize("op", OUT)
 def test_out_holds_what_the_plain_form_returns(op: str) -> None:
-    """`out` is overwritten with the result, bit for bit, and its version rises by one."""
+    """`out` is overwritten with the result, bit for bit, and its version rises, most often by one."""
     for draft, step in written(op):
         space = execute(draft, step)
         plain = Apply(op.removesuffix(SUFFIX), step.args[1:], step.params, ("y",))
         exec(f"y = {expression(draft.shape(plain, 'case'))}", space)
-        assert same(space["z"], space["y"]) and space["z"]._version == 1
+        operands = draft.shape(step, "case").operands
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in operands)
+        steps = OUT[op].writes_in(layouts)
+        assert same(space["z"], space["y"]) and space["z"]._version == steps
 
 
-@pytest.mark.parametrize("op", OUT)
+@pytest.mark.parametrize("op", sorted(OUT.keys() - BY_FALLBACK))
 def test_out_is_refused_where_anything_requires_grad(op: str) -> None:
     """The operand or `out` itself: either is enough, and neither is where nothing is recorded."""
     draft, step = written(op)[0]
@@ -70,6 +74,24 @@ def test_out_is_refused_where_anything_requires_grad(op: str) -> None:
         with torch.no_grad():
             exec(text, space)
         assert space["z"].requires_grad == (name == "z") and space["z"].is_leaf
+
+
+@pytest.mark.parametrize("op", sorted(BY_FALLBACK))
+def test_what_goes_by_the_fallback_is_recorded_and_says_so_in_backward(op: str) -> None:
+    """Only a leaf as `out` is refused (the register has a program)."""
+    draft, step = written(op)[0]
+    text = expression(draft.shape(step, "case"))
+    space = names()
+    exec(print_body(draft).text, space)
+    space[str(step.args[1])].requires_grad_()
+    exec(text, space)
+    assert space["z"].grad_fn is not None
+    with pytest.raises(RuntimeError, match="derivative for .* is not implemented"):
+        space["z"].sum().backward()
+    space["z"] = torch.zeros_like(space["z"]).requires_grad_()
+    with pytest.raises(RuntimeError) as raised:
+        exec(text, space)
+    assert classify(str(raised.value), in_backward=False) is Kind.OUT_GRAD
 
 
 def test_what_torch_would_write_elsewhere_is_not_drawn() -> None:

@@ -16,10 +16,12 @@ from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
     BEHIND_VIEW,
+    BY_FALLBACK,
     INFERENCE_ALIAS,
     LOGIC_UNSEEN,
     MEMORYLESS,
     NO_GRAD_VIEW,
+    OUT_RECORDED,
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
@@ -38,6 +40,7 @@ from conformance.model.saving import (
     recorded_row,
 )
 from conformance.model.state import (
+    AT_ONCE,
     Counter,
     Creation,
     Graph,
@@ -135,6 +138,7 @@ class Interpreter:
             recording(step.step.modes)
             and step.row.differentiable
             and any(self.counts(t) for t in operands)
+            and self._is_seen(step, operands)
         ):
             node, acted = self.record(step, operands)
             result.node = node
@@ -148,6 +152,13 @@ class Interpreter:
             result = self.viewed(result, step.results[0], seen, creation_of(step))
         self.tensors[result.name] = result
         return acted
+
+    @staticmethod
+    def _is_seen(step: Shaped, operands: list[Tensor]) -> bool:
+        """Whether autograd sees a plain operation; what it makes of an inference tensor that was
+        asked to require grad is left open.
+        """
+        return asks_autograd(step, operands) or any(t.inference and t.flag for t in operands)
 
     def _fresh(self, step: Shaped) -> Tensor:
         value = step.results[0]
@@ -248,7 +259,7 @@ class Interpreter:
         records = recording(step.step.modes)
         acted = Acted(connected=(False,))
         node = None
-        if records and self.counts(parent):
+        if records and self.counts(parent) and self._is_seen(step, [parent]):
             node, acted = self.record(step, [parent])
         creation = creation_of(step)
         for value in step.results:
@@ -342,16 +353,23 @@ class Interpreter:
         for place in viewed:
             # To view an operand is to read its node, which may raise.
             self.graph.edge(operands[place - 1])
+        node, acted = None, Acted(connected=(False,) * (1 + len(operands)))
         if wanting and recording(step.step.modes) and asks_autograd(step, self.operands(step)):
-            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
-        acted = Acted(connected=(False,) * (1 + len(operands)))
+            leaf = self.graph.requires_grad(target) and self.graph.grad_fn(target) is None
+            if leaf or OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
+                raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
+            self.graph.check_write(target, stale_is_leaf=False)
+            node, acted = self.record(step, [target, *operands])
+            node.underivable, node.order = step.step.op, AT_ONCE
         acted.open = check_overlap(step, target, operands)
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
-        self.graph.count_write(
-            target, acted, inferring=inferring(step.step.modes), operands=operands
-        )
+        times = step.row.writes_in(layouts)
+        inside = inferring(step.step.modes)
+        self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
+        if node is not None:
+            self.graph.rebase(target, node, floods=False)
         return acted
 
     # -- backward -------------------------------------------------------------------------------

@@ -91,8 +91,8 @@ def out_of_sight(tensor: Tensor) -> Tensor:
 
 
 def asks_autograd(step: Shaped, operands: list[Tensor]) -> bool:
-    """Whether autograd sees an in-place operation: not where all operands are inference tensors
-    (observed).
+    """Whether autograd sees an operation: not where all operands are inference tensors, even if one
+    has got a history through an alias that has a version (observed).
     """
     numbers = any(not isinstance(given, Value) for given in step.operands)
     # The noise of rrelu is a tensor as well.

@@ -265,7 +265,12 @@ class Graph:
 
     @staticmethod
     def count_write(
-        tensor: Tensor, done: Acted, *, inferring: bool, operands: Sequence[Tensor] = ()
+        tensor: Tensor,
+        done: Acted,
+        *,
+        inferring: bool,
+        operands: Sequence[Tensor] = (),
+        times: int = 1,
     ) -> None:
         """Raise the version; an inference tensor has none, which outside inference mode is an
         error, although the memory is written by then; one that has a version all the same keeps it
@@ -276,7 +281,7 @@ class Graph:
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
         if not (tensor.loose and inferring and all(each.inference for each in operands)):
-            tensor.counter.value += 1
+            tensor.counter.value += times
 
     def rebase(self, tensor: Tensor, node: Node, *, floods: bool) -> None:
         """Give a written tensor its new node; through a view, the base gets a slice-writing one.

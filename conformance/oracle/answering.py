@@ -123,10 +123,14 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     except Undecided as reason:
         return Answer({}, {}, str(reason))
     passes = walk.passes()
+    apart = [[number] for number in range(len(walk.losses))]
+    if opinions > 1:
+        # Each call has errors of its own, which stay where the cotangents of two cancel.
+        passes = apart or passes
     result = machine.run(walk.assembly, passes, opinions=opinions)
-    if len(walk.losses) > len(passes) and not (np.abs(result.gradients) < _LARGE).all():
+    if len(apart) > len(passes) and not (np.abs(result.gradients) < _LARGE).all():
         # Infinities of several calls add up to NaN in torch; their sum has one derivative.
-        passes = [[number] for number in range(len(walk.losses))]
+        passes = apart
         result = machine.run(walk.assembly, passes, opinions=opinions)
     if result.ill_conditioned:
         why = result.ill_conditioned

@@ -8,7 +8,7 @@ records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,10 +27,17 @@ WITHOUT = frozenset(
     """.split()
 )
 """Rows with a function of torch that takes no `out`."""
-OTHERWISE = frozenset("softmax log_softmax slice_scatter kron inner nanmean matmul".split())
+OTHERWISE = frozenset("kron inner".split())
 """Rows whose `out=` form is composed of other operations, which count versions and are refused as
-those are, or goes by autograd's fallback, which gives `out` a node (the register has kron's).
+those are: kron's counts none (the register has a script), inner's copies, and is recorded as that.
 """
+_STEPS: dict[str, Callable[[Layouts], int]] = {
+    # A sum, and then a quotient.
+    "nanmean": lambda layouts: 2,
+    # A product of matrices, of which one dimension then goes.
+    "matmul": lambda layouts: 2 if [one.ndim for one in tensors(layouts)[1:]] == [1, 2] else 1,
+}
+"""Rows whose `out=` form writes in several steps."""
 BY_MATRIX = frozenset({"tril", "triu"})
 """Rows that write `out` as if its matrices were one stride apart (the register has a script)."""
 WITH_DIM = frozenset({"sum", "prod"})
@@ -64,6 +71,7 @@ def _out(row: Row) -> Row:
         saves=(),
         saves_in_place=(),
         acts_as=None,
+        writes_in=_STEPS.get(row.name, row.writes_in),
         viewed=lambda layouts: tuple(place + 1 for place in row.viewed(layouts[1:])),
         broadcasts=row.result in (pointwise, without_numbers, cloned),
         result=lambda layouts, params: row.result(layouts[1:], params),

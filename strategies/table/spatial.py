@@ -47,6 +47,12 @@ def _window_patches(
 def _max_pool(dims: int) -> Row:
     def meaning(m: Any, self: Any, *, kernel_size: int, stride: int | None, padding: int) -> Any:
         seen = _window_patches(m, self, dims, kernel_size, stride, padding, -math.inf)
+        if padding:
+            # What pads a window is no element of it, even where all elements are as small.
+            inside = np.pad(np.ones(self.shape[-dims:], np.intp), padding)
+            inside = _window_patches(m, inside, dims, kernel_size, stride, 0, 0.0)
+            first = np.broadcast_to(inside.argmax(-1)[..., np.newaxis], (*seen.shape[:-1], 1))
+            seen = np.where(inside, seen, np.take_along_axis(seen, first, -1))
         largest = seen[..., 0]
         for place in range(1, seen.shape[-1]):
             largest = m.apply("larger", largest, seen[..., place])
@@ -54,10 +60,11 @@ def _max_pool(dims: int) -> Row:
 
     def needs(layouts: Layouts) -> bool:
         # In one dimension another kernel runs where nothing is recorded, and its results lie apart.
+        # In three, channels that are last in two make torch refuse it (the register has a script).
         (layout,) = tensors(layouts)
-        return spatial(layout, dims) and (
-            dims > 1 or not lay.suggests_channels_last(image_of(layout, dims))
-        )
+        apart = lay.suggests_channels_last(image_of(layout, dims))
+        refused = apart and (dims == 1 or (dims == 3 and not batched(layout, dims)))
+        return spatial(layout, dims) and not refused
 
     return Row(
         f"max_pool{dims}d",
