@@ -46,7 +46,7 @@ def execute(draft: Draft, step: Apply) -> dict[str, Any]:
 
 @pytest.mark.parametrize("op", OUT)
 def test_out_holds_what_the_plain_form_returns(op: str) -> None:
-    """`out` is overwritten with the result, bit for bit, and its version rises, most often by one."""
+    """`out` is overwritten with the result, bit for bit; its version rises, most often by one."""
     for draft, step in written(op):
         space = execute(draft, step)
         plain = Apply(op.removesuffix(SUFFIX), step.args[1:], step.params, ("y",))

@@ -176,6 +176,13 @@ def _in_channels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(contiguous(first.shape)),)
 
 
+def _as_suggested(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """Dense, in the order of channels where the first operand's strides suggest it."""
+    first = tensors(layouts)[0]
+    made = channels_last if suggests_channels_last(first) else contiguous
+    return (Made(made(first.shape)),)
+
+
 def _in_any_channels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     """As `_in_channels`, and with channels last in five dimensions too."""
     first = tensors(layouts)[0]
@@ -307,7 +314,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "group_norm",
         operands("self"),
-        _in_channels,
+        _as_suggested,
         _group_norm,
         {"functional": "F.group_norm({0}{p})"},
         params=(Param("num_groups", "groups", 1, required=True), _EPS),
