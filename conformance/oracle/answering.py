@@ -12,7 +12,7 @@ from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Prediction
 from conformance.oracle.assembly import Handle, TooMuch, Undecided
 from conformance.oracle.captures import Capture, CaptureWalk, captures
-from conformance.oracle.conditioning import TIED, ZEROS
+from conformance.oracle.conditioning import LEFT_OPEN
 from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order
 from conformance.oracle.interpret import REPLACED, SELF_PRODUCT, Walk
 from conformance.oracle.machine import Machine, Result
@@ -134,8 +134,7 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         result = machine.run(walk.assembly, passes, opinions=opinions)
     if result.ill_conditioned:
         why = result.ill_conditioned
-        undocumented = why in (TIED, ZEROS) or why.startswith("NaN")
-        return Answer({}, {}, why if undocumented else f"ill-conditioned: {why}")
+        return Answer({}, {}, why if why in LEFT_OPEN else f"ill-conditioned: {why}")
     # Before a number is called wrong: most of these programs are as the formulas say.
     lost = loses_nan(walk.draft, prediction, result.gradients) if opinions > 1 else ""
     if lost:

@@ -31,16 +31,20 @@ body of a kernel and another in its tail, so that it depends on the place in the
 
 
 SERIES = "igamma of infinity, NaN or almost 0, or by a series that torch computes to nine digits"
-
 OVERFLOWN = "a variance overflows, and kernels differ in what becomes of its gradient"
-
 UNORDERED = "NaN is put in order, and torch documents nowhere where it comes"
-
 ZEROS = "zeros of both signs are put in order, and torch documents nowhere which comes first"
-
 SUBNORMAL = "nextafter of zero is a number that this oracle may take for zero"
-
 TIED = "equal elements or NaN, and torch documents nowhere which of them gets the gradient"
+_SIGN_OF_NAN = "copysign takes the sign of NaN, which is documented nowhere"
+_NAN_REACHES = "NaN reaches {}, whose gradient there is documented nowhere"
+LEFT_OPEN = frozenset(
+    {
+        *(SERIES, OVERFLOWN, UNORDERED, ZEROS, SUBNORMAL, TIED, _SIGN_OF_NAN),
+        *map(_NAN_REACHES.format, NAN_BY_PLACE),
+    }
+)
+"""What nothing documents, or this oracle does not know, however well-conditioned the program is."""
 
 
 def slack(runs: Floats) -> tuple[Floats, bool]:
@@ -79,9 +83,9 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
             if name == "sole" and not block.stop and (operands[0] != 1.0).any():
                 return TIED
             if name in NAN_BY_PLACE and np.isnan(operands[0]).any():
-                return f"NaN reaches {name}, whose gradient there is documented nowhere"
+                return _NAN_REACHES.format(name)
             if name == "copysign" and np.isnan(operands[1]).any():
-                return "copysign takes the sign of NaN, which is documented nowhere"
+                return _SIGN_OF_NAN
             if name == "nextafter" and (operands[0] == 0.0).any():
                 return SUBNORMAL
             lane = _undecided_lane(margins, operands)
