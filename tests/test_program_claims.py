@@ -64,7 +64,7 @@ FAULTS: tuple[tuple[str, str, set[str], int], ...] = (
 """Claim, the faulty torch that it must catch, what that may look like, and in how many steps."""
 
 _PATCHED = (torch, torch.Tensor, F)
-QUICK = replace(PROFILES["quick"], examples=100, shrink_s=60.0, searched=20)
+QUICK = replace(PROFILES["quick"], examples=250, shrink_s=60.0, searched=20)
 
 
 @pytest.fixture

@@ -355,9 +355,11 @@ class Interpreter:
             self.graph.edge(operands[place - 1])
         node, acted = None, Acted(connected=(False,) * (1 + len(operands)))
         if wanting and recording(step.step.modes) and asks_autograd(step, self.operands(step)):
-            leaf = self.graph.requires_grad(target) and self.graph.grad_fn(target) is None
-            if leaf or OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
-                raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
+            why = f"{wanting[0].name} requires grad"
+            if OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
+                raise Raised(Kind.OUT_GRAD, why)
+            if self.graph.requires_grad(target) and self.graph.grad_fn(target) is None:
+                raise Raised(Kind.OUT_GRAD, why)
             self.graph.check_write(target, stale_is_leaf=False)
             node, acted = self.record(step, [target, *operands])
             node.underivable, node.order = step.step.op, AT_ONCE
