@@ -105,6 +105,7 @@ def run_backward(
     return flow
 
 
+_SHARED_LEAF = "elements of the leaf {} share cells"
 _ASTRAY = "a gradient for a tensor that changed its shape where that is not recorded"
 
 
@@ -167,6 +168,8 @@ def _take(flow: Flow, node: Node, sought: list[Tensor]) -> None:
             if tensor.creation == "multi" and not _received(flow, node, tensor):
                 continue
             flow.captured.append(Captured(tensor, node, tensor.layout))
+        elif tensor.layout.overlaps_itself:
+            flow.shared = _SHARED_LEAF.format(tensor.name)
         flow.accumulated.append(tensor)
 
 
@@ -283,6 +286,6 @@ def _accumulate(graph: Graph, leaf: Tensor, flow: Flow) -> None:
     if leaf.flag:
         flow.accumulated.append(leaf)
         if leaf.layout.overlaps_itself:
-            flow.shared = f"elements of the leaf {leaf.name} share cells"
+            flow.shared = _SHARED_LEAF.format(leaf.name)
     else:
         flow.dropped = True
