@@ -137,7 +137,8 @@ class Session:
             raise
         if not self.plan.subjects:
             self._add_cuda()
-        self.seed = self.plan.seed if self.plan.seed is not None else secrets.randbelow(1 << 32)
+        drawn = 0 if self.plan.profile.derandomised else secrets.randbelow(1 << 32)
+        self.seed = self.plan.seed if self.plan.seed is not None else drawn
         run_id = secrets.token_hex(8)
         if self.plan.resume:
             run_id = self._resume()

@@ -141,7 +141,8 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
         return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
     cotangents = [seed.cotangents for seed in walk.assembly.seeds]
     if opinions > 1 and overflow_by_order(result.values, result.gradients, *cotangents):
-        return Answer({}, {}, "numbers whose products overflow in one order and not in another")
+        why = "numbers whose products overflow, or come to zero, in one order and not in another"
+        return Answer({}, {}, why)
     if result.parted and holds_nothing(walk.draft, prediction):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
     values = {

@@ -17,7 +17,9 @@ LOSES_NAN = MEMORYLESS | frozenset(
 the register has scripts of two."""
 
 _ROOT = 1e150
-"""The product of two numbers as large as this may be infinite, and that of three finite again."""
+"""The product of two numbers as large as this may be infinite, and of three finite again; of two
+as small as its reciprocal it may be zero.
+"""
 
 
 def holds_nothing(draft: Draft, prediction: Prediction) -> bool:
@@ -37,6 +39,8 @@ def loses_nan(draft: Draft, prediction: Prediction, gradients: NDArray[np.float6
 
 
 def overflow_by_order(*numbers: NDArray[np.float64]) -> bool:
-    """Whether any are so large that a formula overflows in one order of its factors alone."""
-    sizes = (np.abs(each[np.isfinite(each)]) for each in numbers)
-    return any((size > _ROOT).any() for size in sizes)
+    """Whether any are so large, or so small, that a formula overflows, or comes to zero, in one
+    order of its factors alone.
+    """
+    sizes = (np.abs(each[np.isfinite(each) & (each != 0.0)]) for each in numbers)
+    return any(((size > _ROOT) | (size < 1.0 / _ROOT)).any() for size in sizes)
