@@ -45,6 +45,7 @@ SCRIPT_QUIRKS = frozenset(
         "median-of-expanded",
         "nan-gradient-by-place",
         "sgn-gradient-immutable",
+        "stack-gradients-share-memory",
         "triangle-out-of-bounds",
     }
 )

@@ -13,7 +13,7 @@ from conformance.model.prediction import Acted, Prediction
 from conformance.oracle.assembly import Handle, TooMuch, Undecided
 from conformance.oracle.captures import Capture, CaptureWalk, captures
 from conformance.oracle.conditioning import LEFT_OPEN
-from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order
+from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order, shares_gradients
 from conformance.oracle.interpret import REPLACED, SELF_PRODUCT, Walk
 from conformance.oracle.machine import Machine, Result
 from strategies.draft import Draft, Shaped
@@ -139,6 +139,8 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     lost = loses_nan(walk.draft, prediction, result.gradients) if opinions > 1 else ""
     if lost:
         return Answer({}, {}, f"NaN comes to the gradient of {lost}, which may make a number of it")
+    if opinions > 1 and shares_gradients(walk.draft, prediction):
+        return Answer({}, {}, "gradients of what was stacked may share memory")
     cotangents = [seed.cotangents for seed in walk.assembly.seeds]
     if opinions > 1 and overflow_by_order(result.values, result.gradients, *cotangents):
         why = "numbers whose products overflow, or come to zero, in one order and not in another"

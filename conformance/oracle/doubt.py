@@ -29,6 +29,18 @@ def holds_nothing(draft: Draft, prediction: Prediction) -> bool:
     return any(not layout.numel for layout in layouts)
 
 
+def shares_gradients(draft: Draft, prediction: Prediction) -> bool:
+    """Whether several leaves may have got one `.grad` that later calls add to: the register has a
+    script of it.
+    """
+    ran = list(zip(draft.shaped, prediction.acted, strict=False))
+    stacks = any(
+        isinstance(step, Shaped) and acted.recorded and step.row.name == "stack"
+        for step, acted in ran
+    )
+    return stacks and sum(acted.flow is not None for _, acted in ran) > 1
+
+
 def loses_nan(draft: Draft, prediction: Prediction, gradients: NDArray[np.float64]) -> str:
     """The first operation of a program with NaN among its gradients that does not hand NaN on."""
     if not np.isnan(gradients).any():
