@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import sys
 from collections import Counter
@@ -36,6 +37,8 @@ MODES: tuple[tuple[Mode, ...], ...] = (
     ("inference_mode", "enable_grad"),
 )
 
+_SQUARES = (0.0, 0.0, 0.25, 1.0, 2.25)
+
 Corner = Callable[[Random, Draft, Apply], Program]
 
 
@@ -47,6 +50,21 @@ def special_values(random: Random, draft: Draft, step: Apply) -> Program:
     steps, root = _acted([first], _renamed(step, {target: "x0"}))
     choose = Seeded(random.randrange(1 << 32), 0)
     return with_special_numbers(choose, Program(leaves, (*steps, _backward(root))))
+
+
+def infinite_slope(random: Random, draft: Draft, step: Apply) -> Program:
+    """Operands that come of sqrt, at zeros among other places, so that a gradient of 0 is NaN."""
+    leaves = _leaves(draft, lambda leaf: random.random() < 0.8)
+    given = {leaf.name: f"x{n}" for n, leaf in enumerate(leaves) if leaf.requires_grad}
+    before = [Apply("sqrt", (leaf,), {}, (name,)) for leaf, name in given.items()]
+    steps, root = _acted(before, _renamed(step, given))
+    rooted = tuple(
+        replace(leaf, data=[random.choice(_SQUARES) for _ in range(math.prod(leaf.shape))])
+        if leaf.name in given
+        else leaf
+        for leaf in leaves
+    )
+    return Program(rooted, (*steps, _backward(root)))
 
 
 def transposed_operand(random: Random, draft: Draft, step: Apply) -> Program:
@@ -111,6 +129,7 @@ def inference_operands(random: Random, draft: Draft, step: Apply) -> Program:
 
 CORNERS: dict[str, Corner] = {
     "special values": special_values,
+    "infinite slope": infinite_slope,
     "transposed operand": transposed_operand,
     "stale view": stale_view,
     "inference operands": inference_operands,

@@ -49,6 +49,11 @@ def _bounded(
     return lambda r, a, low, high: (mask(a, low, high), flag(a < low), flag(a > high))
 
 
+def log1p(a: Array) -> Array:
+    """The logarithm of 1 + a; XLA's own loses 7 bits around -0.41."""
+    return jnp.where(a < -0.25, jnp.log(1.0 + a), jnp.log1p(a))
+
+
 def _elu(a: Array, alpha: Array | float) -> Array:
     return jnp.where(a > 0.0, a, alpha * jnp.expm1(jnp.minimum(a, 0.0)))
 

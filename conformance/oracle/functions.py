@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from conformance.oracle import activations, special
-from conformance.oracle.activations import DROPPED, flag
+from conformance.oracle.activations import DROPPED, flag, log1p
 
 Array = jax.Array
 Value = Callable[..., Array]
@@ -204,7 +204,7 @@ VALUES: dict[str, Value] = {
     "log": jnp.log,
     "log2": jnp.log2,
     "log10": jnp.log10,
-    "log1p": jnp.log1p,
+    "log1p": log1p,
     "sin": jnp.sin,
     "cos": jnp.cos,
     "tan": jnp.tan,
@@ -217,7 +217,7 @@ VALUES: dict[str, Value] = {
     "asinh": jnp.arcsinh,
     "acosh": jnp.arccosh,
     # XLA's own loses 7 bits near zero.
-    "atanh": lambda a: 0.5 * (jnp.log1p(a) - jnp.log1p(-a)),
+    "atanh": lambda a: 0.5 * (log1p(a) - log1p(-a)),
     "atan2": jnp.arctan2,
     "hypot": _hypot,
     "xlogy": _xlogy,
@@ -269,6 +269,7 @@ PARTIALS: dict[str, Partials] = {
     "expm1": lambda r, a: (r + 1.0,),
     "log2": lambda r, a: (1.0 / (a * _LN2),),
     "log10": lambda r, a: (1.0 / (a * _LN10),),
+    "log1p": lambda r, a: (1.0 / (a + 1.0),),
     "tan": lambda r, a: (1.0 + r * r,),
     "tanh": lambda r, a: (1.0 - r * r,),
     "atanh": lambda r, a: (1.0 / (1.0 - a * a),),

@@ -38,14 +38,21 @@ def as_input(image: Layout, shape: Shape) -> Layout:
 def patches(
     m: Any, cells: Any, dims: int, kernel: Shape, steps: int, padding: int, dilation: int, fill: Any
 ) -> Any:
-    """The windows of the last dimensions: each position has its elements in a last dimension."""
-    padded = cells
+    """The elements of each window of the last dimensions, padding included, in a last dimension."""
+    # Each element gets a gradient: zero where no window reads it, though all read padding alone.
+    padded = cells = m.apply("copy", cells)
     if padding:
+        fill = m.apply("where", 0.0, cells.ravel()[0], fill)
         width = [(0, 0)] * (cells.ndim - dims) + [(padding, padding)] * dims
-        padded = np.pad(cells, width, constant_values=int(m.apply("copy", fill)))
+        padded = np.pad(cells, width, constant_values=int(fill))
+    return windows(padded, dims, kernel, steps, dilation)
+
+
+def windows(cells: Any, dims: int, kernel: Shape, steps: int, dilation: int = 1) -> Any:
+    """The elements of each window of the last dimensions of an array, in a last dimension."""
     axes = tuple(range(cells.ndim - dims, cells.ndim))
     spans = tuple(dilation * (size - 1) + 1 for size in kernel)
-    seen = sliding_window_view(padded, spans, axes)
+    seen = sliding_window_view(cells, spans, axes)
     every_step, every_element = slice(None, None, steps), slice(None, None, dilation)
     taken: tuple[Any, ...] = (..., *[every_step] * dims, *[every_element] * dims)
     seen = seen[taken]

@@ -167,7 +167,7 @@ def fresh(m: Any, x: Any) -> Any:
 
 def gathered(m: Any, x: Any, read: Read, *args: Any) -> Any:
     """What an index reads. All of `x` takes part: gradients of zero go where nothing is read."""
-    return m.apply("copy", np.asarray(read(m.apply("summed", x), *args)))
+    return m.apply("copy", np.asarray(read(m.apply("copy", x), *args)))
 
 
 def written(m: Any, x: Any, source: Any, how: str, read: Read, *args: Any) -> Any:

@@ -106,7 +106,7 @@ def _repeated(layouts: Layouts, params: Params) -> tuple[Made, ...]:
 
 
 def _repeat(m: Any, self: Any, *, repeats: list[int]) -> Any:
-    return m.apply("copy", np.tile(m.apply("summed", self), repeats))
+    return m.apply("copy", np.tile(m.apply("copy", self), repeats))
 
 
 def _turned(layouts: Layouts, params: Params) -> tuple[Made, ...]:
@@ -150,7 +150,7 @@ def _sides(pad: list[int]) -> list[tuple[int, tuple[int, int]]]:
 
 
 def _pad(m: Any, self: Any, *, pad: list[int], value: float) -> Any:
-    cells = m.apply("summed", self)
+    cells = m.apply("copy", self)
     added = int(m.apply("copy", value))
     for dim, (before, after) in _sides(pad):
         kept = slice(max(-before, 0), cells.shape[dim] + min(after, 0))
@@ -194,7 +194,7 @@ def _joined(layouts: Layouts, params: Params) -> tuple[Made, ...]:
 
 
 def _cat(m: Any, self: Any, other: Any, *, dim: int) -> Any:
-    return m.apply("summed", np.concatenate([self, other], dim))
+    return m.apply("copy", np.concatenate([self, other], dim))
 
 
 def _alike(layouts: Layouts, params: Params) -> Shapes:
@@ -208,7 +208,7 @@ def _stacked(layouts: Layouts, params: Params) -> tuple[Made, ...]:
 
 
 def _stack(m: Any, self: Any, other: Any, *, dim: int) -> Any:
-    return m.apply("summed", np.stack([self, other], dim))
+    return m.apply("copy", np.stack([self, other], dim))
 
 
 def _with_its_strides(layouts: Layouts, params: Params) -> tuple[Made, ...]:

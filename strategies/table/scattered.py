@@ -105,7 +105,7 @@ def _masked_scatter(m: Any, self: Any, mask: Any, source: Any) -> Any:
     while step < flat.size:
         ranks = np.concatenate([ranks[:step], m.apply("add", ranks[step:], ranks[:-step])])
         step *= 2
-    taken = m.apply("summed", source).ravel()
+    taken = m.apply("copy", source).ravel()
     chosen = flat.copy()
     for number in range(flat.size):
         # The k-th true entry cannot stand before the k-th place.

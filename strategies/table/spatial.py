@@ -11,7 +11,16 @@ import numpy as np
 
 from strategies import layout as lay
 from strategies.layout import Layout, contiguous
-from strategies.table.images import Shape, as_input, batched, image_of, patches, positions, spatial
+from strategies.table.images import (
+    Shape,
+    as_input,
+    batched,
+    image_of,
+    patches,
+    positions,
+    spatial,
+    windows,
+)
 from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Param, Params, Row, operands, saves
 
@@ -50,13 +59,13 @@ def _max_pool(dims: int) -> Row:
         if padding:
             # What pads a window is no element of it, even where all elements are as small.
             inside = np.pad(np.ones(self.shape[-dims:], np.intp), padding)
-            inside = _window_patches(m, inside, dims, kernel_size, stride, 0, 0.0)
+            inside = windows(inside, dims, (kernel_size,) * dims, stride or kernel_size)
             first = np.broadcast_to(inside.argmax(-1)[..., np.newaxis], (*seen.shape[:-1], 1))
             seen = np.where(inside, seen, np.take_along_axis(seen, first, -1))
         largest = seen[..., 0]
         for place in range(1, seen.shape[-1]):
             largest = m.apply("larger", largest, seen[..., place])
-        return largest if seen.shape[-1] > 1 else m.apply("copy", largest)
+        return largest
 
     def needs(layouts: Layouts) -> bool:
         # In one dimension another kernel runs where nothing is recorded, and its results lie apart.
@@ -104,7 +113,7 @@ def _avg_pool(dims: int) -> Row:
         if count_include_pad or not padding:
             return m.apply("div", total, float(seen.shape[-1]))
         inside = np.pad(np.ones(self.shape[-dims:]), padding)
-        counts = _window_patches(m, inside, dims, kernel_size, stride, 0, 0.0).sum(-1)
+        counts = windows(inside, dims, (kernel_size,) * dims, stride or kernel_size).sum(-1)
         cells = [m.apply("copy", float(count)) for count in counts.ravel()]
         return m.apply("div", total, np.array(cells, np.intp).reshape(counts.shape))
 
