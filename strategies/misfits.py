@@ -66,7 +66,7 @@ def value_that_does_not_fit(growth: Growth) -> Shaped | None:
     """`x[index] = value` with a value that does not expand to the part."""
     target = recent(growth.choose, growth.floats())
     row = TABLE["setitem"]
-    index = KINDS["index"].draw(growth.choose, row.params[0], target.layout, {})
+    index = KINDS["written index"].draw(growth.choose, row.params[0], target.layout, {})
     misfits = [
         value
         for value in growth.floats()

@@ -203,6 +203,12 @@ def an_index(value: Any, layout: Layout, given: Given) -> str | None:
     return None if good else 'a list of integers, null, "..." and [start, stop, step] slices'
 
 
+def a_written_index(value: Any, layout: Layout, given: Given) -> str | None:
+    fault = an_index(value, layout, given)
+    is_true = isinstance(value, list) and len(value) == 1 and value[0] is True
+    return f"{fault}, or [true]" if fault and not is_true else None
+
+
 def some_dims(value: Any, layout: Layout, given: Given) -> str | None:
     good = isinstance(value, list) and value and all(not a_dim(d, layout, given) for d in value)
     good = good and len({d % max(layout.ndim, 1) for d in value}) == len(value)

@@ -182,6 +182,11 @@ def draw_index(choose: Choose, param: Param, layout: Layout, given: Given) -> li
     return index
 
 
+def draw_written_index(choose: Choose, param: Param, layout: Layout, given: Given) -> list[Any]:
+    alone = 0 < layout.ndim < 5 and choices.chance(choose, 3)
+    return [True] if alone else draw_index(choose, param, layout, given)
+
+
 def draw_equation(choose: Choose, param: Param, layout: Layout, given: Given) -> str:
     """An equation whose first term suits the operand, if there is one."""
 

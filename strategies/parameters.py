@@ -70,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "repeats": Kind(checks.repeats, draws.draw_repeats),
     "padding": Kind(checks.a_padding, draws.draw_padding),
     "index": Kind(checks.an_index, draws.draw_index),
+    "written index": Kind(checks.a_written_index, draws.draw_written_index),
     **{name: Kind(*pair) for name, pair in windows.KINDS.items()},
 }
 """Kind of parameter -> how it is checked and drawn."""

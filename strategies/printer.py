@@ -107,7 +107,7 @@ def _parameters(shaped: Shaped, placed: frozenset[str]) -> str:
         value = shaped.params[param.name]
         if param.name in placed:
             continue
-        if param.kind == "index":
+        if param.kind in ("index", "written index"):
             inner = ", ".join(map(_subscript, value)) or "()"
             texts.append(inner)
         elif not param.required and value == param.default:

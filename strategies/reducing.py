@@ -106,7 +106,8 @@ def size(program: Program) -> tuple[int, ...]:
         sum(len(step.params) for step in applied) + sum(step.via != "" for step in applied),
         sum(_RANK.get(step.op, len(_RANK)) for step in applied),
         sum(value not in _VALUES for step in applied for value in step.params.values()),
-        sum(len(leaf.shape) + math.prod(leaf.shape) for leaf in program.leaves),
+        # An empty tensor is stranger than one of one or two elements.
+        sum(2 * len(leaf.shape) + (math.prod(leaf.shape) or 2) for leaf in program.leaves),
         sum(_strangeness_of_leaf(leaf) for leaf in program.leaves),
         sum(_strangeness(data) for data in cotangents if data is not None),
         sum(2 if leaf.dtype != "float64" else not leaf.requires_grad for leaf in program.leaves),
@@ -359,8 +360,8 @@ def _leaf(leaf: Leaf, shape: tuple[int, ...]) -> Leaf:
 def _simpler_leaf(leaf: Leaf) -> Iterator[Leaf]:
     for axis, length in enumerate(leaf.shape):
         yield _leaf(leaf, leaf.shape[:axis] + leaf.shape[axis + 1 :])
-        if length > 1:
-            yield _leaf(leaf, (*leaf.shape[:axis], length - 1, *leaf.shape[axis + 1 :]))
+        if length != 1:
+            yield _leaf(leaf, (*leaf.shape[:axis], abs(length - 1), *leaf.shape[axis + 1 :]))
     yield _leaf(leaf, leaf.shape)
     yield replace(leaf, data=[1.0] * math.prod(leaf.shape))
     if not leaf.requires_grad:

@@ -138,6 +138,7 @@ def _numbered(count: int) -> torch.Tensor:
 # -- operations -----------------------------------------------------------------------------------
 
 
+INDICES = ("index", "written index")
 FOREGONE = {row.name for row in fills.ROWS}
 """Rows that fill with one number, which their parameters leave no choice."""
 
@@ -175,7 +176,7 @@ def _spelled(row: Row, via: str, operands: list[Any], params: Mapping[str, Any])
         elif param.required or params.get(param.name) is not None:
             given = params[param.name]
             number = float(given) if given == "inf" else given
-            space[f"p_{param.name}"] = _subscript(given) if param.kind == "index" else number
+            space[f"p_{param.name}"] = _subscript(given) if param.kind in INDICES else number
             prefix = "" if param.required else f"{param.name}="
             texts.append(f", {prefix}p_{param.name}")
     space |= {f"x{position}": operand for position, operand in enumerate(operands)}

@@ -45,6 +45,10 @@ def _put_twice(x: torch.Tensor, index: torch.Tensor, value: torch.Tensor | float
     return x.index_put((index, index), _as_tensor(value, x))
 
 
+def _put_rows(x: torch.Tensor, index: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
+    return x.index_put(tuple(index), _as_tensor(value, x))
+
+
 def _put_where(x: torch.Tensor, mask: torch.Tensor, value: torch.Tensor | float) -> torch.Tensor:
     return torch.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), value, x)
 
@@ -60,6 +64,7 @@ OWN: dict[str, Callable[..., torch.Tensor]] = {
     "setitem_at": _put_at,
     "setitem_second": _put_second,
     "setitem_twice": _put_twice,
+    "setitem_rows": _put_rows,
     "setitem_where": _put_where,
 }
 """Row -> what it computes, for rows that have no plain form, or a wrong one."""

@@ -103,7 +103,16 @@ def test_what_always_holds_is_shown_by_a_leaf_alone() -> None:
         (Kind.INFERENCE_GRAD, [[LEAF, *MADE_IN_INFERENCE, "x0.requires_grad_()"]]),
         (
             Kind.INFERENCE_SAVED,
-            [[LEAF, *MADE_IN_INFERENCE, line] for line in ("x1 = a.mul(x0)", "x1 = x0.mul(a)")],
+            [
+                *(
+                    [LEAF, *MADE_IN_INFERENCE, line]
+                    for line in ("x1 = a.mul(x0)", "x1 = x0.mul(a)")
+                ),
+                *(
+                    [LEAF, MADE_IN_INFERENCE[0], "    x0 = a.gt(2.0)", f"x1 = a.{line}"]
+                    for line in ("masked_scatter(x0, a)", "masked_fill(x0, 2.0)")
+                ),
+            ],
         ),
         (
             Kind.DTYPE_CAST,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conformance.model.interpreter import Interpreter
 
 
-AT_POSITIONS = frozenset({"setitem_at", "setitem_second", "setitem_twice"})
+AT_POSITIONS = frozenset(f"setitem_{where}" for where in ("at", "second", "twice", "rows"))
 """Rows that put a value where an index tensor says."""
 
 

@@ -223,8 +223,9 @@ class Interpreter:
             return
         named = by_name(row, step, operands)
         layouts = tuple(t.layout for t in operands)
-        viewed = [operands[i] for i in step.row.viewed(layouts)]
-        edges = dict(zip([n for n, t in named.items() if t is not None], node.edges, strict=True))
+        tensors = [name for name, tensor in named.items() if tensor is not None]
+        viewed = {tensors[place] for place in step.row.viewed(layouts)}
+        edges = dict(zip(tensors, node.edges, strict=True))
         for save in row.saved(step.in_place):
             late = step.in_place and save.what == "result"
             if not applies(save, named, edges) or late != (step.in_place and result is not None):
@@ -245,7 +246,7 @@ class Interpreter:
                         Kind.INFERENCE_SAVED, f"{step.step.op} saves {tensor.name} for backward"
                     )
                 # Of an operand that torch views first, the node keeps that view.
-                of_node = tensor.node is not None and tensor not in viewed
+                of_node = tensor.node is not None and save.what not in viewed
                 version = tensor.counter.value
                 node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
 
@@ -358,9 +359,10 @@ class Interpreter:
             why = f"{wanting[0].name} requires grad"
             if OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
                 raise Raised(Kind.OUT_GRAD, why)
-            if self.graph.requires_grad(target) and self.graph.grad_fn(target) is None:
-                raise Raised(Kind.OUT_GRAD, why)
-            self.graph.check_write(target, stale_is_leaf=False)
+            try:
+                self.graph.check_write(target, stale_is_leaf=True)
+            except Raised:
+                raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
             node.underivable, node.order = step.step.op, AT_ONCE
         acted.open = check_overlap(step, target, operands)

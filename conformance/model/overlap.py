@@ -7,11 +7,14 @@ raise is observed.
 
 from __future__ import annotations
 
+import math
+
 from conformance.model.errors import Kind
 from conformance.model.state import Raised, Tensor
 from strategies import layout as lay
 from strategies.draft import Shaped, Value
 from strategies.layout import Layout
+from strategies.table.out import BY_MATRIX
 
 
 def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
@@ -31,7 +34,8 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
         return ""
     flooding = floods(step)
     repeats = target.layout.repeats_a_cell and not target.layout.is_dense
-    if repeats and not flooding and not step.row.unchecked_overlap:
+    unchecked = step.row.unchecked_overlap and not _is_copied_back(step, target.layout)
+    if repeats and not flooding and not unchecked:
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
     repeats = repeats or target.layout.overlaps_itself
     open_values = "a write to cells that repeat" if repeats and not flooding else ""
@@ -53,6 +57,23 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
         if _intersect(place, target.layout):
             open_values = "partially overlapping operands"
     return open_values
+
+
+def _is_copied_back(step: Shaped, layout: Layout) -> bool:
+    """Whether the kernel computes elsewhere and copies: one that works on matrices does so unless
+    they lie one after another, where there are more than three dimensions (observed).
+    """
+    if step.row.name not in BY_MATRIX or layout.ndim < 4:
+        return False
+    expected = math.prod(layout.shape[-2:])
+    for place in reversed(range(layout.ndim - 2)):
+        size, stride = layout.shape[place], layout.strides[place]
+        if place == 0 and (stride == 0 or size == 1):
+            break
+        if stride != expected:
+            return True
+        expected *= size
+    return False
 
 
 def floods(step: Shaped) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,17 +93,26 @@ def _put(m: Any, self: Any, index: Any, source: Any, *, accumulate: bool) -> Any
 @dataclass(frozen=True, slots=True)
 class _Subscript:
     """Where an index tensor stands in square brackets: it names positions of `taken` dimensions,
-    after `before` whole ones.
+    after `before` whole ones. A tuple of it has a row of positions for each dimension.
     """
 
     name: str
     text: str
     before: int = 0
     taken: int = 1
+    rows: bool = False
 
     @property
     def dims(self) -> int:
         return self.before + self.taken
+
+    @property
+    def from_end(self) -> bool:
+        """Where one entry stands for two positions, those would differ, counted from the end."""
+        return self.taken == 1
+
+    def indexing(self, repeats: Callable[[Params], bool] = lambda params: True) -> Indexing:
+        return Indexing(self.bound, None, repeats, self.from_end, joint=self.rows)
 
     def needs(self, layouts: Layouts) -> bool:
         return tensors(layouts)[0].ndim >= self.dims
@@ -111,10 +121,15 @@ class _Subscript:
         return min(tensors(layouts)[0].shape[self.before : self.dims])
 
     def read(self, x: Any, index: Any) -> Any:
-        return x[(slice(None),) * self.before + (index,) * self.taken]
+        named = tuple(index) if self.rows else (index,) * self.taken
+        return x[(slice(None),) * self.before + named]
+
+    def named(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """Of the sizes or strides of the index those that are found again in what it names."""
+        return sizes[1:] if self.rows else sizes
 
     def shape(self, first: lay.Layout, index: tuple[int, ...]) -> tuple[int, ...]:
-        return (*first.shape[: self.before], *index, *first.shape[self.dims :])
+        return (*first.shape[: self.before], *self.named(index), *first.shape[self.dims :])
 
     def wants(self, layouts: Layouts, params: Params) -> Shapes:
         """Positions, then a value that broadcasts to what they name."""
@@ -125,20 +140,23 @@ class _Subscript:
             whole = self.shape(first, others[0].shape)
             return tuple(dict.fromkeys((whole, whole[1:], first.shape[self.dims :], ())))
         count = self.bound(layouts, params)
-        return ((1,), *(((2,), (1, 2)) if count > 1 else ())) if count else ((0,),)
+        options = ((1,), *(((2,), (1, 2)) if count > 1 else ())) if count else ((0,),)
+        return tuple((self.taken, *option) for option in options) if self.rows else options
 
     def result(self, layouts: Layouts, params: Params) -> tuple[Made, ...]:
         """In the memory order of what is indexed, then of the index (TensorIterator, observed)."""
         first, index = tensors(layouts)
+        strides = self.named(index.strides)
         before, after = first.strides[: self.before], first.strides[self.dims :]
-        held = (*before, *[0] * index.ndim, *after)
-        named = (*[0] * len(before), *index.strides, *[0] * len(after))
+        held = (*before, *[0] * len(strides), *after)
+        named = (*[0] * len(before), *strides, *[0] * len(after))
         return (Made(lay.ordered(self.shape(first, index.shape), [held, named])),)
 
 
 _AT = _Subscript("at", "{1}")
 _SECOND = _Subscript("second", ":, {1}", before=1)
 _TWICE = _Subscript("twice", "{1}, {1}", taken=2)
+_ROWS = _Subscript("rows", "tuple({1})", taken=2, rows=True)
 
 
 def _getitem(subscript: _Subscript) -> Row:
@@ -156,8 +174,7 @@ def _getitem(subscript: _Subscript) -> Row:
         needs=subscript.needs,
         wants=subscript.wants,
         fits=as_wanted(subscript.wants),
-        # Counted from the end, one entry would be two positions that differ.
-        indexing=Indexing(subscript.bound, from_end=subscript.taken == 1),
+        indexing=subscript.indexing(),
         broadcasts=False,
     )
 
@@ -177,12 +194,12 @@ def _index_put(name: str, subscript: _Subscript, listed: str) -> Row:
         cloned,
         _put_meaning(subscript),
         {
-            "method": f"{{0}}.index_put(({listed}), {{2}}{{p}})",
-            "function": f"torch.index_put({{0}}, ({listed}), {{2}}{{p}})",
+            "method": f"{{0}}.index_put({listed}, {{2}}{{p}})",
+            "function": f"torch.index_put({{0}}, {listed}, {{2}}{{p}})",
         },
         {
-            "method": f"{{0}}.index_put_(({listed}), {{2}}{{p}})",
-            "function": f"torch.index_put_({{0}}, ({listed}), {{2}}{{p}})",
+            "method": f"{{0}}.index_put_({listed}, {{2}}{{p}})",
+            "function": f"torch.index_put_({{0}}, {listed}, {{2}}{{p}})",
         },
         (_ACCUMULATE,),
         saves=saves("indices"),
@@ -190,7 +207,7 @@ def _index_put(name: str, subscript: _Subscript, listed: str) -> Row:
         needs=subscript.needs,
         wants=subscript.wants,
         fits=as_wanted(subscript.wants),
-        indexing=Indexing(subscript.bound, repeats=_IF_ADDED, from_end=subscript.taken == 1),
+        indexing=subscript.indexing(_IF_ADDED),
         unchecked_overlap=True,
         reads_apart=True,
         broadcasts=False,
@@ -210,7 +227,7 @@ def _setitem(subscript: _Subscript) -> Row:
         needs=subscript.needs,
         wants=subscript.wants,
         fits=as_wanted(subscript.wants),
-        indexing=Indexing(subscript.bound, repeats=_NEVER, from_end=subscript.taken == 1),
+        indexing=subscript.indexing(_NEVER),
         unchecked_overlap=True,
         reads_apart=True,
         broadcasts=False,
@@ -344,8 +361,9 @@ ROWS: tuple[Row, ...] = (
         broadcasts=False,
         since="1.9",
     ),
-    *(_getitem(subscript) for subscript in (_AT, _SECOND, _TWICE)),
-    _index_put("index_put", _AT, "{1},"),
-    _index_put("index_put_twice", _TWICE, "{1}, {1}"),
-    *(_setitem(subscript) for subscript in (_AT, _SECOND, _TWICE)),
+    *(_getitem(subscript) for subscript in (_AT, _SECOND, _TWICE, _ROWS)),
+    _index_put("index_put", _AT, "({1},)"),
+    _index_put("index_put_twice", _TWICE, "({1}, {1})"),
+    _index_put("index_put_rows", _ROWS, "tuple({1})"),
+    *(_setitem(subscript) for subscript in (_AT, _SECOND, _TWICE, _ROWS)),
 )

@@ -83,9 +83,13 @@ class Indexing:
     repeats: Callable[[Params], bool] = _anywhere
     from_end: bool = False
     """Whether entries from -bound up are understood as well."""
+    joint: bool = False
+    """Whether a position has several entries, one in each row of the index."""
 
     def lines(self, index: NDArray[Any], params: Params) -> NDArray[Any]:
         """The index as rows [lines, entries] of which each names positions of its own."""
+        if self.joint:
+            return index.reshape(len(index), -1)
         if self.along is None or index.ndim == 0:
             return index.reshape(1, -1)
         along = self.along(params) % index.ndim
@@ -104,7 +108,10 @@ class Indexing:
         """Whether two entries write the same position, so that nobody says which one counts."""
         if self.repeats(params) or index.size == 0:
             return False
-        lines = np.sort(self.lines(index % self.bound(layouts, params), params), axis=-1)
+        lines = self.lines(index % self.bound(layouts, params), params)
+        if self.joint:
+            return bool(np.unique(lines, axis=1).shape[1] < lines.shape[1])
+        lines = np.sort(lines, axis=-1)
         return bool((lines[:, 1:] == lines[:, :-1]).any())
 
 

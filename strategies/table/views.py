@@ -140,7 +140,10 @@ def _unbound(layout: Layout, params: Params) -> list[Layout]:
 
 
 def indexed(layout: Layout, index: list[Any]) -> Layout:
-    """The view `x[index]`: integers, [start, stop, step] slices, None, "..." at most once."""
+    """The view `x[index]`: integers, [start, stop, step] slices, None, "..." at most once, or True
+    alone, which is a dimension of size 1 as None is.
+    """
+    index = _without_true(index)
     count = sum(item is not None and item != "..." for item in index)
     if count > layout.ndim or sum(item == "..." for item in index) > 1:
         raise ValueError(f"index {index} has too many entries for shape {layout.shape}")
@@ -162,6 +165,10 @@ def indexed(layout: Layout, index: list[Any]) -> Layout:
     return layout
 
 
+def _without_true(index: list[Any]) -> list[Any]:
+    return [None if item is True else item for item in index]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why torch does not take an index, and how many of its entries it has followed by then."""
@@ -172,6 +179,7 @@ class Fault:
 
 def fault(layout: Layout, index: list[Any]) -> Fault | None:
     """What is wrong with `x[index]`, of all that is wrong the first that torch sees (observed)."""
+    index = _without_true(index)
     entries = [item for item in index if item != "..." and item is not None]
     if layout.ndim == 0 and len(index) == 1 and entries:
         misses = isinstance(entries[0], int) and entries[0] != 0

@@ -78,7 +78,7 @@ ROWS: tuple[Row, ...] = (
         pointwise,
         _value,
         in_place={"operator": "{0}[{p}] = {1}"},
-        params=(Param("index", "index", required=True),),
+        params=(Param("index", "written index", required=True),),
         derivative="copy_ or fill_ into the view self[index]",
         part=lambda x, params: indexed(x, params["index"]),
     ),
