@@ -49,14 +49,15 @@ def creation_of(step: Shaped) -> Creation:
 
 
 def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
-    if not save.when:
-        return True
-    return any(
-        named[when.removeprefix("tensor ")] is not None
-        if when.startswith("tensor ")
-        else edges.get(when) is not None
-        for when in save.when
-    )
+    """Whether a node keeps what the row says, by its operands and those that have an edge."""
+    return not save.when or any(_holds(when, named, edges) for when in save.when)
+
+
+def _holds(when: str, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
+    kind, _, name = when.rpartition(" ")
+    if not kind:
+        return edges.get(name) is not None
+    return (named[name] is None) == (kind == "number")
 
 
 def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:

@@ -291,7 +291,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _binary(
         "copysign",
-        "self if self, result",
+        "self if self or number other, result",
         "grad * result / self, 0 where self is 0; zeros_like(other)",
         since="1.8",
     ),
