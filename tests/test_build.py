@@ -148,7 +148,7 @@ def test_ways_around_autograd_are_drawn() -> None:
     assert 0.005 < len(data) / len(DRAWN) < 0.02
     often = replace(DEFAULT, around=100, rarity=0, most_steps=10)
     cells = Counter(
-        cell for i in range(400) for cell in cells_of(check(build(Seeded(6, i), often)))
+        cell for i in range(600) for cell in cells_of(check(build(Seeded(6, i), often)))
     )
     for name in ("resize", "set"):
         for column in (ON_VIEW, IN_NO_GRAD, OF_SAVED):

@@ -22,8 +22,8 @@ SUFFIX = "_out"
 WITHOUT = frozenset(
     """
     clone masked_fill rrelu celu selu relu rsub index_fill put index_put index_put_twice
-    masked_scatter diag_embed flip roll rot90 diagonal_scatter select_scatter trace median nanmedian
-    prelu einsum
+    index_put_rows masked_scatter diag_embed flip roll rot90 diagonal_scatter select_scatter trace
+    median nanmedian prelu einsum
     """.split()
 )
 """Rows with a function of torch that takes no `out`."""
