@@ -20,6 +20,7 @@ from strategies.draft import Draft, check, spelling
 from strategies.printer import Body, print_body
 from strategies.program import Backward, Program, inferring
 from strategies.script import Expectation, Known, Numbers, demonstrate, write_script
+from strategies.table.changes import missing_form
 
 NOT_ASKED = "the oracle was not asked"
 
@@ -106,8 +107,9 @@ class Examiner:
             if key not in self._lacking:
                 template = spelling(step.row, step.in_place, step.step.via)
                 self._lacking[key] = _missing(template, self.subject.names)
-            if self._lacking[key]:
-                return self._lacking[key]
+            lacking = self._lacking[key] or missing_form(step, self.subject.torch)
+            if lacking:
+                return lacking
         return ""
 
     def examine(
@@ -122,7 +124,7 @@ class Examiner:
         nobody to run it. Without the oracle, errors, flags and memory alone are judged. The draft
         that a program was grown on need not be made anew.
         """
-        draft = draft or check(program)
+        draft = (draft or check(program)).as_in(self.subject.torch)
         body = print_body(draft, device=self.subject.device, watch=watched)
         none = Answer({}, {}, NOT_ASKED)
         lacking = self.lacks(draft)

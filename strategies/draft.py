@@ -32,6 +32,7 @@ from strategies.program import (
 )
 from strategies.refusals import casts_to, written
 from strategies.table import OPERATIONS, Made, Refused, Row
+from strategies.table.changes import changes_in, row_in
 from strategies.table.row import Layouts
 from strategies.values import materialise
 
@@ -83,6 +84,18 @@ class Draft:
 
     def program(self) -> Program:
         return Program(tuple(self.leaves), tuple(self.steps))
+
+    def as_in(self, torch: str) -> Draft:
+        """The same draft with the rows of a version of torch; itself if those are the table's."""
+        if not changes_in(torch):
+            return self
+        shaped = [
+            step
+            if isinstance(step, Backward)
+            else replace(step, row=row_in(step, way_of(step), torch))
+            for step in self.shaped
+        ]
+        return replace(self, shaped=shaped)
 
     def _declare(self, name: str, where: str) -> None:
         check_name(name, where)
@@ -356,6 +369,12 @@ def spelling(row: Row, in_place: bool, via: str) -> str:
     """The template by which a step is written: the row's first one unless another is named."""
     ways = row.in_place if in_place else row.plain
     return ways[via] if via else next(iter(ways.values()))
+
+
+def way_of(step: Shaped) -> str:
+    """The name of the spelling by which a step is written."""
+    ways = step.row.in_place if step.in_place else step.row.plain
+    return step.step.via or next(iter(ways), "")
 
 
 def _described(row: Row, layouts: Layouts) -> Layout:

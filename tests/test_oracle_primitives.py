@@ -89,7 +89,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "le": np.less_equal,
     "eq": np.equal,
     "ne": np.not_equal,
-    "clamp": lambda a, b, c: np.minimum(np.maximum(a, b), c),
+    **dict.fromkeys(("clamp", "clamp_split"), lambda a, b, c: np.minimum(np.maximum(a, b), c)),
     "larger": np.maximum,
     "clamp_min": np.maximum,
     "clamp_max": np.minimum,
@@ -160,7 +160,7 @@ def _operands(primitive: Primitive, number: int) -> list[Floats]:
     elif primitive.name == "acosh":
         first = np.abs(first) + 1.1
     operands = [first, *rng.uniform(0.6, 2.4, (primitive.arity - 1, 40))]
-    if primitive.name in ("clamp", "hardtanh"):
+    if primitive.name in ("clamp", "clamp_split", "hardtanh"):
         operands[1] -= 1.5
         operands[2] += 1.0
     elif primitive.name == "logit":
@@ -281,6 +281,11 @@ KINKS: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
     ("clamp", (2.0, 1.0, 2.0), (1.0, 0.0, 0.0)),
     ("clamp", (NAN, 1.0, 2.0), (0.0, 0.0, 0.0)),
     ("clamp", (0.0, 2.0, 1.0), (0.0, 0.0, 1.0)),
+    ("clamp_split", (1.0, 1.0, 2.0), (0.5, 0.5, 0.0)),
+    ("clamp_split", (2.0, 1.0, 2.0), (0.5, 0.0, 0.5)),
+    ("clamp_split", (NAN, 1.0, 2.0), (1.0, 0.0, 0.0)),
+    ("clamp_split", (0.0, 2.0, 1.0), (0.0, 0.0, 1.0)),
+    ("clamp_split", (0.0, 1.0, 1.0), (0.0, 1.0, 0.0)),
     ("clamp_min", (1.0, 1.0), (1.0, 0.0)),
     ("clamp_max", (1.0, 1.0), (1.0, 0.0)),
     ("maximum", (1.0, 1.0), (0.5, 0.5)),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
 
 from conformance.claims._seeing import Shown, exactly, expecting
 from conformance.claims._targets import literal
@@ -23,24 +24,37 @@ _ELU_SCALE = 1.0507009873554805 * 1.6732632423543772
 class Kink:
     """An expression in x, a point at which every element of x lies, and each one's gradient there.
 
-    `in_place` is the same as a statement that writes y, where there is one.
+    `in_place` is the same as a statement that writes y, where there is one; `torch` says which
+    versions have this convention, as a packaging specifier.
     """
 
     expression: str
     at: float
     gradient: float
     in_place: str = ""
+    torch: str = ""
 
 
-def _of(name: str, at: float, gradient: float, rest: str = "") -> Kink:
+def _of(name: str, at: float, gradient: float, rest: str = "", torch: str = "") -> Kink:
     """A method with an in-place form."""
-    return Kink(f"x.{name}({rest})", at, gradient, f"y.{name}_({rest})")
+    return Kink(f"x.{name}({rest})", at, gradient, f"y.{name}_({rest})", torch)
 
 
-def _function(name: str, at: float, gradient: float, rest: str = "") -> Kink:
+def _bound(name: str, at: float, rest: str) -> tuple[Kink, Kink]:
+    """A bound, from which a gradient of its own came until torch took the least of them."""
+    return _of(name, at, 1.0, rest, "<2.15"), _of(name, at, 0.0, rest, ">=2.15")
+
+
+def _tie(name: str, first: float, torch: str) -> Kink:
+    """The first of two equal operands."""
+    return Kink(f"torch.{name}(x, torch.full_like(x.detach(), 2.0))", 2.0, first, torch=torch)
+
+
+def _function(name: str, at: float, gradient: float, rest: str = "", torch: str = "") -> Kink:
     """A function that takes `inplace`."""
-    arguments = f", {rest}" if rest else ""
-    return Kink(f"F.{name}(x{arguments})", at, gradient, f"F.{name}(y{arguments}, inplace=True)")
+    rest = f", {rest}" if rest else ""
+    written = f"F.{name}(y{rest}, inplace=True)"
+    return Kink(f"F.{name}(x{rest})", at, gradient, written, torch)
 
 
 KINKS: tuple[Kink, ...] = (
@@ -65,26 +79,27 @@ KINKS: tuple[Kink, ...] = (
     Kink("F.softshrink(x, 0.5)", -0.5, 0.0),
     _function("threshold", 0.5, 0.0, "0.5, 3.0"),
     _function("threshold", NAN, 1.0, "0.5, 3.0"),
-    _of("clamp", 1.0, 1.0, "1.0, 2.0"),
-    _of("clamp", 2.0, 1.0, "1.0, 2.0"),
+    *_bound("clamp", 1.0, "1.0, 2.0"),
+    *_bound("clamp", 2.0, "1.0, 2.0"),
     _of("clamp", NAN, 0.0, "1.0, 2.0"),
-    _of("clamp_min", 1.0, 1.0, "1.0"),
-    _of("clamp_max", 1.0, 1.0, "1.0"),
-    _of("clamp", 1.0, 1.0, "torch.ones_like(x.detach()), None"),
+    *_bound("clamp_min", 1.0, "1.0"),
+    *_bound("clamp_max", 1.0, "1.0"),
+    _of("clamp", 1.0, 1.0, "torch.ones_like(x.detach()), None", ">=1.9,<2.15"),
+    _of("clamp", 1.0, 0.5, "torch.ones_like(x.detach()), None", ">=2.15"),
     _function("leaky_relu", 0.0, 0.25, "0.25"),
     Kink("F.prelu(x, torch.full((1,), 0.25, dtype=x.dtype, device=DEVICE))", 0.0, 0.25),
     _function("elu", 0.0, 1.5, "1.5"),
     _function("selu", 0.0, _ELU_SCALE),
-    _function("hardswish", -3.0, 0.0),
-    _function("hardswish", 3.0, 1.0),
+    _function("hardswish", -3.0, 0.0, torch=">=2.8"),
+    _function("hardswish", 3.0, 1.0, torch=">=2.8"),
     Kink("x.amax()", 2.0, INF),
     Kink("x.amin()", 2.0, INF),
     Kink("x.max()", 2.0, INF),
     Kink("x.min()", 2.0, INF),
-    Kink("torch.maximum(x, torch.full_like(x.detach(), 2.0))", 2.0, 0.5),
-    Kink("torch.minimum(x, torch.full_like(x.detach(), 2.0))", 2.0, 0.5),
-    Kink("torch.fmax(x, torch.full_like(x.detach(), 2.0))", 2.0, 1.0),
-    Kink("torch.fmin(x, torch.full_like(x.detach(), 2.0))", 2.0, 1.0),
+    _tie("maximum", 0.5, ">=1.7"),
+    _tie("minimum", 0.5, ">=1.7"),
+    *(_tie(name, 1.0, ">=1.8,<2.15") for name in ("fmax", "fmin")),
+    *(_tie(name, 0.5, ">=2.15") for name in ("fmax", "fmin")),
     Kink("x.norm()", 0.0, 0.0),
     Kink("torch.hypot(x, torch.zeros_like(x.detach()))", 0.0, NAN),
     _of("sqrt", 0.0, INF),
@@ -112,15 +127,21 @@ y.sum().backward()
 @proves("kink-gradients")
 def test_kink_gradients(trial: Trial) -> None:
     """Each formula decides for itself (derivatives.yaml), in place as out of place."""
-    for kink in KINKS:
+    kinks = kinks_of(trial.examiner.subject.torch)
+    for kink in kinks:
         trial.once(script(kink, 3, in_place=False))
-    trial.scripts(scripts())
+    trial.scripts(scripts(kinks))
+
+
+def kinks_of(torch: str) -> tuple[Kink, ...]:
+    """The conventions of a version of torch."""
+    return tuple(k for k in KINKS if SpecifierSet(k.torch).contains(torch, prereleases=True))
 
 
 @st.composite
-def scripts(draw: st.DrawFn) -> Script:
+def scripts(draw: st.DrawFn, kinks: Sequence[Kink]) -> Script:
     """A kink, plain or in place, on so many elements; examples shrink towards the first alone."""
-    kink = draw(st.sampled_from(KINKS))
+    kink = draw(st.sampled_from(kinks))
     count = draw(st.sampled_from(COUNTS))
     return script(kink, count, in_place=bool(kink.in_place) and draw(st.booleans()))
 

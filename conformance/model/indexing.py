@@ -59,7 +59,8 @@ def _follow(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> None:
 
 def _part(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> Tensor:
     layout, index = step.target, step.params.get("index", [0])
-    if layout is None or step.row.part is None or _covers(index, len(index), tensor.layout):
+    whole = _covers(index, len(index), tensor.layout) and not step.row.views_its_part
+    if layout is None or step.row.part is None or whole:
         return tensor
     records = recording(step.step.modes)
     node = None

@@ -17,7 +17,9 @@ from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
     BEHIND_VIEW,
     BY_FALLBACK,
+    FOREACH_UNSEEN,
     INFERENCE_ALIAS,
+    LDEXP_OUT,
     LOGIC_UNSEEN,
     MEMORYLESS,
     NO_GRAD_VIEW,
@@ -51,7 +53,7 @@ from conformance.model.state import (
     Unspecified,
 )
 from strategies import layout as lay
-from strategies.draft import Draft, Shaped, Value
+from strategies.draft import Draft, Shaped, Value, way_of
 from strategies.program import Backward, inferring, recording
 from strategies.table.row import Row
 
@@ -320,7 +322,12 @@ class Interpreter:
         records = recording(step.step.modes) and wants and asks_autograd(step, operands)
         if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
             records = False
+        if FOREACH_UNSEEN in self.quirks and way_of(step) == "foreach":
+            records = False
         node, acted = None, Acted(connected=tuple(False for _ in operands))
+        if records and LDEXP_OUT in self.quirks and step.row.name == "ldexp":
+            self.graph.edge(operands[1])
+            raise Raised(Kind.OUT_GRAD, f"{step.step.op} is a product with out={target.name}")
         if records:
             self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
             node, acted = self.record(step, operands)

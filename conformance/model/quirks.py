@@ -21,11 +21,13 @@ CLAMP_SHAPES = "clamp-of-broadcast-bounds"
 BEHIND_VIEW = "result-is-a-view"
 UNWATCHED = "kron-saves-out-of-sight"
 OUT_RECORDED = "out-by-fallback"
+FOREACH_UNSEEN = "foreach-in-place-unseen"
+LDEXP_OUT = "ldexp-in-place-refused"
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(
     {
         *(NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES, BEHIND_VIEW),
-        *(UNWATCHED, OUT_RECORDED),
+        *(UNWATCHED, OUT_RECORDED, LDEXP_OUT, FOREACH_UNSEEN),
     }
 )

@@ -121,6 +121,15 @@ def _clamp_partials(r: Array, a: Array, low: Array, high: Array) -> tuple[Array,
     return flag((a >= low) & (a <= high)), flag(to_low), flag((a > high) | crossed)
 
 
+def _clamp_split_partials(r: Array, a: Array, low: Array, high: Array) -> tuple[Array, ...]:
+    """A tie with one of two bounds that differ is shared equally with it."""
+    apart, ordered = low < high, low <= high
+    at_low, at_high = (a == low) & apart, (a == high) & apart
+    to_self = jnp.where(at_low | at_high, 0.5, flag(~((a < low) | (a > high))))
+    to_low = jnp.where(at_low, 0.5, flag((a < low) & ordered))
+    return to_self, to_low, jnp.where(at_high, 0.5, flag(((a > high) & ordered) | (low > high)))
+
+
 def _div_floor(a: Array, b: Array) -> Array:
     # torch's division that rounds down goes by the remainder, and is NaN for infinite dividends.
     left = jnp.fmod(a, b)
@@ -183,6 +192,7 @@ VALUES: dict[str, Value] = {
     "fmax": jnp.fmax,
     "fmin": jnp.fmin,
     "clamp": _clamp,
+    "clamp_split": _clamp,
     "clamp_min": _maximum,
     "clamp_max": _minimum,
     "add": jnp.add,
@@ -249,6 +259,7 @@ PARTIALS: dict[str, Partials] = {
     "fmax": _fmax_partials,
     "fmin": _fmin_partials,
     "clamp": _clamp_partials,
+    "clamp_split": _clamp_split_partials,
     "clamp_min": lambda r, a, low: (flag(a >= low), flag(a < low)),
     "clamp_max": lambda r, a, high: (flag(a <= high), flag(a > high)),
     # jax squares the divisor, which overflows long before the quotient does.

@@ -29,6 +29,7 @@ REPLACED = {
         "digamma": "digamma_by_few_terms",
         "polygamma": "polygamma_by_few_terms",
     },
+    "trace-of-tall-matrix": {"trace": "trace"},
     "half-power-by-root": {"half power": "half power"},
     "product-by-quotient": {"product": "product_by_quotient"},
     "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},

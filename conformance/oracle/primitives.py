@@ -86,6 +86,7 @@ def _copying() -> list[Primitive]:
             for name in ("div_floor", "div_trunc")
         ),
         Primitive("clamp", 3, rounding=never, selects=True, margins=margins.bounds),
+        Primitive("clamp_split", 3, rounding=never, selects=True, margins=margins.bounds),
         Primitive("clamp_min", 2, rounding=never, selects=True, margins=margins.difference),
         Primitive("clamp_max", 2, rounding=never, selects=True, margins=margins.difference),
         Primitive("relu", 1, rounding=never, selects=True, margins=margins.zero),

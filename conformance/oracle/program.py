@@ -100,8 +100,9 @@ def _is_dyadic(numbers: Array) -> Array:
 
 
 _EITHER_ZERO = frozenset(
-    "relu clamp clamp_min clamp_max hardtanh relu6 maximum minimum larger fmax fmin hardshrink "
-    "softshrink add3 summed elu celu selu elu_by_result celu_by_result selu_by_result".split()
+    "relu clamp clamp_split clamp_min clamp_max hardtanh relu6 maximum minimum larger fmax fmin "
+    "hardshrink softshrink add3 summed elu celu selu elu_by_result celu_by_result selu_by_result"
+    "".split()
 )
 """Primitives that choose between equal zeros of either sign, or add or scale them, and sums, which
 may begin with a zero; which sign it has is documented nowhere, and torch chooses by the place in

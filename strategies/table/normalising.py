@@ -99,6 +99,8 @@ def _layer_norm_affine(m: Any, self: Any, weight: Any, bias: Any, *, eps: float)
 def _batch_norm(m: Any, self: Any, *, eps: float) -> Any:
     """The mean is taken off last, and so off the gradient first, where it cancels exactly."""
     axes = (0, *range(2, self.ndim))
+    if m.deviates("mean off last"):
+        return _standard(m, self, axes, eps)
     scaled = m.apply("mul", self, _scale(m, self, mean(m, self, axes), axes, eps))
     return m.apply("sub", scaled, mean(m, scaled, axes))
 

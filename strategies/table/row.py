@@ -154,6 +154,8 @@ class Row:
     """Whether the in-place kernel accepts a target that repeats a cell."""
     part: Callable[[Layout, Params], Layout] | None = None
     """What the in-place form writes, if that is a view which it makes of its target."""
+    views_its_part: bool = False
+    """Whether it makes one even where that covers the whole target in order."""
     reads_first: bool = False
     """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from strategies.table.composed import (
     along,
     finite,
@@ -152,7 +154,12 @@ def _nanmean(m: Any, self: Any, *, dim: int | None, keepdim: bool) -> Any:
 
 
 def _trace(m: Any, self: Any) -> Any:
-    return m.total(self.diagonal(), None, False)
+    total = m.total(self.diagonal(), None, False)
+    if not m.deviates("trace"):
+        return total
+    # Every place that is a row and a column further counts, though the diagonal has ended.
+    beyond = self.ravel()[:: self.shape[1] + 1][min(self.shape) :]
+    return m.total(np.array([total, *m.apply("carry", 0.0, beyond)]), None, False)
 
 
 _SPREAD = (Param("dim", "optional dim"), Param("correction", "int", 1, (1, 0, 2), keyword=True))

@@ -1,0 +1,183 @@
+"""What an operation was, or has become, in other versions of torch than the table is of.
+
+A boundary lies between two versions that were tried, and bears the later one's number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from packaging.specifiers import SpecifierSet
+
+from strategies.table.composed import still
+from strategies.table.row import Row, saves
+
+if TYPE_CHECKING:
+    from strategies.draft import Shaped
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Fields of a row that have other values in some versions of torch, and where torch says so."""
+
+    row: str
+    """Its name; "" for every row that is spelled as `way` says."""
+    torch: str
+    """The versions, as a packaging specifier."""
+    fields: Mapping[str, Any]
+    source: str
+    way: str = ""
+    """The spelling that it is about; "" for all."""
+
+
+def _hardswish(m: Any, self: Any) -> Any:
+    """Left open at -3 and 3, where the vectors of a kernel and its tail differed."""
+    for end in (-3.0, 3.0):
+        m.apply("sole", m.apply("where", m.apply("eq", self, end), 2.0, 1.0))
+    return m.apply("hardswish", self)
+
+
+def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:
+    bounds = -math.inf if min is None else min, math.inf if max is None else max
+    inside = [m.apply("gt", self, min)] if min is not None else []
+    inside += [m.apply("lt", self, max)] if max is not None else []
+    return _least(m, "clamp", inside, self, *bounds)
+
+
+def _clamp_min(m: Any, self: Any, *, min: float) -> Any:
+    return _least(m, "clamp_min", [m.apply("gt", self, min)], self, min)
+
+
+def _clamp_max(m: Any, self: Any, *, max: float) -> Any:
+    return _least(m, "clamp_max", [m.apply("lt", self, max)], self, max)
+
+
+def _least(m: Any, primitive: str, inside: list[Any], self: Any, *bounds: float) -> Any:
+    """A value that has a derivative strictly inside of its bounds, and none at them."""
+    if not inside:
+        return m.apply(primitive, self, *bounds)
+    within = inside[0] if len(inside) == 1 else m.apply("logical_and", *inside)
+    values = m.apply(primitive, self, *bounds)
+    return m.apply("where", within, values, still(m, values))
+
+
+def _fmax(m: Any, self: Any, other: Any) -> Any:
+    return _shared(m, "fmax", "maximum", self, other)
+
+
+def _fmin(m: Any, self: Any, other: Any) -> Any:
+    return _shared(m, "fmin", "minimum", self, other)
+
+
+def _shared(m: Any, primitive: str, at_ties: str, self: Any, other: Any) -> Any:
+    """A tie gives each of two equal numbers half of the gradient."""
+    tied = m.apply("eq", self, other)
+    return m.apply("where", tied, m.apply(at_ties, self, other), m.apply(primitive, self, other))
+
+
+_LEAST_NORM = (
+    "Gradients for non-differentiable functions (Autograd mechanics): 'use the sub-gradient of "
+    "minimum norm'; derivatives.yaml follows it for bounds from 2.15 on"
+)
+_UNDIFFERENTIABLE = {"saves": (), "saves_in_place": (), "undifferentiable": "always"}
+
+CHANGES: tuple[Change, ...] = (
+    Change(
+        "nextafter",
+        "<2.13",
+        _UNDIFFERENTIABLE,
+        "derivatives.yaml before 2.13: not_implemented",
+    ),
+    Change(
+        "",
+        "<2.4",
+        _UNDIFFERENTIABLE,
+        "derivatives.yaml before 2.1 has no _foreach function",
+        way="foreach",
+    ),
+    Change(
+        "ldexp",
+        "<2.13",
+        {"saves": saves("self if other, other if other, private if self")},
+        "composed of mul and pow before 2.13 (BinaryOps.cpp)",
+    ),
+    Change(
+        "setitem_second",
+        "<2.13",
+        {"part": lambda layout, params: layout, "views_its_part": True},
+        "x[:, i] = v viewed x[:] first before 2.13 (python_variable_indexing.cpp)",
+    ),
+    Change(
+        "setitem",
+        "<2.8",
+        {"views_its_part": True},
+        "x[:] = v viewed x before 2.8 (python_variable_indexing.cpp)",
+    ),
+    Change("hardswish", "<2.8", {"meaning": _hardswish}, "hardswish_backward (Activation.cpp)"),
+    Change("clamp", ">=2.15", {"meaning": _clamp}, _LEAST_NORM),
+    Change("clamp_min", ">=2.15", {"meaning": _clamp_min}, _LEAST_NORM),
+    Change("clamp_max", ">=2.15", {"meaning": _clamp_max}, _LEAST_NORM),
+    Change("clamp_tensor", ">=2.15", {"meaning": "clamp_split"}, _LEAST_NORM),
+    Change("clamp_min_tensor", ">=2.15", {"meaning": "maximum"}, _LEAST_NORM),
+    Change("clamp_max_tensor", ">=2.15", {"meaning": "minimum"}, _LEAST_NORM),
+    Change("fmax", ">=2.15", {"meaning": _fmax}, _LEAST_NORM),
+    Change("fmin", ">=2.15", {"meaning": _fmin}, _LEAST_NORM),
+)
+
+
+def _with_number(step: Shaped) -> bool:
+    return any(not isinstance(operand, str) for operand in step.step.args)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A form of a row that is younger than the names which it is spelled with."""
+
+    row: str
+    since: str
+    what: str
+    """It, in words that complete "torch 1.2 has no ..."."""
+    holds: Callable[[Shaped], bool]
+
+
+ARRIVALS: tuple[Arrival, ...] = (
+    Arrival(
+        "lerp",
+        "2.8",
+        "torch._foreach_lerp_ with a list of numbers",
+        lambda step: step.step.via == "foreach" and _with_number(step),
+    ),
+)
+
+
+def missing_form(step: Shaped, torch: str) -> str:
+    """What a step needs that a version of torch does not have yet, or ""."""
+    return next(
+        (
+            arrival.what
+            for arrival in ARRIVALS
+            if arrival.row == step.row.name
+            and arrival.holds(step)
+            and not SpecifierSet(f">={arrival.since}").contains(torch, prereleases=True)
+        ),
+        "",
+    )
+
+
+@cache
+def changes_in(torch: str) -> tuple[Change, ...]:
+    """The changes that a version of torch is concerned by."""
+    return tuple(c for c in CHANGES if SpecifierSet(c.torch).contains(torch, prereleases=True))
+
+
+def row_in(step: Shaped, way: str, torch: str) -> Row:
+    """The row of a step, spelled in a way, as it is in a version of torch."""
+    row = step.row
+    for change in changes_in(torch):
+        if change.row in ("", step.row.name) and change.way in ("", way):
+            row = replace(row, **change.fields)
+    return row
