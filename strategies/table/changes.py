@@ -32,6 +32,8 @@ class Change:
     source: str
     way: str = ""
     """The spelling that it is about; "" for all."""
+    operands: int = 1
+    """The least number of operands that it is about."""
 
 
 def _hardswish(m: Any, self: Any) -> Any:
@@ -94,10 +96,18 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         "",
-        "<2.4",
+        "<2.0",
         _UNDIFFERENTIABLE,
-        "derivatives.yaml before 2.1 has no _foreach function",
+        "derivatives.yaml before 2.0 has no _foreach function",
         way="foreach",
+    ),
+    Change(
+        "",
+        ">=2.0,<2.4",
+        _UNDIFFERENTIABLE,
+        "derivatives.yaml of 2.0 has _foreach functions of one list alone",
+        way="foreach",
+        operands=2,
     ),
     Change(
         "ldexp",
@@ -178,6 +188,7 @@ def row_in(step: Shaped, way: str, torch: str) -> Row:
     """The row of a step, spelled in a way, as it is in a version of torch."""
     row = step.row
     for change in changes_in(torch):
-        if change.row in ("", step.row.name) and change.way in ("", way):
+        named = change.row in ("", step.row.name) and change.way in ("", way)
+        if named and len(row.operands) >= change.operands:
             row = replace(row, **change.fields)
     return row
