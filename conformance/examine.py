@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from conformance.abilities import Abilities
 from conformance.deviations import Deviation, named, register
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction, fragments, predict
@@ -16,11 +15,10 @@ from conformance.oracle.machine import OPINIONS, Machine
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
-from strategies.draft import Draft, check, spelling
+from strategies.draft import Draft, check
 from strategies.printer import Body, print_body
-from strategies.program import Backward, Program, inferring
+from strategies.program import Backward, Program
 from strategies.script import Expectation, Known, Numbers, demonstrate, write_script
-from strategies.table.changes import missing_form
 
 NOT_ASKED = "the oracle was not asked"
 
@@ -41,6 +39,8 @@ class Judged:
     registered: tuple[Prediction, Answer] | None = None
     """What the deviations make of prediction and answer."""
     reason: str = ""
+    lacking: str = ""
+    """What it uses that the subject's torch does not have, if that is why it was not run."""
 
     @property
     def raised(self) -> bool:
@@ -90,27 +90,12 @@ class Examiner:
     machine: Machine
     timeout_s: float = 10.0
     known: tuple[Deviation, ...] = field(default_factory=register)
-    _lacking: dict[tuple[str, str], str] = field(default_factory=dict)
+    abilities: Abilities = field(init=False)
 
     def __post_init__(self) -> None:
+        self.abilities = Abilities(self.subject)
         kind = f"{self.subject.mode}-{self.subject.device}"
         self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
-
-    def lacks(self, draft: Draft) -> str:
-        """The first name that a program uses and this subject's torch does not have, or ""."""
-        for step in draft.shaped:
-            if isinstance(step, Backward):
-                continue
-            if inferring(step.step.modes) and _missing("torch.inference_mode", self.subject.names):
-                return "torch.inference_mode"
-            key = (step.step.op, step.step.via)
-            if key not in self._lacking:
-                template = spelling(step.row, step.in_place, step.step.via)
-                self._lacking[key] = _missing(template, self.subject.names)
-            lacking = self._lacking[key] or missing_form(step, self.subject.torch)
-            if lacking:
-                return lacking
-        return ""
 
     def examine(
         self,
@@ -127,12 +112,12 @@ class Examiner:
         draft = (draft or check(program)).as_in(self.subject.torch)
         body = print_body(draft, device=self.subject.device, watch=watched)
         none = Answer({}, {}, NOT_ASKED)
-        lacking = self.lacks(draft)
+        lacking = self.abilities.lacks(draft)
         if lacking:
             prediction = predict(draft, watched=watched)
             reason = f"torch {self.subject.torch} has no {lacking}"
             judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
-            return replace(judged, reason=reason)
+            return replace(judged, reason=reason, lacking=lacking)
         foretold: list[tuple[Prediction, Answer]] = []
 
         def foretell() -> None:
@@ -215,19 +200,6 @@ class Examiner:
         if found.values or not found.unspecified:
             found = answer(judged.draft, prediction, self.machine, quirks=quirks, opinions=opinions)
         return prediction, found
-
-
-_NAMES = re.compile(r"\b(special|torch|nn|F)\.(?!special\b)(\w+)|\{\d\}\.(\w+)")
-
-
-def _missing(template: str, names: Mapping[str, frozenset[str]]) -> str:
-    """The first name of a spelling that is not among a subject's, or ""."""
-    for module, name, method in _NAMES.findall(template):
-        if method and method not in names.get("Tensor", {method}):
-            return f"Tensor.{method}"
-        if name and name not in names.get(module, {name}):
-            return f"{module}.{name}"
-    return ""
 
 
 def expectation(

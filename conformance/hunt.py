@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import FailedHealthCheck, Flaky, Unsatisfiable
@@ -64,6 +64,20 @@ class Effort:
     shrink_s: float
     key: str
     shrinks: bool = True
+
+
+_TRIES = 12
+"""How often a case is drawn anew until it lies where it is wanted."""
+
+
+@st.composite
+def kept(draw: st.DrawFn, cases: st.SearchStrategy[C], wanted: Callable[[C], bool]) -> C:
+    """The cases that are wanted, where they may be one in ten; examples shrink as the cases do."""
+    for _ in range(_TRIES):
+        case = draw(cases)
+        if wanted(case):
+            return case
+    return reject()
 
 
 def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) -> Caught[C] | None:

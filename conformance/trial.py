@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from hypothesis import reject
 from hypothesis import strategies as st
 
+from conformance.abilities import LeftOut
 from conformance.claims.claim import Claim
 from conformance.examine import Examiner, Judged
-from conformance.hunt import Case, Caught, Effort, Failing, GaveUp, hunt
+from conformance.hunt import Case, Caught, Effort, Failing, GaveUp, hunt, kept
 from conformance.judge import Finding
 from conformance.ledger import Ledger
 from conformance.profiles import Profile
@@ -36,22 +36,8 @@ def everywhere(program: Program) -> str:
 __all__ = ["PRELUDE", "Disagreement", "GaveUp", "NotExercised", "Script", "Trial"]
 
 
-_TRIES = 12
-"""How often a case is drawn anew until it lies where it is wanted."""
-
-
 _ILLUSTRATING_S = 2.0
 """Seconds for shrinking a script that only illustrates where a claim ends."""
-
-
-@st.composite
-def kept(draw: st.DrawFn, cases: st.SearchStrategy[C], wanted: Callable[[C], bool]) -> C:
-    """The cases that are wanted, where they may be one in ten; examples shrink as the cases do."""
-    for _ in range(_TRIES):
-        case = draw(cases)
-        if wanted(case):
-            return case
-    return reject()
 
 
 class Disagreement(Failing):
@@ -102,6 +88,7 @@ class Trial:
     """Whether the register holds a deviation from this claim that this subject still shows."""
     counts: Counter[VerdictWord] = field(default_factory=Counter)
     outside: Outside | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)
     note: str = ""
     verdict: VerdictWord | None = None
     started: float = field(default_factory=time.monotonic)
@@ -139,7 +126,8 @@ class Trial:
 
         Raises Disagreement with the shrunk failure, GaveUp if nothing could be drawn.
         """
-        inside = kept(programs, lambda program: not scope(program))
+        spelled = programs.map(self.examiner.abilities.respelled)
+        inside = kept(spelled, lambda program: not scope(program))
 
         def case(program: Program) -> Judged:
             judged = self._examine(program, watched=watched, oracle=oracle)
@@ -168,7 +156,7 @@ class Trial:
                 raise Disagreement(judged.gravest)
             return judged
 
-        for program in programs:
+        for program in map(self.examiner.abilities.respelled, programs):
             try:
                 case(program)
             except Disagreement as error:
@@ -222,6 +210,7 @@ class Trial:
         if a program outside the scope does not do what it must there.
         """
         searched = _Searched()
+        spelled = programs.map(self.examiner.abilities.respelled)
 
         def beyond(program: Program) -> bool:
             return scope(program) == condition
@@ -237,7 +226,7 @@ class Trial:
                 raise Outcome(message)
 
         # The reducer alone is enough for what only illustrates, and takes a tenth of the time.
-        failure = self._hunt(kept(programs, beyond), case, self.profile.searched, shrinks=False)
+        failure = self._hunt(kept(spelled, beyond), case, self.profile.searched, shrinks=False)
         if failure is not None:
             failure = self._smallest(failure, case, beyond)
         if failure is not None and isinstance(failure.error, Disagreement):
@@ -324,6 +313,8 @@ class Trial:
         if first and count and judged.verdict != "deviates":
             self.counts[judged.verdict] += 1
             self._ledger.judged(judged)
+        if first and judged.verdict == "not exercised":
+            self.left_out[judged.lacking] += 1
         self.tick(1)
         return judged
 
@@ -392,7 +383,8 @@ class Trial:
         """Write the claim's verdict on this subject: the one given, or what the counts say."""
         final = verdict or self.verdict or self._from_counts()
         seconds = time.monotonic() - self.started
-        self._ledger.finish(final, self.counts, seconds, note or self.note, self.outside)
+        notes = filter(None, (note or self.note, self.left_out.note(self.examiner.subject.torch)))
+        self._ledger.finish(final, self.counts, seconds, "; ".join(notes), self.outside)
         return final
 
     def _from_counts(self) -> VerdictWord:

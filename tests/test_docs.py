@@ -140,9 +140,33 @@ def test_tox_environments_exist(document: str) -> None:
     """Every `tox run -e NAME` names an environment of tox.ini."""
     tox = ConfigParser()
     tox.read(ROOT / "tox.ini")
+    sections = {name for section in tox.sections() for name in generated(section)}
     for call in words(document, "tox"):
         assert call[:2] == ["run", "-e"]
-        assert tox.has_section(f"testenv:{call[2]}"), call[2]
+        assert f"testenv:{call[2]}" in sections or call[2].isupper(), call[2]
+
+
+def generated(section: str) -> list[str]:
+    """The names that a section of tox.ini stands for: one for each that its braces list."""
+    before, brace, rest = section.partition("{")
+    listed, _, after = rest.partition("}")
+    return [f"{before}{name}{after}" for name in listed.split(",")] if brace else [section]
+
+
+def test_torch_versions_are_those_of_tox() -> None:
+    """The README's table of versions says what tox.ini says."""
+    said = rows(section("README.md", "Other versions of torch"))
+    labels, pythons = said[2][1:], said[3][1:]
+    tox = ConfigParser()
+    tox.read(ROOT / "tox.ini")
+    (name,) = (s for s in tox.sections() if s.startswith("testenv:worker-"))
+    bases = [re.split(r"\W+", line) for line in tox[name]["base_python"].splitlines()]
+    for quoted, version, python in zip(labels, said[0][1:], pythons, strict=True):
+        label = quoted.strip("`")
+        assert f"{label}: torch=={version.removeprefix('torch ')}\n" in tox[name]["deps"]
+        (base,) = (one for one in bases if label in one)
+        assert ".".join(base[-2:]) == f"python{python}"
+    assert len(labels) == tox[name]["deps"].count("torch==")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

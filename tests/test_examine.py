@@ -8,15 +8,14 @@ import msgspec
 import pytest
 
 from conformance.deviations import register
-from conformance.examine import Examiner, Judged, _missing
+from conformance.examine import Examiner, Judged
 from conformance.oracle.machine import Machine
 from conformance.subjects import ErrorSeen, Observation, Subject, TensorSeen
 from strategies.build import build
 from strategies.choices import Seeded
-from strategies.draft import check, spelling
+from strategies.draft import check
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Generated, Leaf, Program, ProgramError
-from strategies.table import TABLE
 from tests.tampering import Change, Tampered, backward, contents, leaf, program, step, with_tensor
 
 DOUBLE = program(
@@ -323,18 +322,3 @@ def test_gradient_of_a_view_whose_flags_cannot_be_read_is_not_asked_for(examiner
     judged = examiner.examine(written)
     assert judged.prediction.graded["x0"] and judged.prediction.flags["x0"].unreadable is not None
     assert judged.verdict == "conforms", judged.findings
-
-
-@pytest.mark.parametrize(
-    ("op", "via", "lacking"),
-    [
-        ("sigmoid", "special.expit", "special.expit"),
-        ("exp", "foreach", "torch._foreach_exp"),
-        ("mul", "multiply", "Tensor.multiply"),
-        ("mul", "operator", ""),
-    ],
-)
-def test_ways_of_writing_that_a_subject_lacks_are_known(op: str, via: str, lacking: str) -> None:
-    """A torch is asked only for names that it has, in whatever module they stand."""
-    names = {module: frozenset[str]() for module in ("Tensor", "torch", "special", "nn", "F")}
-    assert _missing(spelling(TABLE[op], False, via), names) == lacking

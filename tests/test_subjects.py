@@ -223,7 +223,7 @@ def test_names_are_understood(text: str, spec: SubjectSpec) -> None:
     ("text", "fragment"),
     [
         ("", "possible are"),
-        ("eager", "eager-cpu, eager-cuda, python=PATH"),
+        ("eager", "eager-cpu, eager-cuda, torch==VERSION, python=PATH"),
         ("eager-cpu=1", "possible are"),
         ("python", "possible are"),
         ("python=", "nothing after it"),

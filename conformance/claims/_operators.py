@@ -15,6 +15,7 @@ from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bit
 from conformance.claims._targets import LAYOUTS, Shape, Target, elements, shapes
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
+from strategies.table.spelled import AUGMENTED
 
 _WHOLE = (1.0, 2.0, 3.0)
 
@@ -47,7 +48,11 @@ OPERATORS = (
 )
 
 _PROBE = """\
-for symbol in {symbols}:
+for symbol, method in {methods}.items():
+    if not hasattr(torch.Tensor, method):
+        # Python would then compute x // y, say, and bind x anew.
+        facts[symbol] = "NotImplementedError"
+        continue
     try:
         exec("x = torch.ones(2, dtype=torch.int64, device=DEVICE); x " + symbol + "= 1")
     except (NotImplementedError, RuntimeError, TypeError) as error:
@@ -64,7 +69,7 @@ def operators_of(trial: Trial) -> tuple[list[Operator], str]:
         missing.extend(symbol for symbol, error in said if error == "NotImplementedError")
         yield from ()
 
-    body = _PROBE.format(symbols=[op.symbol for op in OPERATORS])
+    body = _PROBE.format(methods={op.symbol: AUGMENTED[f"{op.symbol}="] for op in OPERATORS})
     trial.once(Script(body, ("facts",), expecting(check)))
     note = left_out([f"{symbol}=" for symbol in missing], "not implemented in this torch")
     return [op for op in OPERATORS if op.symbol not in missing], note

@@ -13,7 +13,7 @@ from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.oracle.complex_chains import gradients
 from conformance.tolerances import COMPLEX_RTOL
-from conformance.trial import Script, Trial
+from conformance.trial import NotExercised, Script, Trial
 
 SPELLED: dict[str, tuple[str, ...]] = {
     "exp": ("x = x.exp().clone()", "x.exp_(); x = x.clone()"),
@@ -72,6 +72,8 @@ result, at_z, at_w = (torch.view_as_real(t.resolve_conj()) for t in (x.detach(),
 @proves("complex-gradients")
 def test_complex_gradients(trial: Trial) -> None:
     """The gradient of a real loss is dL/dx + i dL/dy (Autograd for Complex Numbers)."""
+    if "resolve_conj" not in trial.examiner.subject.names["Tensor"]:
+        raise NotExercised("before torch 1.10 conjugation is not lazy, and scripts resolve it")
     for link, statements in SPELLED.items():
         for statement in statements:
             trial.once(script(((link, statement),), 1.0))

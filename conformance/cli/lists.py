@@ -10,7 +10,7 @@ from rich.table import Table
 from conformance.claims.catalogue import CATALOGUE
 from conformance.coverage import STATUSES, Coverage, coverage_of
 from conformance.progress import Output
-from conformance.subjects import available_subjects, open_subject
+from conformance.subjects import available_subjects, open_subject, prepared_subjects
 from strategies.table import OUT, TABLE
 from strategies.table.row import Row
 
@@ -57,7 +57,7 @@ def _claim(id: str) -> dict[str, object]:
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def subjects(json_: bool) -> None:
     """List the subjects that are at hand, and how others are named."""
-    found = available_subjects()
+    found = [*available_subjects(), *prepared_subjects()]
     if json_:
         click.echo(as_json(found))
         return
@@ -66,7 +66,10 @@ def subjects(json_: bool) -> None:
         state = "available" if one.available else f"not available: {one.reason}"
         table.add_row(f"[bold]{one.name}[/bold]", one.torch, one.device_name or one.device, state)
     Output().print(table)
-    click.echo("\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND.")
+    click.echo(
+        "\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND;\n"
+        "`tox run -e NAME` makes the environments of torch==VERSION."
+    )
 
 
 @click.command()

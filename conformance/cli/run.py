@@ -55,7 +55,8 @@ def run(
     """Put the claims on trial and write OUT/report.html, OUT/junit.xml and the records.
 
     Without --subject the local torch is judged, on the CPU and on CUDA where it sees a GPU. A
-    subject is eager-cpu, eager-cuda, python=PATH, device=NAME[,import=MODULE] or command=COMMAND.
+    subject is eager-cpu, eager-cuda, torch==VERSION, python=PATH, device=NAME[,import=MODULE] or
+    command=COMMAND.
     """
     for claim in claims:
         find_claim(claim)

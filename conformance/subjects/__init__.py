@@ -7,6 +7,7 @@ from conformance.subjects.naming import (
     available_subjects,
     open_subject,
     parse_subject,
+    prepared_subjects,
 )
 from conformance.subjects.observation import (
     ContentsSeen,
@@ -37,4 +38,5 @@ __all__ = [
     "available_subjects",
     "open_subject",
     "parse_subject",
+    "prepared_subjects",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from conformance.subjects.environments import environments, find_torch, wanted_torch, why_none
 from conformance.subjects.errors import SubjectError
 from conformance.subjects.process import InProcessSubject, WorkerSubject
 from conformance.subjects.protocol import Hello
@@ -18,17 +19,21 @@ from strategies.printer import is_device
 
 WORKER = Path(__file__).with_name("worker.py")
 POSSIBLE = (
-    "eager-cpu, eager-cuda, python=PATH, device=NAME, import=MODULE "
+    "eager-cpu, eager-cuda, torch==VERSION, python=PATH, device=NAME, import=MODULE "
     "(these may be joined by commas) or command=COMMAND"
 )
 _SHORT = {"eager-cpu": "cpu", "eager-cuda": "cuda"}
 
 
 class SubjectSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A subject as named: interpreter (None: this one), device and modules; or a command."""
+    """A subject as named: interpreter (None: this one), device and modules; or a command.
+
+    With ``torch``, a version, the interpreter is that of the worker environment which holds it.
+    """
 
     name: str
     python: str | None = None
+    torch: str | None = None
     device: str = "cpu"
     imports: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -51,6 +56,7 @@ def parse_subject(text: str) -> SubjectSpec:
     if text.startswith("command="):
         return SubjectSpec(name=text, command=_split(text))
     python: str | None = None
+    torch: str | None = None
     device: str | None = None
     imports: list[str] = []
     for part in text.split(","):
@@ -65,12 +71,17 @@ def parse_subject(text: str) -> SubjectSpec:
                     "such as cuda or cuda:1."
                 )
         elif equals and key == "python":
-            python = _only(text, "python", python, value)
+            python = _only(text, "interpreter", torch or python, value)
+        elif equals and key == "torch" and value[0] == "=":
+            torch = _only(text, "interpreter", torch or python, value[1:].strip())
+            wanted_torch(torch)
         elif equals and key == "import":
             imports.append(value)
         else:
             raise SubjectError(f"There is no subject {text!r}; possible are {POSSIBLE}.")
-    return SubjectSpec(name=text, python=python, device=device or "cpu", imports=tuple(imports))
+    return SubjectSpec(
+        name=text, python=python, torch=torch, device=device or "cpu", imports=tuple(imports)
+    )
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -120,7 +131,7 @@ def open_subject(
 
 
 def _open_here(spec: SubjectSpec, memory_mb: int | None) -> Subject:
-    if spec.command or spec.python is not None:
+    if spec.command or spec.python is not None or spec.torch is not None:
         raise SubjectError(
             f"{spec.name}: in process runs only the interpreter of the suite itself."
         )
@@ -130,6 +141,11 @@ def _open_here(spec: SubjectSpec, memory_mb: int | None) -> Subject:
 
 
 def _interpreter(spec: SubjectSpec) -> str:
+    if spec.torch is not None:
+        environment = find_torch(spec.torch)
+        if environment is None:
+            raise SubjectError(f"{spec.name}: {why_none(spec.torch)}")
+        return str(environment.python)
     if spec.python is None:
         return sys.executable
     named = os.path.expanduser(spec.python)
@@ -161,6 +177,15 @@ def available_subjects() -> list[Availability]:
         return [cpu, _availability("eager-cuda")[0]]
     reason = cpu.reason or f"torch {cpu.torch} sees no CUDA device"
     return [cpu, Availability(name="eager-cuda", available=False, reason=reason)]
+
+
+def prepared_subjects() -> list[Availability]:
+    """The subjects of worker environments at hand, each version once; starts none of them."""
+    by_name = {one.subject: one.torch for one in environments()}
+    return [
+        Availability(name=name, available=True, torch=torch, device="cpu")
+        for name, torch in by_name.items()
+    ]
 
 
 def _availability(name: str) -> tuple[Availability, Hello | None]:

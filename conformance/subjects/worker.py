@@ -399,7 +399,12 @@ def _bytes(plain: Any) -> bytes:
 
 def _storage(tensor: Any) -> int:
     # StorageImpl's address: unlike data_ptr, it tells empty tensors apart.
-    holder = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+    try:
+        whole = hasattr(tensor, "untyped_storage")
+        holder = tensor.untyped_storage() if whole else tensor.storage()
+    except RuntimeError:
+        # torch 1.8 has complex32 tensors and no class of their storages.
+        return int(tensor.data_ptr())
     return int(holder._cdata if hasattr(holder, "_cdata") else tensor.data_ptr())
 
 

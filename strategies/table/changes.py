@@ -12,12 +12,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from strategies.table.composed import still
 from strategies.table.row import Row, saves
 
 if TYPE_CHECKING:
     from strategies.draft import Shaped
+
+
+TABLES = "2.13.0"
+"""The torch that the table is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,9 @@ def _least(m: Any, primitive: str, inside: list[Any], self: Any, *bounds: float)
     """A value that has a derivative strictly inside of its bounds, and none at them."""
     if not inside:
         return m.apply(primitive, self, *bounds)
-    within = inside[0] if len(inside) == 1 else m.apply("logical_and", *inside)
+    strictly = inside[0] if len(inside) == 1 else m.apply("logical_and", *inside)
     values = m.apply(primitive, self, *bounds)
-    return m.apply("where", within, values, still(m, values))
+    return m.apply("where", strictly, values, still(m, values))
 
 
 def _fmax(m: Any, self: Any, other: Any) -> Any:
@@ -172,16 +177,26 @@ def missing_form(step: Shaped, torch: str) -> str:
             for arrival in ARRIVALS
             if arrival.row == step.row.name
             and arrival.holds(step)
-            and not SpecifierSet(f">={arrival.since}").contains(torch, prereleases=True)
+            and within(f"<{arrival.since}", torch)
         ),
         "",
     )
 
 
+def within(versions: str, torch: str) -> bool:
+    """Whether a version of torch, which may be a development version, is one of those; what is no
+    version is of none but of "".
+    """
+    try:
+        return SpecifierSet(versions).contains(Version(torch), prereleases=True)
+    except InvalidVersion:
+        return not versions
+
+
 @cache
 def changes_in(torch: str) -> tuple[Change, ...]:
     """The changes that a version of torch is concerned by."""
-    return tuple(c for c in CHANGES if SpecifierSet(c.torch).contains(torch, prereleases=True))
+    return tuple(change for change in CHANGES if within(change.torch, torch))
 
 
 def row_in(step: Shaped, way: str, torch: str) -> Row:

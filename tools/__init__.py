@@ -1,0 +1,1 @@
+"""Tools of this repository, which are not installed with the suite."""
