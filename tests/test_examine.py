@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from conformance.deviations import register
-from conformance.examine import Examiner, Judged, _missing
+from conformance.examine import Examiner, Judged
 from conformance.oracle.machine import Machine
 from conformance.subjects import ErrorSeen, Observation, Subject, TensorSeen
+from conformance.verdict import _missing
 from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check, spelling
