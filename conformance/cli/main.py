@@ -13,6 +13,7 @@ import click
 from conformance.claims.claim import UnknownClaim
 from conformance.cli.faults import sentence_of, wants_traceback
 from conformance.cli.lazily import LazyGroup
+from conformance.corpus.schema import CorpusError
 from conformance.deviations import RegisterError
 from conformance.interrupts import INTERRUPTED
 from conformance.records import RecordError
@@ -27,6 +28,7 @@ USAGE = (
     ProgramError,
     RecordError,
     RegisterError,
+    CorpusError,
 )
 
 _MODULES = {
@@ -35,6 +37,8 @@ _MODULES = {
     "draw": "conformance.cli.programs",
     "explain": "conformance.cli.explain",
     "ops": "conformance.cli.lists",
+    "record": "conformance.cli.recording",
+    "replay": "conformance.cli.replaying",
     "report": "conformance.cli.run",
     "run": "conformance.cli.run",
     "script": "conformance.cli.programs",
