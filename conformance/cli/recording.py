@@ -13,7 +13,7 @@ from conformance.examine import ModelAndOracle
 from conformance.oracle.machine import Machine
 from conformance.progress import Remarks, counting
 
-_DRAWN = 2
+_DRAWN = 4
 """Candidates for each program that is asked for."""
 
 

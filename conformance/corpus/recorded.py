@@ -14,7 +14,10 @@ from conformance.model.prediction import Acted
 from conformance.oracle.answers import Answer, Entries
 from strategies.draft import Draft, check
 from strategies.layout import contiguous
-from strategies.program import Program, ProgramError, decode
+from strategies.program import Apply, Program, ProgramError, decode
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
 
 _KEPT_BITS = 8
 _LOST = (1 << (52 - _KEPT_BITS)) - 1
@@ -192,35 +195,47 @@ def _check(program: Program, draft: Draft, said: Said, where: str) -> None:
         if said.tensors or said.gradients or said.raises or not said.open:
             raise ProgramError(f"{where}a step is left open, and more is said of the end.")
         return
-    if ends < len(program.steps):
-        draft = check(Program(program.leaves, program.steps[:ends]))
-    if said.tensors.keys() != draft.values.keys():
+    before, after = _shapes(program, draft, ends)
+    if said.tensors.keys() != before.keys():
         raise ProgramError(
-            f"{where}the tensors are {_names(draft.values)} and not {_names(said.tensors)}."
+            f"{where}the tensors are {_names(before)} and not {_names(said.tensors)}."
         )
     for name, tensor in said.tensors.items():
-        shape = draft.values[name].layout.shape
-        if tensor.shape != shape:
+        if tensor.shape not in (before[name], after[name]):
             raise ProgramError(
-                f"{where}{name} has shape {list(shape)} and not {list(tensor.shape)}."
+                f"{where}{name} has shape {list(before[name])} and not {list(tensor.shape)}."
             )
         if (tensor.numbers is None) != bool(said.open):
             raise ProgramError(f"{where}{name} must have numbers, unless all of them are open.")
     if said.gradients and (said.open or said.hidden):
         raise ProgramError(f"{where}gradients are left open, and some are given.")
     for name, numbers in said.gradients.items():
-        if name not in draft.values:
+        if name not in before:
             raise ProgramError(f"{where}{name}.grad is of no tensor of the program.")
-        shape = draft.values[name].layout.shape
-        if numbers is not None and sorted(_long(numbers.shape)) != sorted(_long(shape)):
+        if numbers is not None and _sizes(numbers.shape) != _sizes(before[name]):
             raise ProgramError(
-                f"{where}{name}.grad has shape {list(shape)} and not {list(numbers.shape)}."
+                f"{where}{name}.grad has shape {list(before[name])} and not {list(numbers.shape)}."
             )
 
 
-def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shapes(program: Program, draft: Draft, ends: int) -> tuple[Shapes, Shapes]:
+    """The shapes of what there is when so many steps have run, and those after one step more, which
+    may change the shape of its target before it raises.
+    """
+    if ends == len(program.steps):
+        shapes = {name: value.layout.shape for name, value in draft.values.items()}
+        return shapes, shapes
+    draft = check(Program(program.leaves, program.steps[:ends]))
+    before = {name: value.layout.shape for name, value in draft.values.items()}
+    step = program.steps[ends]
+    if isinstance(step, Apply):
+        draft.add(step)
+    return before, {name: value.layout.shape for name, value in draft.values.items()}
+
+
+def _sizes(shape: Shape) -> list[int]:
     """Sizes but for those of 1: a tensor may be squeezed or transposed after it got its `.grad`."""
-    return tuple(size for size in shape if size != 1)
+    return sorted(size for size in shape if size != 1)
 
 
 def _names(tensors: Iterable[str]) -> str:

@@ -125,10 +125,10 @@ class Recording:
 
 def check_writable(file: Path) -> None:
     """Raise CorpusError unless a file can be made there: before long work, not after it."""
+    if file.is_dir():
+        raise CorpusError(f"{file} cannot be written: it is a folder; name a file in it.")
     unfinished = file.with_name(file.name + ".part")
     try:
-        if file.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
         unfinished.touch()
         unfinished.unlink()
     except OSError as error:

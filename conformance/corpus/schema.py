@@ -123,6 +123,8 @@ def decoded(line: bytes, type_: type[T], what: str) -> T:
     """A line as what it should be; raises ValueError with what is wrong, in words."""
     try:
         return msgspec.json.decode(line, type=type_)
+    except RecursionError:
+        raise ValueError(f"This is not {what}: it is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"This is not {what}: {error}; docs/corpus-format.md shows the form."
