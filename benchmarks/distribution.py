@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.cells import COLUMNS, cells_of, operations, why_never
+from conformance.cells import COLUMNS, cells_of, operations, why_never
 from conformance.examine import Examiner
 from conformance.model import Prediction, predict
 from conformance.model.errors import Kind

@@ -21,7 +21,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from conformance.model import QUIRKS
-from conformance.oracle.interpret import REPLACED, SELF_PRODUCT
+from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
 from conformance.records import KINDS
 from strategies.draft import check
 from strategies.program import Program, ProgramError, decode

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from conformance.deviations import Deviation, named, register
-from conformance.examine import expectation
+from conformance.expectation import expectation
 from conformance.model import predict
-from conformance.oracle.answering import Answer, answer
+from conformance.oracle.answering import answer
+from conformance.oracle.answers import Answer
 from conformance.oracle.machine import OPINIONS, Machine
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.model import Flags, Kind, Prediction, classify
-from conformance.oracle.answering import Answer, Entries
+from conformance.oracle.answers import Answer, Entries
 from conformance.records import KINDS
 from conformance.subjects import FlagsSeen, Observation, TensorSeen
 from conformance.tolerances import ORACLE_RTOL, close

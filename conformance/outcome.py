@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from conformance.examine import Judged
 from conformance.judge import seen_error
 from conformance.subjects import ContentsSeen, TensorSeen
+from conformance.verdict import Judged
 from strategies.program import Backward
 
 _WORDS = 160

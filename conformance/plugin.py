@@ -16,9 +16,10 @@ from conformance.claims.claim import UnknownClaim
 from conformance.interrupts import INTERRUPTED
 from conformance.progress import Progress, Remarks
 from conformance.records import RecordError, VerdictWord
-from conformance.session import Plan, Session, UsageError, find_profile
+from conformance.session import Plan, Session, find_profile
 from conformance.subjects import SubjectError
 from conformance.trial import Disagreement, GaveUp, NotExercised, Trial
+from conformance.usage import UsageError
 
 SESSION = pytest.StashKey[Session]()
 EXIT = pytest.StashKey[int]()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -42,6 +44,23 @@ class Remarks(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+
+
+@contextmanager
+def counting(console: Console, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar over so many programs, in a terminal alone; what it gives counts some more."""
+    bars = Bars(
+        TextColumn("{task.description}", table_column=None),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bars.add_task(escape(title[:34]), total=total)
+    with bars:
+        yield lambda count: bars.advance(task, count)
 
 
 class Progress:

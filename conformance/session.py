@@ -9,7 +9,6 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -32,10 +31,7 @@ from conformance.subjects import (
     parse_subject,
 )
 from conformance.trial import Trial
-
-
-class UsageError(Exception):
-    """What was asked for cannot be done; the message is one sentence that says what to do."""
+from conformance.usage import UsageError, installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +46,6 @@ class Plan:
     in_process: bool = False
     resume: bool = False
     command: str = "pytest conformance"
-
-
-def installed(package: str) -> str:
-    """The version of an installed package, or "unknown"."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _check_file(file: Path) -> None:

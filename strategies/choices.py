@@ -1,4 +1,4 @@
-"""Where random choices come from: Hypothesis, or a seeded stream that records what it chose.
+"""Where random choices come from: a seeded stream that records what it chose, or Hypothesis.
 
 Every choice is one integer in [0, n); 0 is the simplest, so that a recorded stream and what
 Hypothesis draws mean the same program, and shrinking goes towards it.
@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, Protocol, TypeVar
-
-from hypothesis import strategies as st
 
 T = TypeVar("T")
 
@@ -53,26 +50,6 @@ class Replayed:
 
     def apart(self, make: Callable[[], T]) -> T:
         return make()
-
-
-class Drawn:
-    """Choices that Hypothesis draws."""
-
-    def __init__(self, draw: st.DrawFn) -> None:
-        self._draw = draw
-
-    def below(self, n: int) -> int:
-        return self._draw(_integers(n)) if n > 1 else 0
-
-    def apart(self, make: Callable[[], T]) -> T:
-        # Hypothesis's shrinker treats what one strategy draws as a unit.
-        made: T = self._draw(st.builds(make))
-        return made
-
-
-@cache
-def _integers(n: int) -> st.SearchStrategy[int]:
-    return st.integers(min_value=0, max_value=n - 1)
 
 
 def among(choose: Choose, options: Sequence[T]) -> T:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from strategies import layout as lay
 from strategies.build import DEFAULT, Recipe, build
-from strategies.choices import Drawn
+from strategies.drawn import Drawn
 from strategies.layout import Layout
 from strategies.program import Program
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from strategies.build import DEFAULT, PLAIN, VIEWS, Growth, Recipe
-from strategies.choices import Choose, Drawn
+from strategies.choices import Choose
 from strategies.draft import Shaped, Value
+from strategies.drawn import Drawn
 from strategies.pools import RELABELS
 from strategies.program import Mode, Program
 from strategies.table import TABLE, Row

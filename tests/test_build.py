@@ -11,13 +11,14 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.cells import COLUMNS, IN_NO_GRAD, OF_SAVED, ON_VIEW, cells_of
+from conformance.cells import COLUMNS, IN_NO_GRAD, OF_SAVED, ON_VIEW, cells_of
 from conformance.model import QUIRKS, Kind, predict
 from strategies.build import DEFAULT, Recipe, build, with_rows
-from strategies.choices import Drawn, Replayed, Seeded, chance, shuffled, weighted
+from strategies.choices import Replayed, Seeded, chance, shuffled, weighted
 from strategies.composing import MOST_CELLS
 from strategies.draft import Shaped, check
 from strategies.drawing import layouts, programs, shapes
+from strategies.drawn import Drawn
 from strategies.growth import Growth
 from strategies.layout import Layout
 from strategies.oddities import odd

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.cells import (
+from benchmarks.distribution import Tally
+from conformance.cells import (
     COLUMNS,
     IN_NO_GRAD,
     IN_PLACE,
@@ -14,7 +15,6 @@ from benchmarks.cells import (
     cells_of,
     why_never,
 )
-from benchmarks.distribution import Tally
 from conformance.model import predict
 from strategies.draft import check
 from strategies.program import Apply, Backward, Leaf, Mode, Program

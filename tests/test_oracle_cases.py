@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from conformance.model import predict
-from conformance.oracle.answering import Answer, Entries, answer
+from conformance.oracle.answering import answer
+from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.machine import Machine
 from strategies.draft import check
 from strategies.program import Apply, Backward, Leaf, Mode, Program

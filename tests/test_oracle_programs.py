@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from conformance.model import predict
-from conformance.oracle.answering import Answer, Entries, answer
+from conformance.oracle.answering import answer
+from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.machine import Machine
 from strategies.build import DEFAULT, Recipe, build
 from strategies.choices import Seeded

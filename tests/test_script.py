@@ -17,7 +17,7 @@ from conformance.deviations import named, register
 from conformance.examine import Examiner, Judged
 from conformance.foretold import as_script
 from conformance.judge import judge
-from conformance.oracle.answering import Answer, Entries
+from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.machine import Machine
 from conformance.subjects import Observation, Subject
 from strategies import activation_scenes, scenes

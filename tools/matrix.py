@@ -21,9 +21,10 @@ from rich.console import Console
 from conformance import records as rec
 from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import UnknownClaim
-from conformance.session import UsageError, find_profile, installed
+from conformance.session import find_profile
 from conformance.subjects import SubjectError, open_subject
 from conformance.subjects.environments import VARIABLE, Environment
+from conformance.usage import UsageError, installed
 from tools.workers import CannotMake, NoTox, Worker, workers
 
 _COMMAND = (sys.executable, "-m", "conformance.cli")

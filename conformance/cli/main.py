@@ -11,22 +11,45 @@ import traceback
 import click
 
 from conformance.claims.claim import UnknownClaim
-from conformance.cli.explain import explain
 from conformance.cli.faults import sentence_of, wants_traceback
-from conformance.cli.lists import claims, ops, subjects
-from conformance.cli.programs import check, draw, script
-from conformance.cli.run import report, run
+from conformance.cli.lazily import LazyGroup
+from conformance.corpus.schema import CorpusError
 from conformance.deviations import RegisterError
 from conformance.interrupts import INTERRUPTED
 from conformance.records import RecordError
-from conformance.session import UsageError, installed
 from conformance.subjects import SubjectError
+from conformance.usage import UsageError, installed
 from strategies.program import ProgramError
 
-USAGE = (UsageError, UnknownClaim, SubjectError, ProgramError, RecordError, RegisterError)
+USAGE = (
+    UsageError,
+    UnknownClaim,
+    SubjectError,
+    ProgramError,
+    RecordError,
+    RegisterError,
+    CorpusError,
+)
+
+_MODULES = {
+    "check": "conformance.cli.programs",
+    "claims": "conformance.cli.lists",
+    "draw": "conformance.cli.programs",
+    "explain": "conformance.cli.explain",
+    "ops": "conformance.cli.lists",
+    "record": "conformance.cli.recording",
+    "replay": "conformance.cli.replaying",
+    "report": "conformance.cli.run",
+    "run": "conformance.cli.run",
+    "script": "conformance.cli.programs",
+    "subjects": "conformance.cli.lists",
+}
+"""Command -> the module that defines it."""
 
 
 @click.group(
+    cls=LazyGroup,
+    modules=_MODULES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Exit codes: 0 no unregistered deviation, 1 deviates, 2 usage, 3 suite error, "
     "130 interrupted, 141 nobody reads the output.",
@@ -38,10 +61,6 @@ def commands() -> None:
     Random programs run on a subject (an interpreter with torch, on a device) and are judged against
     a model of the documented rules and a jax oracle of values and gradients.
     """
-
-
-for command in (run, report, claims, subjects, ops, draw, check, script, explain):
-    commands.add_command(command)
 
 
 def main() -> None:

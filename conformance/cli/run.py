@@ -18,8 +18,9 @@ from conformance.cli.summary import print_summary
 from conformance.interrupts import INTERRUPTED
 from conformance.progress import Output, Progress, Remarks
 from conformance.records import read_run
-from conformance.session import Plan, Session, UsageError, find_profile
+from conformance.session import Plan, Session, find_profile
 from conformance.subjects import parse_subject
+from conformance.usage import UsageError
 from reports.html import write_report, write_single
 from reports.junit import write_junit
 

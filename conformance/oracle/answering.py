@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.model.overlap import reads_its_results
 from conformance.model.prediction import Acted, Prediction
+from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.assembly import Handle, TooMuch, Undecided
 from conformance.oracle.captures import Capture, CaptureWalk, captures
 from conformance.oracle.conditioning import LEFT_OPEN
 from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order, shares_gradients
-from conformance.oracle.interpret import REPLACED, SELF_PRODUCT, Walk
+from conformance.oracle.interpret import Walk
 from conformance.oracle.machine import Machine, Result
+from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
 from strategies.draft import Draft, Shaped
 from strategies.program import Backward
 
@@ -23,25 +25,6 @@ MEAN_FIRST = {"mean off last": "mean off first"}
 """Another formula of a norm over channels: its gradients do not cancel where the mean is exact."""
 _LARGE = 1e290
 """Gradients from here on may overflow before they are added up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """Expected numbers and how far each may be off."""
-
-    values: NDArray[np.float64]
-    slack: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the oracle says of a program; `unspecified` says why it cannot."""
-
-    values: dict[str, Entries]
-    gradients: dict[str, Entries]
-    unspecified: str = ""
-    gave_up: bool = False
-    """Whether it cannot because the program is too large, which says nothing of the program."""
 
 
 def answer(

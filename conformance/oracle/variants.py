@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.model.prediction import Acted, Place, Prediction
-from conformance.oracle.answering import Answer, found_by
+from conformance.oracle.answering import found_by
+from conformance.oracle.answers import Answer
 from conformance.oracle.assembly import Handle
 from conformance.oracle.interpret import Walk
 from conformance.oracle.machine import Machine

@@ -1,0 +1,24 @@
+"""Places where torch does not compute what is documented, as the oracle knows them by name."""
+
+from __future__ import annotations
+
+REPLACED = {
+    "hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"},
+    "sinc-gradient-cancels": {"sinc": "sinc_by_difference"},
+    "trigamma-by-few-terms": {
+        "digamma": "digamma_by_few_terms",
+        "polygamma": "polygamma_by_few_terms",
+    },
+    "trace-of-tall-matrix": {"trace": "trace"},
+    "half-power-by-root": {"half power": "half power"},
+    "product-by-quotient": {"product": "product_by_quotient"},
+    "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},
+    "excluded-self-counts-as-tie": {"no_tie": "eq"},
+    "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
+    "variance-without-freedom": {"variance": "variance_without_freedom"},
+}
+"""Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
+another one, or a part of a meaning, which asks with `deviates`."""
+
+SELF_PRODUCT = "product-reads-its-results"
+"""Quirk: an in-place matrix product of its own target is what the order of its loops makes it."""

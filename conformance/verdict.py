@@ -1,0 +1,231 @@
+"""From what a program must do and what a subject did to the verdict, whoever says what it must do.
+
+The model and the oracle say so where a program is examined (`conformance.examine`), and a corpus
+where it is replayed (`conformance.corpus`). Nothing here needs jax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from conformance.abilities import Abilities
+from conformance.deviations import Deviation, named, register
+from conformance.expectation import expectation
+from conformance.judge import Finding, judge, seen_error
+from conformance.model import Prediction
+from conformance.oracle.answers import NOT_ASKED, Answer
+from conformance.records import VerdictWord
+from conformance.subjects import Observation, Subject
+from conformance.tolerances import ORACLE_RTOL
+from strategies.draft import Draft, check
+from strategies.printer import Body, print_body
+from strategies.program import Program
+from strategies.script import Known, demonstrate, write_script
+
+
+class Authorities(Protocol):
+    """What says what a program must do, by the documentation and by the quirks that are named."""
+
+    def predict(
+        self, draft: Draft, *, quirks: frozenset[str] = frozenset(), watched: bool = False
+    ) -> Prediction:
+        """Errors, flags and memory."""
+
+    def answer(
+        self,
+        draft: Draft,
+        prediction: Prediction,
+        *,
+        quirks: frozenset[str] = frozenset(),
+        again: bool = False,
+    ) -> Answer:
+        """Values and gradients; asked again, with the widest bounds that there are for them."""
+
+    def silent_on(self, torch: str) -> str:
+        """Why they do not know what becomes of the program in a version of torch, or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A program with everything that is known of it, and the verdict."""
+
+    program: Program
+    draft: Draft
+    body: Body
+    prediction: Prediction
+    answer: Answer
+    observation: Observation
+    verdict: VerdictWord
+    findings: tuple[Finding, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    registered: tuple[Prediction, Answer] | None = None
+    """What the deviations make of prediction and answer."""
+    reason: str = ""
+    lacking: str = ""
+    """What it uses that the subject's torch does not have, if that is why it was not run."""
+
+    @property
+    def raised(self) -> bool:
+        """Whether the subject raised anywhere."""
+        return self.observation.error is not None
+
+    @property
+    def gravest(self) -> Finding:
+        return self.findings[0]
+
+    def raised_kind(self) -> str | None:
+        """The kind of the error that the subject raised, if it is one that the model knows."""
+        seen = seen_error(self.draft, self.body, self.observation)
+        return seen.kind.value if seen is not None and seen.kind is not None else None
+
+    def raised_step(self) -> int | None:
+        """The index of the step at which the subject raised."""
+        seen = seen_error(self.draft, self.body, self.observation)
+        return seen.step if seen is not None else None
+
+    def demonstration(self, title: str, shown: tuple[str, ...] = ()) -> str:
+        """The program as a script that shows what happens: an error, the expressions, or else the
+        gradients.
+        """
+        leaves = [leaf.name for leaf in self.program.leaves if leaf.requires_grad]
+        return demonstrate(self.body, title, shown or tuple(f"{name}.grad" for name in leaves))
+
+    def script(self, *, thorough: bool = True, header: tuple[str, ...] = ()) -> str:
+        """The program as a script that prints this verdict."""
+        expected = expectation(
+            self.draft, self.prediction, self.answer, self.body, thorough=thorough
+        )
+        known = None
+        if self.registered is not None:
+            shown = expectation(self.draft, *self.registered, self.body, thorough=thorough)
+            known = Known(named(self.deviations), shown)
+        guarded = self.prediction.raises is None and self.raised
+        expected = replace(expected, header=header, guarded=guarded, known=known)
+        return write_script(self.body, expected, rtol=ORACLE_RTOL)
+
+
+@dataclass(slots=True)
+class Judging:
+    """What runs programs on one subject, and judges what it sees by what authorities say."""
+
+    subject: Subject
+    timeout_s: float = 10.0
+    known: tuple[Deviation, ...] = field(default_factory=register)
+    abilities: Abilities = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.abilities = Abilities(self.subject)
+        kind = f"{self.subject.mode}-{self.subject.device}"
+        self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
+
+    def judged(
+        self,
+        program: Program,
+        by: Authorities,
+        *,
+        draft: Draft | None = None,
+        watched: bool = False,
+        oracle: bool = True,
+    ) -> Judged:
+        """The verdict on a program; raises ProgramError if it is none, SubjectError if there is
+        nobody to run it. Without the oracle, errors, flags and memory alone are judged. The draft
+        that a program was grown on need not be made anew.
+        """
+        draft = (draft or check(program)).as_in(self.subject.torch)
+        body = print_body(draft, device=self.subject.device, watch=watched)
+        none = Answer({}, {}, NOT_ASKED)
+        lacking = self.abilities.lacks(draft)
+        if lacking:
+            prediction = by.predict(draft, watched=watched)
+            reason = f"torch {self.subject.torch} has no {lacking}"
+            judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
+            return replace(judged, reason=reason, lacking=lacking)
+        silent = by.silent_on(self.subject.torch)
+        if silent:
+            prediction = by.predict(draft, watched=watched)
+            judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
+            return replace(judged, reason=silent, lacking=silent)
+        foretold: list[tuple[Prediction, Answer]] = []
+
+        def foretell() -> None:
+            prediction = by.predict(draft, watched=watched)
+            found = by.answer(draft, prediction) if oracle else none
+            foretold.append((prediction, found))
+
+        observation = self.subject.run(
+            body.text,
+            list(program.names),
+            watch=watched,
+            retained=sorted(draft.sought),
+            timeout_s=self.timeout_s,
+            meanwhile=foretell,
+        )
+        if not foretold:
+            foretell()
+        ((prediction, found),) = foretold
+        known = tuple(deviation for deviation in self.known if deviation.program is not None)
+        seen = Judged(program, draft, body, prediction, found, observation, "conforms")
+        judged = _Explaining(by, known).judged(seen)
+        if judged.verdict == "deviates" and found.values:
+            # Before a number is called wrong, its bound is asked for again.
+            found = by.answer(draft, prediction, again=True)
+            judged = _Explaining(by, known, again=True).judged(replace(seen, answer=found))
+        if judged.verdict != "conforms":
+            return judged
+        if prediction.left_open:
+            return replace(judged, verdict="unspecified", reason=prediction.left_open)
+        if found.unspecified and oracle:
+            word: VerdictWord = "gave up" if found.gave_up else "unspecified"
+            return replace(judged, verdict=word, reason=found.unspecified)
+        return judged
+
+
+@dataclass(frozen=True, slots=True)
+class _Explaining:
+    """The judge, and the registered deviations that may explain what it finds."""
+
+    by: Authorities
+    known: tuple[Deviation, ...]
+    again: bool = False
+
+    def judged(self, judged: Judged) -> Judged:
+        """With what was found, if anything was."""
+        findings = self._beside(judged, frozenset())
+        if not findings:
+            return judged
+        return self._explained(replace(judged, verdict="deviates", findings=findings))
+
+    def _explained(self, judged: Judged) -> Judged:
+        """A known deviation, if what was seen is exactly what registered quirks predict.
+
+        Where something else deviates beside them, only that is left among the findings.
+        """
+        every = frozenset(deviation.entry.quirk for deviation in self.known)
+        left = self._beside(judged, every) if every else judged.findings
+        if left:
+            fewest = min(left, judged.findings, key=len)
+            return replace(judged, findings=fewest)
+        registered = self._registered(judged, every)
+        judged = replace(judged, verdict="known deviation", registered=registered)
+        for deviation in self.known:
+            if not self._beside(judged, frozenset({deviation.entry.quirk})):
+                return replace(judged, deviations=(deviation,))
+        needed = tuple(d for d in self.known if self._beside(judged, every - {d.entry.quirk}))
+        return replace(judged, deviations=needed)
+
+    def _beside(self, judged: Judged, quirks: frozenset[str]) -> tuple[Finding, ...]:
+        """What was seen and is not what the quirks predict; without any, what is documented."""
+        prediction, found = judged.prediction, judged.answer
+        if quirks:
+            prediction, found = self._registered(judged, quirks)
+        return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
+
+    def _registered(self, judged: Judged, quirks: frozenset[str]) -> tuple[Prediction, Answer]:
+        """What the quirks make of prediction and answer."""
+        watched = bool(judged.prediction.trace)
+        prediction = self.by.predict(judged.draft, quirks=quirks, watched=watched)
+        found = judged.answer
+        if found.values or not found.unspecified:
+            found = self.by.answer(judged.draft, prediction, quirks=quirks, again=self.again)
+        return prediction, found
