@@ -11,6 +11,7 @@ import traceback
 import click
 
 from conformance.claims.claim import UnknownClaim
+from conformance.cli.compare import compare
 from conformance.cli.explain import explain
 from conformance.cli.faults import sentence_of, wants_traceback
 from conformance.cli.lists import claims, ops, subjects
@@ -21,15 +22,24 @@ from conformance.interrupts import INTERRUPTED
 from conformance.records import RecordError
 from conformance.session import UsageError, installed
 from conformance.subjects import SubjectError
+from reports.comparison import NothingToCompare
 from strategies.program import ProgramError
 
-USAGE = (UsageError, UnknownClaim, SubjectError, ProgramError, RecordError, RegisterError)
+USAGE = (
+    UsageError,
+    UnknownClaim,
+    SubjectError,
+    ProgramError,
+    RecordError,
+    RegisterError,
+    NothingToCompare,
+)
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 no unregistered deviation, 1 deviates, 2 usage, 3 suite error, "
-    "130 interrupted, 141 nobody reads the output.",
+    epilog="Exit codes: 0 no unregistered deviation, 1 deviates or a regression, 2 usage, 3 suite "
+    "error, 130 interrupted, 141 nobody reads the output.",
 )
 @click.version_option(installed("autograd-conformance"), prog_name="autograd-conformance")
 def commands() -> None:
@@ -40,7 +50,7 @@ def commands() -> None:
     """
 
 
-for command in (run, report, claims, subjects, ops, draw, check, script, explain):
+for command in (run, report, compare, claims, subjects, ops, draw, check, script, explain):
     commands.add_command(command)
 
 
