@@ -383,7 +383,8 @@ def test_subjects_as_json(ac: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["claims", "ops", "subjects", "--help", "run --help", "compare --help"]
+    "command",
+    ["claims", "ops", "subjects", "--help", "run --help", "compare --help", "bisect --help"],
 )
 def test_fits_a_terminal(ac: Command, command: str) -> None:
     """No line is longer than 80 columns."""

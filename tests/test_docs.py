@@ -249,6 +249,7 @@ def test_paths_in_the_text_exist(document: str) -> None:
         ("conformance.model.quirks", "QUIRKS"),
         ("conformance.oracle.interpret", "REPLACED"),
         ("conformance.deviations", "SCRIPT_QUIRKS"),
+        ("conformance.claims.catalogue", "ABOUT_PROGRAMS"),
         ("strategies.table.pointwise", "_addcmul"),
         ("tests.test_script_claims", "_MODULES"),
         ("tests.test_script_claims", "FAULTS"),

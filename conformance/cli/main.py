@@ -11,6 +11,7 @@ import traceback
 import click
 
 from conformance.claims.claim import UnknownClaim
+from conformance.cli.bisect import bisect
 from conformance.cli.compare import compare
 from conformance.cli.explain import explain
 from conformance.cli.faults import sentence_of, wants_traceback
@@ -50,7 +51,7 @@ def commands() -> None:
     """
 
 
-for command in (run, report, compare, claims, subjects, ops, draw, check, script, explain):
+for command in (run, report, compare, bisect, claims, subjects, ops, draw, check, script, explain):
     commands.add_command(command)
 
 
