@@ -382,7 +382,10 @@ def test_subjects_as_json(ac: Command) -> None:
     assert cuda["available"] or cuda["reason"]
 
 
-@pytest.mark.parametrize("command", ["claims", "ops", "subjects", "--help", "run --help"])
+@pytest.mark.parametrize(
+    "command",
+    ["claims", "ops", "subjects", "--help", "run --help", "compare --help", "bisect --help"],
+)
 def test_fits_a_terminal(ac: Command, command: str) -> None:
     """No line is longer than 80 columns."""
     said = ac(*command.split())

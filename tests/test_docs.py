@@ -274,6 +274,7 @@ def test_paths_in_the_text_exist(document: str) -> None:
         ("conformance.model.quirks", "QUIRKS"),
         ("conformance.oracle.quirks", "REPLACED"),
         ("conformance.deviations", "SCRIPT_QUIRKS"),
+        ("conformance.claims.catalogue", "ABOUT_PROGRAMS"),
         ("strategies.table.pointwise", "_addcmul"),
         ("tests.test_script_claims", "_MODULES"),
         ("tests.test_script_claims", "FAULTS"),

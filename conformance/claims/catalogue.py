@@ -309,6 +309,24 @@ _CLAIMS = (
 CATALOGUE: dict[str, Claim] = {claim.id: claim for claim in _CLAIMS}
 """Claim id -> claim."""
 
+ABOUT_PROGRAMS = frozenset(
+    {
+        "detach-shares",
+        "functional-leaves-operands",
+        "leaf-inplace-raises",
+        "no-error-means-correct",
+        "no-grad-inplace",
+        "no-grad-other-paths",
+        "no-grad-result",
+        "no-grad-truncates",
+        "rebinding-is-not-inplace",
+        "relu-gradient-same",
+        "saved-inplace-raises",
+        "special-numbers",
+    }
+)
+"""The claims that are put by programs, though some of them by scripts as well."""
+
 
 def find_claim(id: str) -> Claim:
     """The claim of this id; raises UnknownClaim with the ids that there are."""

@@ -19,6 +19,7 @@ from conformance.interrupts import INTERRUPTED
 from conformance.records import RecordError
 from conformance.subjects import SubjectError
 from conformance.usage import UsageError, installed
+from reports.comparison import NothingToCompare
 from strategies.program import ProgramError
 
 USAGE = (
@@ -29,11 +30,14 @@ USAGE = (
     RecordError,
     RegisterError,
     CorpusError,
+    NothingToCompare,
 )
 
 _MODULES = {
+    "bisect": "conformance.cli.bisect",
     "check": "conformance.cli.programs",
     "claims": "conformance.cli.lists",
+    "compare": "conformance.cli.compare",
     "draw": "conformance.cli.programs",
     "explain": "conformance.cli.explain",
     "ops": "conformance.cli.lists",
@@ -51,8 +55,8 @@ _MODULES = {
     cls=LazyGroup,
     modules=_MODULES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 no unregistered deviation, 1 deviates, 2 usage, 3 suite error, "
-    "130 interrupted, 141 nobody reads the output.",
+    epilog="Exit codes: 0 no unregistered deviation, 1 deviates or a regression, 2 usage, 3 suite "
+    "error, 130 interrupted, 141 nobody reads the output.",
 )
 @click.version_option(installed("autograd-conformance"), prog_name="autograd-conformance")
 def commands() -> None:

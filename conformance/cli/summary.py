@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from conformance.cli.prose import say
 from conformance.profiles import PROFILES
 from conformance.progress import STYLES
 from conformance.records import Row, Run, RunRecords, Verdict, summarise
@@ -40,25 +41,20 @@ def print_summary(records: RunRecords, page: Path, console: Console) -> None:
     _print_register(records, console)
     for subject in subjects:
         if subject.name in absent:
-            _say(console, f"{subject.name}: not exercised, {subject.reason}")
+            say(console, f"{subject.name}: not exercised, {subject.reason}")
     shown = len({entry.id for entry in records.deviations.values() if entry.status == "still"})
     if shown:
         words = "known deviation is" if shown == 1 else "known deviations are"
-        _say(console, f"\n{shown} {words} registered and shown in the report.")
+        say(console, f"\n{shown} {words} registered and shown in the report.")
     left = sum(row.verdict == "interrupted" for row in rows)
     if left:
         words = "claim remains" if left == 1 else "claims remain"
-        _say(console, f"\n{left} {words}; go on with --resume.")
+        say(console, f"\n{left} {words}; go on with --resume.")
     if records.run is not None and not _repeats(records.run):
-        _say(console, f"\nThe seed is {records.run.seed}; this repeats the run:")
+        say(console, f"\nThe seed is {records.run.seed}; this repeats the run:")
         for command in records.run.command.splitlines():
             _copy(console, f"  {command}")
     _copy(console, f"\nThe report is {page}; the records are beside it.")
-
-
-def _say(console: Console, text: str) -> None:
-    """Prose, wrapped to the terminal."""
-    console.print(text, markup=False, highlight=False)
 
 
 def _copy(console: Console, text: str) -> None:
@@ -77,9 +73,9 @@ def _print_findings(records: RunRecords, titles: dict[str, str], console: Consol
     for verdict in records.verdicts:
         if verdict.verdict == "deviates":
             title = titles.get(verdict.claim, verdict.claim)
-            _say(console, f"\n{verdict.subject}, {title}\n  {verdict.kind}: {verdict.message}")
+            say(console, f"\n{verdict.subject}, {title}\n  {verdict.kind}: {verdict.message}")
             if not verdict.minimal and records.run is not None:
-                _say(console, "  not minimal: shrinking ran out of its time; this goes on:")
+                say(console, "  not minimal: shrinking ran out of its time; this goes on:")
                 _copy(console, f"    {_goes_on(records.run, verdict)}")
 
 
@@ -102,7 +98,7 @@ def _print_unjudged(rows: Sequence[Row], console: Console) -> None:
             reasons.setdefault((row.subject, row.verdict, row.note), []).append(row.title)
     for (subject, verdict, note), titles in reasons.items():
         what = titles[0] if len(titles) == 1 else f"{len(titles)} claims"
-        _say(console, f"\n{subject}, {what}\n  {verdict}: {note}")
+        say(console, f"\n{subject}, {what}\n  {verdict}: {note}")
 
 
 def _print_register(records: RunRecords, console: Console) -> None:
@@ -111,14 +107,14 @@ def _print_register(records: RunRecords, console: Console) -> None:
     for entry in records.deviations.values():
         if entry.status == "unexpectedly conforms":
             shows = f" (it shows {entry.note})" if entry.note else ""
-            _say(
+            say(
                 console,
                 f"\n{entry.subject} unexpectedly conforms where the register says: {entry.title}"
                 f"{shows}\n"
                 f"  take the entry {entry.id} out of the register if that is so for good.",
             )
         elif entry.status == "deviates":
-            _say(
+            say(
                 console,
                 f"\n{entry.subject} deviates in another way than the register says: "
                 f"{entry.title} ({entry.id})\n  {entry.note}",
@@ -127,4 +123,4 @@ def _print_register(records: RunRecords, console: Console) -> None:
             unknown.setdefault((entry.subject, entry.note), []).append(entry.title)
     for (subject, note), titles in unknown.items():
         what = titles[0] if len(titles) == 1 else f"{len(titles)} entries"
-        _say(console, f"\n{subject}, of the register: {what}\n  not exercised: {note}")
+        say(console, f"\n{subject}, of the register: {what}\n  not exercised: {note}")

@@ -15,17 +15,23 @@ from strategies.program import encode
 
 
 def say(judged: Judged) -> str:
-    lines = [
-        f"{judged.program.id}  {judged.verdict}" + (f": {judged.reason}" if judged.reason else "")
-    ]
+    """The verdict with its reason, and a line for each thing besides."""
+    head = f"{judged.program.id}  {judged.verdict}" + (
+        f": {judged.reason}" if judged.reason else ""
+    )
+    return "\n".join([head, *(f"  {line}" for line in details(judged))])
+
+
+def details(judged: Judged) -> list[str]:
+    """What is to be said of a program besides its verdict and the reason of that."""
     did = done(judged) if judged.verdict == "unspecified" else ""
-    lines += [f"  the subject {did}"] if did else []
-    lines += [f"  {d.entry.id}: {d.entry.title}" for d in judged.deviations]
-    lines += [f"  {finding.kind}: {finding.message}" for finding in judged.findings]
+    lines = [f"the subject {did}"] if did else []
+    lines += [f"{d.entry.id}: {d.entry.title}" for d in judged.deviations]
+    lines += [f"{finding.kind}: {finding.message}" for finding in judged.findings]
     if judged.verdict == "conforms" and judged.prediction.raises is not None:
         raises = judged.prediction.raises
-        lines.append(f"  it raises at step {raises.step + 1}, as it must: {raises.why}")
-    return "\n".join(lines)
+        lines.append(f"it raises at step {raises.step + 1}, as it must: {raises.why}")
+    return lines
 
 
 def _number(value: float) -> float | str:

@@ -4,6 +4,7 @@ from conformance.subjects.errors import SubjectError
 from conformance.subjects.naming import (
     Availability,
     SubjectSpec,
+    availability,
     available_subjects,
     open_subject,
     parse_subject,
@@ -35,6 +36,7 @@ __all__ = [
     "SubjectSpec",
     "TensorSeen",
     "WorkerSubject",
+    "availability",
     "available_subjects",
     "open_subject",
     "parse_subject",

@@ -172,9 +172,9 @@ def _environment(*, foreign: bool) -> dict[str, str]:
 
 def available_subjects() -> list[Availability]:
     """Try the subjects that need no further naming; starts torch, and again where it has CUDA."""
-    cpu, cpu_hello = _availability("eager-cpu")
+    cpu, cpu_hello = _tried("eager-cpu")
     if cpu_hello and cpu_hello.cuda:
-        return [cpu, _availability("eager-cuda")[0]]
+        return [cpu, availability("eager-cuda")]
     reason = cpu.reason or f"torch {cpu.torch} sees no CUDA device"
     return [cpu, Availability(name="eager-cuda", available=False, reason=reason)]
 
@@ -188,7 +188,12 @@ def prepared_subjects() -> list[Availability]:
     ]
 
 
-def _availability(name: str) -> tuple[Availability, Hello | None]:
+def availability(name: str) -> Availability:
+    """Start the subject of this name and let it go; what it said of itself, or why it cannot be."""
+    return _tried(name)[0]
+
+
+def _tried(name: str) -> tuple[Availability, Hello | None]:
     try:
         with open_subject(name) as subject:
             found = Availability(

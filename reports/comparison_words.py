@@ -1,0 +1,121 @@
+"""What a comparison of two runs says in words, whatever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reports.comparison import Change, Column, Comparison, Item, Seen, Side, Who
+from reports.words import moment, visible
+
+MEANINGS: dict[Change, str] = {
+    "new": "deviates in B, and did not in A",
+    "fixed": "deviated in A, and conforms in B",
+    "still": "deviates in both",
+    "not exercised": "one of the runs does not tell",
+    "conforms": "deviates in neither",
+}
+"""Change -> what it means."""
+LISTED: tuple[Change, ...] = ("new", "fixed", "still")
+"""Changes that are listed one by one; those that nobody can tell of are grouped by the reason."""
+_UNTOLD: Change = "not exercised"
+_DECIDES = ("conforms", "unexpectedly conforms", "known deviation", "deviates")
+_OF = {"claim": "claim", "program": "program", "deviation": "entry"}
+
+
+@dataclass(frozen=True)
+class Untold:
+    """Items of one kind that cannot be compared for one reason."""
+
+    what: str
+    reason: str
+    names: tuple[str, ...]
+
+
+def name(item: Item) -> str:
+    """What an item is called: a claim by its title, the others by their ids."""
+    if item.what == "claim":
+        return visible(item.title)
+    of = f" of {item.claim}" if item.what == "program" else ""
+    return visible(f"{_OF[item.what]} {item.id}{of}")
+
+
+def stood(item: Item, before: bool) -> str:
+    """The verdict in one run, or a dash where the run did not have the item."""
+    return visible((item.before if before else item.after).verdict) or "-"
+
+
+def merely_known(item: Item) -> bool:
+    """Whether it deviates in both runs as the register says: nothing to look at."""
+    return item.before.verdict == item.after.verdict == "known deviation"
+
+
+def finding(item: Item) -> str:
+    """What came out where it deviates: of the second run, or of the first where it is fixed."""
+    seen = item.before if item.change == "fixed" else item.after
+    title = item.title if item.what == "deviation" else ""
+    return visible(": ".join(filter(None, (seen.kind, title, seen.message))))
+
+
+def run_of(side: Side) -> str:
+    """One of the two runs: where it lies, when it was, with which profile and seed."""
+    seed = "" if side.seed is None else f", seed {side.seed}"
+    parts = (side.path, moment(side.started), side.profile and f"profile {side.profile}{seed}")
+    return visible(", ".join(filter(None, parts)))
+
+
+def subject(who: Who) -> str:
+    """A subject with the version of its torch."""
+    return visible(f"{who.name}, torch {who.torch or 'unknown'}")
+
+
+def heading(column: Column) -> str:
+    """Which subjects are compared, and on what grounds if not by name."""
+    before, after = column.before, column.after
+    if column.matched_by == "name":
+        if before.torch == after.torch:
+            return subject(before)
+        versions = f"torch {before.torch or 'unknown'} in A, {after.torch or 'unknown'} in B"
+        return visible(f"{before.name}, {versions}")
+    return (
+        f"{subject(before)} in A, and {subject(after)} in B: no name is in both runs, and each "
+        "exercised one subject"
+    )
+
+
+def unmatched(comparison: Comparison) -> list[str]:
+    """A sentence for each run with subjects that the other does not have."""
+    sides = (("A", comparison.before), ("B", comparison.after))
+    return [
+        visible(f"Only in {letter}, and not compared: {', '.join(side.unmatched)}.")
+        for letter, side in sides
+        if side.unmatched
+    ]
+
+
+def untold(items: Iterable[Item]) -> list[Untold]:
+    """What cannot be compared, by the reason: the one that is not there, or the one undecided."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        if item.change == _UNTOLD:
+            groups.setdefault((_OF[item.what], _reason(item)), []).append(name(item))
+    return [Untold(what, reason, tuple(names)) for (what, reason), names in groups.items()]
+
+
+def _reason(item: Item) -> str:
+    """What each run says; one that decides says its verdict alone."""
+    return visible(f"A: {_told(item.before)}; B: {_told(item.after)}")
+
+
+def _told(seen: Seen) -> str:
+    if seen.verdict in _DECIDES:
+        return seen.verdict
+    return ": ".join(filter(None, (seen.verdict, seen.message)))
+
+
+def summed_up(comparison: Comparison) -> str:
+    """One line: whether there is a regression, and how many items became what."""
+    counts = comparison.counts
+    first = "Regression" if comparison.regression else "No regression"
+    listed = ", ".join(f"{counts[change]} {change}" for change in (*LISTED, _UNTOLD))
+    return f"{first}: {listed}; {counts['conforms']} conform in both."
