@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.abilities import Abilities
 from conformance.deviations import Deviation, register
 from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
@@ -74,6 +75,6 @@ def test_program_that_is_not_exercised(
     local: Subject, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A torch without the operation says nothing of the entry."""
-    monkeypatch.setattr(Examiner, "lacks", lambda self, draft: "Tensor.hardsigmoid")
+    monkeypatch.setattr(Abilities, "lacks", lambda self, draft: "Tensor.hardsigmoid")
     found = standing(Examiner(local, machine), PROGRAM)
     assert found.status == "not exercised" and "has no Tensor.hardsigmoid" in found.note

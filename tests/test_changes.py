@@ -1,0 +1,140 @@
+"""What operations were, or have become, in other versions of torch than the table's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import pytest
+
+from conformance.model import Kind, predict
+from conformance.oracle.answering import answer
+from conformance.oracle.machine import Machine
+from strategies.draft import Draft, check
+from strategies.program import Apply, Backward, Leaf, Program
+from strategies.table import TABLE
+from strategies.table.changes import ARRIVALS, CHANGES, TABLES, changes_in, missing_form, within
+
+NAN = float("nan")
+
+
+def drafted(
+    op: str,
+    *args: str | float,
+    of: Sequence[float],
+    via: str = "",
+    params: Mapping[str, float] = MappingProxyType({}),
+) -> Draft:
+    """One operation on `a`, beside which `b` holds twos, and its backward."""
+    count = len(of)
+    leaves = (
+        Leaf("a", (count,), ["nan" if x != x else x for x in of], requires_grad=True),
+        Leaf("b", (count,), [2.0] * count, requires_grad=True),
+    )
+    step = Apply(op, ("a", *args), dict(params), ("x0",), via)
+    return check(Program(leaves, (step, Backward(("x0",), ([1.0] * count,)))))
+
+
+def test_the_table_is_of_a_version_that_no_change_concerns() -> None:
+    assert changes_in(TABLES) == ()
+    draft = drafted("exp", of=[1.0, 2.0])
+    assert draft.as_in(TABLES) is draft
+
+
+def test_changes_and_arrivals_are_of_rows_that_there_are() -> None:
+    for change in CHANGES:
+        assert change.row in TABLE or change.way, change
+        assert change.source, change
+    assert all(arrival.row in TABLE for arrival in ARRIVALS)
+
+
+@pytest.mark.parametrize(
+    ("versions", "torch", "inside"),
+    [
+        ("<2.13", "2.8.0", True),
+        ("<2.13", "2.13.0+cpu", False),
+        (">=2.15", "2.15.0.dev20260901", False),
+        (">=2.15", "2.16.0.dev20261101+cu132", True),
+        ("<2.13", "from source", False),
+        ("", "from source", True),
+    ],
+)
+def test_what_is_no_version_is_in_no_range(versions: str, torch: str, inside: bool) -> None:
+    assert within(versions, torch) is inside
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "params", "before", "since"),
+    [
+        ("clamp", (), {"min": 1.0, "max": 2.0}, [1, 1, 0, 1, 0], [0, 0, 0, 1, 0]),
+        ("clamp", (), {"max": 2.0}, [1, 1, 1, 1, 0], [1, 0, 1, 1, 0]),
+        ("clamp_min", (), {"min": 2.0}, [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]),
+        ("clamp_max_tensor", ("b",), {}, [1, 1, 1, 1, 0], [1, 0.5, 1, 1, 1]),
+        ("fmax", ("b",), {}, [0, 1, 0, 0, 0], [0, 0.5, 0, 0, 0]),
+        ("fmin", ("b",), {}, [1, 1, 1, 1, 0], [1, 0.5, 1, 1, 0]),
+    ],
+)
+def test_ties_are_shared_from_2_15_on(
+    machine: Machine,
+    op: str,
+    args: tuple[str, ...],
+    params: dict[str, float],
+    before: list[float],
+    since: list[float],
+) -> None:
+    """ "Use the sub-gradient of minimum norm" (Gradients for non-differentiable functions)."""
+    draft = drafted(op, *args, of=[1.0, 2.0, 0.0, 1.5, NAN], params=params)
+    for torch, wanted in (("2.13.0", before), ("2.15.0", since)):
+        there = draft.as_in(torch)
+        found = answer(there, predict(there), machine)
+        assert found.gradients["a"].values.tolist() == wanted, torch
+
+
+@pytest.mark.parametrize(
+    ("torch", "op", "via", "kind"),
+    [
+        ("2.8.0", "nextafter", "", Kind.NOT_DIFFERENTIABLE),
+        ("2.13.0", "nextafter", "", None),
+        ("1.13.1", "exp", "foreach", Kind.NOT_DIFFERENTIABLE),
+        ("2.0.1", "exp", "foreach", None),
+        ("2.0.1", "foreach_mul", "", Kind.NOT_DIFFERENTIABLE),
+        ("2.4.1", "foreach_mul", "", None),
+    ],
+)
+def test_what_had_no_derivative_says_so_in_backward(
+    torch: str, op: str, via: str, kind: Kind | None
+) -> None:
+    args = () if op == "exp" else ("b",)
+    raises = predict(drafted(op, *args, of=[1.0, 3.0], via=via).as_in(torch)).raises
+    assert (raises and raises.kind) == kind
+
+
+@pytest.mark.parametrize(
+    ("torch", "kind"),
+    [("2.4.1", Kind.VIEW_OF_LEAF_INPLACE), ("2.13.0", Kind.LEAF_INPLACE)],
+)
+def test_a_subscript_that_covers_everything_once_made_a_view(torch: str, kind: Kind) -> None:
+    leaf = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
+    write = Apply("setitem_", ("a", 2.0), {"index": [[None, None, None]]}, ())
+    raises = predict(check(Program((leaf,), (write,))).as_in(torch)).raises
+    assert raises is not None
+    assert raises.kind == kind
+
+
+def test_lists_of_numbers_came_late_to_foreach_lerp() -> None:
+    leaf = Leaf("a", (2,), [1.0, 2.0])
+    write = Apply("lerp_", ("a", "a", 0.5), {}, (), "foreach")
+    (step,) = check(Program((leaf,), (write,))).shaped
+    assert not isinstance(step, Backward)
+    assert missing_form(step, "2.4.1") == "torch._foreach_lerp_ with a list of numbers"
+    assert missing_form(step, "2.8.0") == ""
+
+
+def test_trace_of_a_tall_matrix_gave_more_than_the_diagonal(machine: Machine) -> None:
+    leaf = Leaf("a", (3, 1), [1.0, 2.0, 3.0], requires_grad=True)
+    steps = (Apply("trace", ("a",), {}, ("x0",)), Backward(("x0",)))
+    draft = check(Program((leaf,), steps))
+    for quirks, wanted in ((frozenset[str](), [1, 0, 0]), ({"trace-of-tall-matrix"}, [1, 0, 1])):
+        found = answer(draft, predict(draft), machine, quirks=frozenset(quirks))
+        assert found.gradients["a"].values.ravel().tolist() == wanted
+        assert found.values["x0"].values.tolist() == 1.0
