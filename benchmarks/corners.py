@@ -105,6 +105,32 @@ def stale_view(random: Random, draft: Draft, step: Apply) -> Program:
     return Program(leaves, (*steps, _backward(root)))
 
 
+def two_stale_views(random: Random, draft: Draft, step: Apply) -> Program:
+    """Two operands that cannot be read any more, for two reasons: the first one read says why."""
+    named = {arg for arg in step.args if isinstance(arg, str)}
+    wide = [leaf for leaf in draft.leaves if leaf.dtype == "float64" and leaf.name in named]
+    one, two = random.sample(wide, 2) if len(wide) > 1 else (wide[0], wide[0])
+    if one is two or not two.shape:
+        return stale_view(random, draft, step)
+    doubled = replace(
+        two, shape=(2, *two.shape), data=[1.0, 2.0] * math.prod(two.shape), requires_grad=True
+    )
+    leaves = _leaves(draft, lambda leaf: True)
+    before = [
+        Apply("mul", (one.name, 2.0), {}, ("x0",)),
+        Apply("view_as", ("x0",), {}, ("x1",), modes=("no_grad",)),
+        Apply("mul_", ("x0", 2.0), {}, ()),
+        Apply("mul", (two.name, 2.0), {}, ("x2",)),
+        Apply("unbind", ("x2",), {}, ("x3", "x4")),
+        Apply("mul_", ("x2", 2.0), {}, ()),
+    ]
+    steps, root = _acted(before, _renamed(step, {one.name: "x1", two.name: "x3"}))
+    return Program(
+        tuple(doubled if leaf.name == two.name else leaf for leaf in leaves),
+        (*steps, _backward(root)),
+    )
+
+
 def inference_operands(random: Random, draft: Draft, step: Apply) -> Program:
     """Operands of which some are inference tensors, in a mode, and a write afterwards."""
     leaves = _leaves(draft, lambda leaf: random.random() < 0.6)
@@ -132,6 +158,7 @@ CORNERS: dict[str, Corner] = {
     "infinite slope": infinite_slope,
     "transposed operand": transposed_operand,
     "stale view": stale_view,
+    "two stale views": two_stale_views,
     "inference operands": inference_operands,
 }
 

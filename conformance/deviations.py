@@ -21,6 +21,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from conformance.model import QUIRKS
+from conformance.model.quirks import FORMER
 from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
 from conformance.records import KINDS
 from strategies.draft import check
@@ -126,7 +127,8 @@ def read_register(path: Path) -> tuple[Deviation, ...]:
             raise RegisterError(f"{where}: {entry.kind!r} is no kind of deviation.")
         if (program is None) == (not entry.script):
             raise RegisterError(f"{where} must have either a program or a script.")
-        known = QUIRKS | REPLACED.keys() | {SELF_PRODUCT} if program is not None else SCRIPT_QUIRKS
+        of_programs = QUIRKS | FORMER | REPLACED.keys() | {SELF_PRODUCT}
+        known = of_programs if program is not None else SCRIPT_QUIRKS
         if entry.quirk not in known:
             raise RegisterError(f"{where}: {entry.quirk!r} is none of {', '.join(sorted(known))}.")
         entries.append(Deviation(entry, program))

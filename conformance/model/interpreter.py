@@ -31,7 +31,7 @@ from conformance.model.quirks import (
     WRITE_GRADIENTS,
 )
 from conformance.model.saving import (
-    TARGET_FIRST,
+    READ_IN_ORDER,
     WRAPS,
     applies,
     asks_autograd,
@@ -188,10 +188,11 @@ class Interpreter:
             if tensor.inference and tensor.flag:
                 raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
         node = Node(step.step.op, [], self.graph.number(), tuple(operands), self.graph.at)
-        turn = -1 if step.row.name in TARGET_FIRST else 1
-        found = [self.graph.edge(t) if t.dtype == "float64" else None for t in operands[::turn]]
-        node.edges = found[::turn]
-        for position in step.row.viewed(tuple(t.layout for t in operands)):
+        viewed = step.row.viewed(tuple(t.layout for t in operands))
+        order = READ_IN_ORDER.get(step.row.name, (*viewed, *range(len(operands))))
+        found = {place: self._edge_of(operands[place]) for place in dict.fromkeys(order)}
+        node.edges = [found[place] for place in range(len(operands))]
+        for position in viewed:
             edge = node.edges[position]
             operand = operands[position]
             if edge is not None or self.counts(operand):
@@ -205,6 +206,9 @@ class Interpreter:
             node.read = tuple(operand for operand, _ in kept)
             node.edges = [edge for _, edge in kept]
         return node, acted
+
+    def _edge_of(self, tensor: Tensor) -> Node | None:
+        return self.graph.edge(tensor) if tensor.dtype == "float64" else None
 
     def _save(
         self,

@@ -28,6 +28,9 @@ BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 QUIRKS = frozenset(
     {
         *(NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES, BEHIND_VIEW),
-        *(UNWATCHED, OUT_RECORDED, LDEXP_OUT, FOREACH_UNSEEN),
+        *(UNWATCHED, OUT_RECORDED),
     }
 )
+"""Those of the torch that the op table is of."""
+FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN})
+"""Those of older versions alone."""

@@ -21,8 +21,13 @@ _TAKES_AS_TENSORS = WRAPS | frozenset(
     {"add", "sub", "floor_divide", "setitem", "setitem_where", *AT_POSITIONS}
 )
 """Rows for which torch makes a tensor of a number before it looks for what to call."""
-TARGET_FIRST = frozenset({"bce_with_logits", "kl_div", "kl_div_log_target"})
-"""Rows composed of operations of which the first one reads the second operand."""
+READ_IN_ORDER = {
+    **dict.fromkeys(("kl_div", "kl_div_log_target", "linear"), (1, 0)),
+    "linear_bias": (1, 2, 0),
+}
+"""Rows composed of operations of which the first one does not read the first operand (observed);
+others read first what torch views first.
+"""
 
 
 def recorded_row(step: Shaped) -> Row:
