@@ -128,9 +128,9 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         "setitem",
-        "<2.8",
+        "<2.13",
         {"views_its_part": True},
-        "x[:] = v viewed x before 2.8 (python_variable_indexing.cpp)",
+        "x[:] = v viewed x before 2.13 (python_variable_indexing.cpp)",
     ),
     Change("hardswish", "<2.8", {"meaning": _hardswish}, "hardswish_backward (Activation.cpp)"),
     Change("clamp", ">=2.15", {"meaning": _clamp}, _LEAST_NORM),
