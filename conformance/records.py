@@ -21,8 +21,10 @@ from conformance._record_schema import (
     KINDS,
     SCHEMA,
     VERDICTS,
+    Cells,
     Claim,
     Counterexample,
+    Detected,
     Deviation,
     DeviationStatus,
     End,
@@ -34,11 +36,13 @@ from conformance._record_schema import (
     ProgramLine,
     Record,
     Run,
+    Source,
     Start,
     Subject,
     Verdict,
     VerdictWord,
 )
+from conformance._trace_schema import Trace, TraceStep
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,8 +52,10 @@ __all__ = [
     "SCHEMA",
     "VERDICTS",
     "Attempt",
+    "Cells",
     "Claim",
     "Counterexample",
+    "Detected",
     "Deviation",
     "DeviationStatus",
     "End",
@@ -66,8 +72,11 @@ __all__ = [
     "RowVerdict",
     "Run",
     "RunRecords",
+    "Source",
     "Start",
     "Subject",
+    "Trace",
+    "TraceStep",
     "Verdict",
     "VerdictWord",
     "read_run",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
@@ -18,6 +19,7 @@ from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
 from conformance.examine import Examiner
+from conformance.explain import trace_of
 from conformance.interrupts import INTERRUPTED, Interrupts
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
@@ -32,6 +34,8 @@ from conformance.subjects import (
 )
 from conformance.trial import Trial
 from conformance.usage import UsageError, installed
+from strategies.draft import check
+from strategies.program import encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,14 @@ def find_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise UsageError(f"There is no profile {name!r}; use one of {', '.join(PROFILES)}.")
     return PROFILES[name]
+
+
+def _shown(deviation: Deviation, torch: str) -> tuple[rec.Source | None, rec.Trace | None]:
+    """The program of an entry as JSON, and step by step; neither of one that is a script."""
+    program = deviation.program
+    if program is None:
+        return None, None
+    return msgspec.json.decode(encode(program)), trace_of(check(program).as_in(torch))
 
 
 @dataclass(slots=True)
@@ -228,6 +240,7 @@ class Session:
                 rec.Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
                 for c in claims
             ),
+            schema=rec.SCHEMA,
         )
 
     # -- trials ---------------------------------------------------------------------------------
@@ -289,6 +302,7 @@ class Session:
                         entry.torch,
                         found.script,
                         found.note,
+                        *_shown(deviation, subject.torch),
                     )
                 )
 

@@ -14,8 +14,10 @@ import msgspec
 import pytest
 
 from conformance.records import (
+    SCHEMA,
     Claim,
     Counterexample,
+    Detected,
     Deviation,
     End,
     Finish,
@@ -29,6 +31,8 @@ from conformance.records import (
     RunRecords,
     Start,
     Subject,
+    Trace,
+    TraceStep,
     Verdict,
     read_run,
     summarise,
@@ -38,7 +42,11 @@ PROGRAM = "0123456789abcdef"
 ROOT = Path(__file__).parent.parent
 
 
-def a_run(*, id: str = "r1", schema: int = 1) -> Run:
+OLD = Path(__file__).parent / "schema_1"
+"""A run that the suite recorded when the schema was 1."""
+
+
+def a_run(*, id: str = "r1", schema: int = SCHEMA) -> Run:
     subjects = (
         Subject("eager-cpu", torch="2.13.0", python="3.11.7", device="cpu"),
         Subject("eager-cuda", status="not exercised", reason="torch sees no CUDA device"),
@@ -70,10 +78,20 @@ EVERY_RECORD: list[Record] = [
         observed="1.0",
         command="check x.json",
         minimal=False,
+        source={"leaves": [], "steps": []},
+        trace=Trace(("a = 1",), (), (TraceStep(1, "a.mul_(2)", raises=True),), outcome="raises"),
+        off=(0, 3),
+        detected=Detected(12, 0.5),
     ),
     Counterexample("relu", "eager-cpu", PROGRAM, "import torch", "twice the mask", 12, "outside"),
     Finish(
-        "relu", "eager-cpu", "deviates", {"conforms": 1, "deviates": 1}, 1.5, "", Outside(9, True)
+        "relu",
+        "eager-cpu",
+        "deviates",
+        {"conforms": 1, "deviates": 1},
+        1.5,
+        outside=Outside(9, True),
+        cells={"mul": (3, 1, 0, 0, 2)},
     ),
     Deviation("d1", "wrong flag", "relu", "A flag", "a cause", "eager-cpu", "still"),
     End("2025-11-21T20:30:13Z", 60.0, 1),
@@ -278,9 +296,31 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 def test_records_of_a_newer_schema_are_refused(tmp_path: Path) -> None:
     """A schema that this version does not know is not guessed at."""
-    write(tmp_path, a_run(schema=2))
-    with pytest.raises(RecordError, match=r"schema 2 .* reads up to 1"):
+    write(tmp_path, a_run(schema=SCHEMA + 1))
+    with pytest.raises(RecordError, match=rf"schema {SCHEMA + 1} .* reads up to {SCHEMA}"):
         read_run(tmp_path)
+
+
+def test_records_of_an_older_schema_are_read() -> None:
+    """What the suite wrote when the schema was 1 loads whole; what it did not keep is not there."""
+    records = read_run(OLD)
+    assert records.run is not None and records.run.schema == 1
+    assert records.broken == []
+    verdicts = {row.claim: row.verdict for row in summarise(records)}
+    assert verdicts["saved-inplace-raises"] == "deviates"
+    (finding, *_) = (verdict for verdict in records.verdicts if verdict.verdict == "deviates")
+    assert finding.script and finding.program in records.programs
+    assert (finding.source, finding.trace, finding.detected) == (None, None, None)
+    assert records.end is not None
+
+
+def test_what_was_not_kept_takes_no_space(tmp_path: Path) -> None:
+    """A finding that is a script has neither source nor trace, and says nothing of them."""
+    verdict = Verdict("relu", "eager-cpu", PROGRAM, "deviates")
+    write(tmp_path, verdict)
+    line = (tmp_path / "verdicts.jsonl").read_text()
+    assert "source" not in line and "trace" not in line
+    assert next(iter(read_run(tmp_path).verdicts)) == verdict
 
 
 def test_a_row_sums_up_a_claim_on_a_subject(tmp_path: Path) -> None:

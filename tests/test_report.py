@@ -82,7 +82,6 @@ def write_run(
     cut: bool = False,
 ) -> Path:
     """A run in which every string that a stranger may choose is `text`."""
-    deviation = {"cause": text, "date": text, "torch": text, "script": text}
     with RecordWriter(folder) as writer:
         writer.write(
             Run(
@@ -130,9 +129,20 @@ def write_run(
         writer.write(Finish(*where, "deviates", counts, 1.5, text, Outside(300, True)))  # type: ignore[arg-type]
         address = text if upstream is None else upstream
         writer.write(
-            Deviation(text, "wrong flag", where[0], text, subject=where[1], status="still",
-                      upstream=address, **deviation)
-        )  # fmt: skip
+            Deviation(
+                text,
+                "wrong flag",
+                where[0],
+                text,
+                text,
+                where[1],
+                status="still",
+                upstream=address,
+                date=text,
+                torch=text,
+                script=text,
+            )
+        )
         writer.write(Start(f"{text}-b", f"{text}-cpu", 7))
         if not cut:
             writer.write(Finish(f"{text}-b", f"{text}-cpu", "conforms", {"conforms": 9}, 2.0))

@@ -162,6 +162,7 @@ def record_absence(folder: Path, asked: Asked, name: str, reason: str) -> None:
                     rec.Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
                     for c in CATALOGUE.values()
                 ),
+                schema=rec.SCHEMA,
             )
         )
         writer.write(rec.End(now, 0.0, 0))
