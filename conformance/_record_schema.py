@@ -10,7 +10,10 @@ from msgspec import Meta, Raw, Struct
 from conformance._trace_schema import Trace
 
 SCHEMA = 2
-"""Of the records of today; those of schema 1 lack `source`, `trace`, `off`, `detected`, `cells`."""
+"""Of the records of today.
+
+Those of schema 1 lack `operations`, `source`, `trace`, `off`, `detected` and `cells`.
+"""
 
 VerdictWord = Literal[
     "conforms",
@@ -98,10 +101,15 @@ class Claim(Struct, frozen=True, omit_defaults=True):
     law: str = ""
 
 
+Forms = Literal["plain", "in place", "both"]
+"""How an operation can be written in a program."""
+
+
 class Run(Struct, frozen=True, omit_defaults=True, tag="run"):
     """The first line of a run; `started` is an ISO date and time, `command` reproduces the run.
 
-    A line without `schema` is of schema 1, which did not write it down.
+    `operations` are all that programs can hold, so that it can be seen which none did. A line
+    without `schema` is of schema 1, which did not write it down.
     """
 
     id: str
@@ -114,6 +122,7 @@ class Run(Struct, frozen=True, omit_defaults=True, tag="run"):
     subjects: tuple[Subject, ...]
     claims: tuple[Claim, ...]
     schema: Annotated[int, Meta(ge=1)] = 1
+    operations: dict[str, Forms] = {}
 
 
 class Start(Struct, frozen=True, tag="start"):

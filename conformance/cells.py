@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from conformance.model.interpreter import Interpreter
 from conformance.model.state import Counter, Node, Raised, Unspecified
-from conformance.records import Cells
+from conformance.records import Cells, Forms
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, recording
 from strategies.table import TABLE, Row
@@ -37,6 +37,13 @@ COLUMNS = (PLAIN, IN_PLACE, ON_VIEW, IN_NO_GRAD, OF_SAVED)
 def operations() -> tuple[Row, ...]:
     """The rows of the table, in its order."""
     return tuple(TABLE.values())
+
+
+def forms(row: Row) -> Forms:
+    """How an operation can be written."""
+    if row.plain and row.in_place:
+        return "both"
+    return "plain" if row.plain else "in place"
 
 
 def why_never(row: Row, column: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
+from conformance.cells import forms, operations
 from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
@@ -241,6 +242,7 @@ class Session:
                 for c in claims
             ),
             schema=rec.SCHEMA,
+            operations={row.name: forms(row) for row in operations()},
         )
 
     # -- trials ---------------------------------------------------------------------------------
