@@ -43,6 +43,7 @@ from conformance._record_schema import (
     Verdict,
     VerdictWord,
 )
+from conformance._trace_schema import Storage as TraceStorage
 from conformance._trace_schema import Trace, TraceStep
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ __all__ = [
     "Subject",
     "Trace",
     "TraceStep",
+    "TraceStorage",
     "Verdict",
     "VerdictWord",
     "read_run",

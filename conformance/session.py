@@ -158,7 +158,7 @@ class Session:
             pass
         for name in ("report.html", "junit.xml"):
             _check_file(self.plan.out / name)
-        for name in ("previous", "examples"):
+        for name in ("previous", "examples", "report"):
             folder = self.plan.out / name
             if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
                 raise rec.RecordError(

@@ -1,0 +1,185 @@
+"""The report: a folder of pages that need no network, no server, no script and no other file.
+
+docs/report.md says which page shows what, and from which records.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from conformance.records import RecordError, RunRecords, read_run
+from reports import comparison_words, words
+from reports.articles import articles
+from reports.changes import changes
+from reports.operations import COLUMNS, heat_map
+from reports.page import build_page
+from reports.plots import plots
+
+_TEMPLATES = Path(__file__).parent / "templates"
+FOLDER = "report"
+"""Where all pages but the index are, beside it."""
+GENERATOR = '<meta name="generator" content="autograd-conformance">'
+"""Stands in every page, so that old pages are known as ours when they are taken away."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is made of: folders of runs, or their verdicts files.
+
+    `before` are earlier runs, of which the latest is what each run is compared with. `planted` are
+    runs whose subjects have a fault on purpose: they show how soon a claim finds it.
+    """
+
+    runs: tuple[Path, ...]
+    before: tuple[Path, ...] = ()
+    planted: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """The records themselves."""
+
+    runs: tuple[RunRecords, ...]
+    before: tuple[RunRecords, ...] = ()
+    planted: tuple[RunRecords, ...] = ()
+
+
+def read(sources: Sources) -> Read:
+    """Read all records of a report; raises RecordError if some cannot be read."""
+    groups = (sources.runs, sources.before, sources.planted)
+    return Read(*(tuple(read_run(path) for path in group) for group in groups))
+
+
+def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]]:
+    """Each page of the report with its path beside the index, the index first.
+
+    Everything from the records is text: it is escaped, and a content security policy that knows the
+    pages' own script and style by their hashes lets no other run.
+    """
+    page = build_page(records.runs, records.before)
+    changed = changes(records.runs, records.before, page.columns)
+    shared = _shared() | {
+        "page": page,
+        "changes": changed,
+        "several": len(page.columns) > 1,
+    }
+
+    def made(template: str, name: str, **values: Any) -> tuple[str, str]:
+        inside = template != "index.html"
+        place = f"{FOLDER}/{name}" if inside else index
+        links = {"to": "" if inside else f"{FOLDER}/", "home": f"../{index}" if inside else index}
+        every = shared | links | {"here": name} | values
+        return place, _environment().get_template(template).render(every)
+
+    yield made("index.html", index)
+    yield made("matrix.html", "matrix.html")
+    for view in page.claims:
+        yield made("claim.html", view.page, view=view)
+    for group in page.findings:
+        for item in group.shown:
+            yield made("finding.html", item.page, item=item, kind=group.kind)
+    for known in page.known:
+        yield made("known.html", known.page, item=known)
+    exercised = [column for column in page.columns if column.subject.status == "available"]
+    yield made(
+        "operations.html", "operations.html", heat=heat_map(exercised), column=None,
+        cells=COLUMNS, columns=exercised,
+    )  # fmt: skip
+    if len(exercised) > 1:
+        for column in exercised:
+            name = f"operations-{column.number + 1}.html"
+            heat = heat_map([column])
+            yield made(
+                "operations.html", name, heat=heat, column=column, cells=COLUMNS, columns=exercised
+            )
+    yield made("changes.html", "changes.html")
+    for difference in changed.differences:
+        yield made("diff.html", difference.page, difference=difference)
+    yield made("articles.html", "articles.html", told=articles(page))
+    yield made("figures.html", "figures.html", plots=plots(page, records.planted))
+
+
+def write_report(sources: Sources, out: Path, index: str = "index.html") -> Path:
+    """Write the report into the folder `out`, made if need be; return the path of its index.
+
+    Pages of an earlier report in the same folder that are not written anew are taken away.
+    Raises RecordError if records cannot be read or a page cannot be written.
+    """
+    return write_pages(read(sources), out, index)
+
+
+def write_pages(records: Read, out: Path, index: str = "index.html") -> Path:
+    """The same of records that have been read."""
+    target = out / index
+    try:
+        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        written = set()
+        for name, text in render(records, index):
+            (out / name).write_text(text, encoding="utf-8")
+            written.add(out / name)
+        for old in (out / FOLDER).glob("*.html"):
+            if old not in written and _is_ours(old):
+                old.unlink()
+    except OSError as error:
+        raise RecordError(
+            f"The report cannot be written to {target} ({error.strerror or error})."
+        ) from error
+    return target
+
+
+def _is_ours(page: Path) -> bool:
+    with page.open(encoding="utf-8", errors="replace") as file:
+        return GENERATOR in file.read(2000)
+
+
+@cache
+def _shared() -> dict[str, Any]:
+    """What every page has: its style and script, which are files of this package."""
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    return {
+        "words": words,
+        "words_of": comparison_words,
+        "style": Markup(style),
+        "script": Markup(script),
+        "generator": Markup(GENERATOR),
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+    }
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Exactly str: markup is this package's own, everything else comes from records.
+        finalize=lambda value: words.visible(value) if type(value) is str else value,
+    )
+    environment.filters.update(
+        address=words.address,
+        clipped=words.clipped,
+        count=words.count,
+        duration=words.duration,
+        glyph=words.glyph,
+        moment=words.moment,
+        site=words.site,
+        slug=words.slug,
+    )
+    return environment
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
