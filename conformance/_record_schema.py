@@ -254,6 +254,16 @@ class Deviation(Struct, frozen=True, omit_defaults=True, tag="deviation"):
     trace: Trace | None = None
 
 
+class Elsewhere(Struct, frozen=True, omit_defaults=True, tag="elsewhere"):
+    """What another subject makes of a program that deviated, asked after the run was over."""
+
+    program: str
+    subject: str
+    torch: str
+    verdict: VerdictWord
+    message: str = ""
+
+
 class End(Struct, frozen=True, tag="end"):
     """The last line of a run that was not cut off; `finished` is an ISO date and time."""
 
@@ -262,7 +272,7 @@ class End(Struct, frozen=True, tag="end"):
     exit_code: int
 
 
-Record = Run | Start | InFlight | Verdict | Counterexample | Finish | Deviation | End
+Record = Run | Start | InFlight | Verdict | Counterexample | Finish | Deviation | Elsewhere | End
 
 
 class ProgramLine(Struct, frozen=True, omit_defaults=True):

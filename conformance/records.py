@@ -27,6 +27,7 @@ from conformance._record_schema import (
     Detected,
     Deviation,
     DeviationStatus,
+    Elsewhere,
     End,
     Finish,
     Forms,
@@ -60,6 +61,7 @@ __all__ = [
     "Detected",
     "Deviation",
     "DeviationStatus",
+    "Elsewhere",
     "End",
     "Finish",
     "Forms",
@@ -182,6 +184,8 @@ class RunRecords:
     programs: dict[str, ProgramLine] = field(default_factory=dict)
     attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
     deviations: dict[tuple[str, str], Deviation] = field(default_factory=dict)
+    elsewhere: dict[tuple[str, str], Elsewhere] = field(default_factory=dict)
+    """Program and subject -> what became of it there."""
     end: End | None = None
     broken: list[str] = field(default_factory=list)
 
@@ -290,6 +294,8 @@ def _take(records: RunRecords, record: Record, place: str) -> None:
         attempt.finish, attempt.in_flight = record, ""
     elif isinstance(record, Deviation):
         records.deviations[record.id, record.subject] = record
+    elif isinstance(record, Elsewhere):
+        records.elsewhere[record.program, record.subject] = record
     elif isinstance(record, Run):
         _take_run(records, record, place)
     else:
@@ -308,6 +314,7 @@ def _take_run(records: RunRecords, run: Run, place: str) -> None:
     if records.run is not None:
         records.attempts.clear()
         records.deviations.clear()
+        records.elsewhere.clear()
     records.run, records.end = run, None
 
 

@@ -50,7 +50,7 @@ def columns_of(runs: Sequence[RunRecords], rows: Sequence[Rows]) -> list[Column]
         for _, name in summary:
             subjects.setdefault(name, Subject(name))
         found += [(subject, records, summary) for subject in subjects.values()]
-    found.sort(key=lambda one: _age(one[0].torch))
+    found.sort(key=lambda one: age_of(one[0].torch))
     names = Tally(subject.name for subject, *_ in found)
     versions = Tally((subject.name, subject.torch) for subject, *_ in found)
     columns = []
@@ -65,7 +65,8 @@ def columns_of(runs: Sequence[RunRecords], rows: Sequence[Rows]) -> list[Column]
     return columns
 
 
-def _age(torch: str) -> tuple[bool, Version]:
+def age_of(torch: str) -> tuple[bool, Version]:
+    """By what subjects are sorted: the version of torch, those without one last."""
     try:
         return False, Version(torch)
     except InvalidVersion:

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
@@ -23,9 +23,6 @@ Seen = list[tuple[Column, Verdict]]
 Named = Mapping[str, tuple[str, str]]
 """Title and page of each claim."""
 
-Asked = Mapping[tuple[str, str], Mapping[int, Verdict]]
-"""Claim and program that deviated somewhere -> its verdict by the number of each column."""
-
 SHOWN = 5
 """Programs shown for one kind of one claim: enough to see a pattern, few enough to read."""
 _DECIDED = {
@@ -39,6 +36,20 @@ _DECIDED = {
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a subject makes of a program that deviated somewhere; empty where it was not asked."""
+
+    label: str
+    torch: str
+    verdict: str
+    message: str = ""
+
+
+AskedOf = Mapping[tuple[str, str], Sequence[Asked]]
+"""Claim and program that deviated somewhere -> every subject, the oldest torch first."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One program that does not conform and the subjects on which it was seen."""
 
@@ -48,8 +59,8 @@ class Finding:
     page: str
     script: str
     columns: list[Column] = field(default_factory=list)
-    asked: Sequence[tuple[Column, str]] = ()
-    """Every subject with the verdict on this very program; empty where it was not asked."""
+    asked: Sequence[Asked] = ()
+    """Every subject with the verdict on this very program, the oldest torch first."""
 
     @property
     def subjects(self) -> list[str]:
@@ -71,7 +82,12 @@ class Finding:
     @property
     def boundaries(self) -> list[str]:
         """Between which versions of torch its verdict changes, among those that were asked."""
-        return _boundaries((column, word) for column, word in self.asked)
+        return _boundaries((one.torch, one.verdict) for one in self.asked)
+
+    @property
+    def alone(self) -> bool:
+        """Whether only those on which it was seen were asked."""
+        return len({one.label for one in self.asked if one.verdict}) <= len(self.columns)
 
     @property
     def bisect(self) -> str:
@@ -135,7 +151,7 @@ class Known:
     @property
     def boundaries(self) -> list[str]:
         """Between which versions of torch its status changes, among those that were asked."""
-        return _boundaries((status.column, status.status) for status in self.statuses)
+        return _boundaries((s.column.subject.torch, s.status) for s in self.statuses)
 
     @property
     def bisect(self) -> str:
@@ -160,12 +176,7 @@ class Known:
 
 
 def findings(
-    seen: Seen,
-    named: Named,
-    scripts: Mapping[str, str],
-    asked: Asked,
-    columns: Sequence[Column],
-    pages: PageNames,
+    seen: Seen, named: Named, scripts: Mapping[str, str], asked: AskedOf, pages: PageNames
 ) -> list[FindingGroup]:
     """Unregistered deviations by kind and claim, the gravest kind first, minimal programs first."""
     groups: dict[tuple[Kind | None, str], list[Finding]] = {}
@@ -176,17 +187,14 @@ def findings(
     ranked = sorted(groups.items(), key=lambda item: (gravity(item[0][0]), order.index(item[0][1])))
     found = []
     for (kind, claim), group in ranked:
-        shown = _smallest_first(group)[:SHOWN]
-        for n, finding in enumerate(shown):
-            page = pages.new(f"finding-{claim}-{finding.verdict.program}")
-            verdicts = asked.get((claim, finding.verdict.program), {})
-            told = [
-                (c, verdicts[c.number].verdict if c.number in verdicts else "") for c in columns
-            ]
-            shown[n] = Finding(
-                finding.verdict, finding.title, finding.claim_page, page, finding.script,
-                finding.columns, told,
-            )  # fmt: skip
+        shown = [
+            replace(
+                finding,
+                page=pages.new(f"finding-{claim}-{finding.verdict.program}"),
+                asked=asked.get((claim, finding.verdict.program), ()),
+            )
+            for finding in _smallest_first(group)[:SHOWN]
+        ]
         found.append(FindingGroup(kind, *named[claim], shown, max(0, len(group) - SHOWN)))
     return found
 
@@ -281,13 +289,9 @@ def _script(verdict: Verdict, scripts: Mapping[str, str]) -> str:
     return verdict.script or scripts.get(verdict.program, "")
 
 
-def _boundaries(asked: Iterable[tuple[Column, str]]) -> list[str]:
+def _boundaries(asked: Iterable[tuple[str, str]]) -> list[str]:
     """A phrase for each two neighbouring versions of torch that differ, where both decide."""
-    decided = [
-        (column.subject.torch, _DECIDED[word])
-        for column, word in asked
-        if word in _DECIDED and column.subject.torch
-    ]
+    decided = [(torch, _DECIDED[word]) for torch, word in asked if word in _DECIDED and torch]
     return [
         f"{before} on torch {old}, {after} on torch {new}"
         for (old, before), (new, after) in pairwise(decided)

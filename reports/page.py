@@ -20,6 +20,7 @@ from conformance.records import (
     VerdictWord,
     summarise,
 )
+from reports.affected import asked_of
 from reports.columns import Column, columns_of
 from reports.drawing import Drawing, draw
 from reports.findings import Finding, FindingGroup, Known, findings, known_deviations, unjudged
@@ -216,7 +217,7 @@ def build_page(runs: Sequence[RunRecords], before: Iterable[RunRecords] = ()) ->
         if verdict.verdict != "conforms"
     ]
     scripts = _scripts(runs)
-    groups = findings(seen, named, scripts, _asked(columns, seen), columns, pages)
+    groups = findings(seen, named, scripts, asked_of(runs, columns, seen), pages)
     found = {
         (item.verdict.claim, column.number): item.page
         for group in reversed(groups)
@@ -247,23 +248,6 @@ def build_page(runs: Sequence[RunRecords], before: Iterable[RunRecords] = ()) ->
         known_deviations(entries, seen, named, scripts, pages),
         unjudged(seen, named, scripts),
     )
-
-
-def _asked(
-    columns: Sequence[Column], seen: Iterable[tuple[Column, Verdict]]
-) -> dict[tuple[str, str], dict[int, Verdict]]:
-    """What became of each program that deviated somewhere, on every subject that was asked it."""
-    wanted: dict[str, set[str]] = {}
-    for _, verdict in seen:
-        if verdict.verdict == "deviates":
-            wanted.setdefault(verdict.claim, set()).add(verdict.program)
-    asked: dict[tuple[str, str], dict[int, Verdict]] = {}
-    for column in columns:
-        for claim, programs in wanted.items():
-            for verdict in _verdicts(column, claim):
-                if verdict.program in programs:
-                    asked.setdefault((claim, verdict.program), {})[column.number] = verdict
-    return asked
 
 
 def _claims(

@@ -11,6 +11,7 @@ from conformance.records import (
     Counterexample,
     Detected,
     Deviation,
+    Elsewhere,
     Finish,
     Host,
     RecordWriter,
@@ -32,7 +33,7 @@ SCHEMA_1 = Path(__file__).parent / "schema_1"
 
 def run_of(
     folder: Path,
-    *records: Start | Verdict | Finish | Deviation | Counterexample,
+    *records: Start | Verdict | Finish | Deviation | Counterexample | Elsewhere,
     torch: str = "2.13.0",
     subject: str = "s",
     id: str = "r",
@@ -206,6 +207,27 @@ def test_versions_are_told_from_one_another_by_the_very_program(tmp_path: Path) 
     said = page(f"finding-c-{PROGRAM}", *runs)
     assert "✓ conforms s, torch 1.2.0" in said and "not asked s, torch 1.4.0" in said
     assert "Bisection: conforms on torch 1.2.0, deviates on torch 2.4.1." in said
+
+
+def test_what_was_asked_later_counts_where_the_run_did_not_ask(tmp_path: Path) -> None:
+    """Of subjects of the report and of others; without it, the page says how to ask."""
+    wrong = Verdict("c", "s", PROGRAM, "deviates", "hang", "it hangs")
+    alone = run_of(tmp_path / "alone", wrong, torch="2.4.1", id="a")
+    assert "nobody else was asked" in page(f"finding-c-{PROGRAM}", alone)
+    runs = [
+        run_of(tmp_path / "old", ended("conforms"), torch="1.2.0", id="o"),
+        run_of(
+            tmp_path / "new",
+            wrong,
+            Elsewhere(PROGRAM, "s", "1.2.0", "unspecified", "nothing decides it"),
+            Elsewhere(PROGRAM, "other", "2.0.1", "conforms"),
+            torch="2.4.1",
+            id="n",
+        ),
+    ]
+    said = page(f"finding-c-{PROGRAM}", *runs)
+    assert "~ unspecified s, torch 1.2.0 nothing decides it ✓ conforms other torch 2.0.1" in said
+    assert "Bisection: conforms on torch 2.0.1, deviates on torch 2.4.1." in said
 
 
 def test_entries_that_differ_are_marked(tmp_path: Path) -> None:

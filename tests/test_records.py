@@ -19,6 +19,7 @@ from conformance.records import (
     Counterexample,
     Detected,
     Deviation,
+    Elsewhere,
     End,
     Finish,
     Host,
@@ -94,6 +95,7 @@ EVERY_RECORD: list[Record] = [
         cells={"mul": (3, 1, 0, 0, 2)},
     ),
     Deviation("d1", "wrong flag", "relu", "A flag", "a cause", "eager-cpu", "still"),
+    Elsewhere(PROGRAM, "torch==2.4.1", "2.4.1", "conforms"),
     End("2025-11-21T20:30:13Z", 60.0, 1),
 ]
 
@@ -113,7 +115,8 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert records.run == EVERY_RECORD[0]
     assert [*attempt.verdicts, *attempt.counterexamples, attempt.finish] == EVERY_RECORD[3:7]
     assert list(records.deviations.values()) == EVERY_RECORD[7:8]
-    assert records.end == EVERY_RECORD[8]
+    assert list(records.elsewhere.values()) == EVERY_RECORD[8:9]
+    assert records.end == EVERY_RECORD[9]
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
