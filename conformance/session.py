@@ -38,6 +38,12 @@ from conformance.usage import UsageError, installed
 from strategies.draft import check
 from strategies.program import encode
 
+_FILES = (
+    *("report.html", "junit.xml", "report.json", "ctrf.json"),
+    *("summary.md", "badge.json", "badge.svg"),
+)
+"""What is written beside the records when a run is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -156,7 +162,7 @@ class Session:
         """Raise RecordError if anything of the run could not be written where it must be."""
         with rec.RecordWriter(self.plan.out):
             pass
-        for name in ("report.html", "junit.xml"):
+        for name in _FILES:
             _check_file(self.plan.out / name)
         for name in ("previous", "examples", "report"):
             folder = self.plan.out / name

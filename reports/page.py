@@ -137,6 +137,17 @@ class Page:
         """Every claim in the order of the page."""
         return [claim for group in self.groups for claim in group.claims]
 
+    @cached_property
+    def places(self) -> dict[tuple[str, str, str], str]:
+        """What an item of a comparison is, its claim and its id -> the page about it."""
+        found = {("claim", view.claim.id, view.claim.id): view.page for view in self.claims}
+        for known in self.known:
+            found["deviation", known.entry.claim, known.entry.id] = known.page
+        for group in self.findings:
+            for item in group.shown:
+                found["program", item.verdict.claim, item.verdict.program] = item.page
+        return found
+
     @property
     def tally(self) -> list[tuple[RowVerdict, int]]:
         """How many claims have each verdict, the one that needs attention most first."""
@@ -241,13 +252,21 @@ def build_page(runs: Sequence[RunRecords], before: Iterable[RunRecords] = ()) ->
         if subject == column.subject.name
     ]
     return Page(
-        list(runs),
+        _by_age(runs, columns),
         columns,
         _groups(views),
         groups,
         known_deviations(entries, seen, named, scripts, pages),
         unjudged(seen, named, scripts),
     )
+
+
+def _by_age(runs: Iterable[RunRecords], columns: Iterable[Column]) -> list[RunRecords]:
+    """The runs in the order of the columns."""
+    first: dict[int, int] = {}
+    for column in columns:
+        first.setdefault(id(column.records), column.number)
+    return sorted(runs, key=lambda records: first.get(id(records), len(first)))
 
 
 def _claims(

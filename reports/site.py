@@ -19,10 +19,14 @@ from markupsafe import Markup
 from conformance.records import RecordError, RunRecords, read_run
 from reports import comparison_words, words
 from reports.articles import articles
-from reports.changes import changes
+from reports.badge import LABEL, badge_of, render_badge_json
+from reports.changes import Changes, changes
+from reports.ctrf import render_ctrf
+from reports.data import render_json
 from reports.operations import COLUMNS, heat_map
-from reports.page import build_page
+from reports.page import Page, build_page
 from reports.plots import plots
+from reports.summary import render_summary
 
 _TEMPLATES = Path(__file__).parent / "templates"
 FOLDER = "report"
@@ -60,7 +64,7 @@ def read(sources: Sources) -> Read:
 
 
 def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]]:
-    """Each page of the report with its path beside the index, the index first.
+    """Each file of the report with its path beside the index, which comes first.
 
     Everything from the records is text: it is escaped, and a content security policy that knows the
     pages' own script and style by their hashes lets no other run.
@@ -81,6 +85,7 @@ def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]
         return place, _environment().get_template(template).render(every)
 
     yield made("index.html", index)
+    yield from _for_machines(page, changed)
     yield made("matrix.html", "matrix.html")
     for view in page.claims:
         yield made("claim.html", view.page, view=view)
@@ -106,6 +111,16 @@ def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]
         yield made("diff.html", difference.page, difference=difference)
     yield made("articles.html", "articles.html", told=articles(page))
     yield made("figures.html", "figures.html", plots=plots(page, records.planted))
+
+
+def _for_machines(page: Page, changed: Changes) -> Iterator[tuple[str, str]]:
+    """The report in other forms, each a file beside the index."""
+    yield "report.json", render_json(page, FOLDER)
+    yield "ctrf.json", render_ctrf(page)
+    yield "summary.md", render_summary(page, changed)
+    yield "badge.json", render_badge_json(page)
+    badge = _environment().get_template("badge.svg")
+    yield "badge.svg", badge.render(badge=badge_of(page), label=LABEL)
 
 
 def write_report(sources: Sources, out: Path, index: str = "index.html") -> Path:

@@ -186,14 +186,19 @@ def write_run(
 def pages(
     *runs: Path, before: tuple[Path, ...] = (), planted: tuple[Path, ...] = ()
 ) -> dict[str, str]:
-    """Every page of a report by its path."""
+    """Every file of a report by its path."""
     return dict(render(read(Sources(runs, before, planted))))
+
+
+def only_pages(files: dict[str, str]) -> dict[str, str]:
+    """The pages among them."""
+    return {name: text for name, text in files.items() if name.endswith(".html")}
 
 
 def report(tmp_path: Path, text: str = "plain", **options: object) -> dict[str, str]:
     """The report of one run in which every string is `text`, beside an earlier run like it."""
     run = write_run(tmp_path / "run", text, **options)  # type: ignore[arg-type]
-    return pages(run, before=(write_run(tmp_path / "before", text),), planted=(run,))
+    return only_pages(pages(run, before=(write_run(tmp_path / "before", text),), planted=(run,)))
 
 
 def index(tmp_path: Path, text: str = "plain", **options: object) -> Parsed:
@@ -272,8 +277,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 def test_any_text_stays_text(text: str) -> None:
     """No string changes the structure of a page, or leads out of the folder."""
     with tempfile.TemporaryDirectory() as folder:
-        made = pages(write_run(Path(folder) / "any", text, upstream="-"))
-        plain = pages(write_run(Path(folder) / "plain", upstream="-"))
+        made = only_pages(pages(write_run(Path(folder) / "any", text, upstream="-")))
+        plain = only_pages(pages(write_run(Path(folder) / "plain", upstream="-")))
     assert [*map(structure, made.values())] == [*map(structure, plain.values())]
     assert all(re.fullmatch(rf"index\.html|{FOLDER}/[a-z0-9-]+\.html", name) for name in made)
 

@@ -1,4 +1,4 @@
-"""The published schema of records, written from the structs that read them.
+"""The published schemas of records and of a report, written from the structs that are used.
 
 `python -m tools.schemas` writes it anew; a test fails where it is not what the structs say.
 """
@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from conformance.records import SCHEMA, ProgramLine, Record
+from reports.data import SCHEMA as REPORT_SCHEMA
+from reports.data import ReportData
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,9 +32,21 @@ def records_schema() -> dict[str, Any]:
     }
 
 
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema of `report.json`."""
+    return {
+        "$schema": _DIALECT,
+        "title": f"A report of autograd-conformance, schema {REPORT_SCHEMA}",
+        **msgspec.json.schema(ReportData),
+    }
+
+
 def written() -> dict[str, str]:
     """File name -> text of every schema that is published."""
-    return {f"records-{SCHEMA}.json": _text(records_schema())}
+    return {
+        f"records-{SCHEMA}.json": _text(records_schema()),
+        f"report-{REPORT_SCHEMA}.json": _text(report_schema()),
+    }
 
 
 def _text(schema: dict[str, Any]) -> str:
