@@ -148,7 +148,7 @@ class Detected(Struct, frozen=True):
     seconds: float
 
 
-class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict"):
+class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", gc=False):
     """What became of one program; everything after `verdict` is there only if it does not conform.
 
     `script` runs by itself, `step` is where the disagreement showed, `deviation` is an id in the

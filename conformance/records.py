@@ -92,6 +92,10 @@ __all__ = [
 RowVerdict = Literal[VerdictWord, "interrupted"]
 
 
+_IN_FLIGHT = (b'{"type":"in-flight",', b'{"type":"verdict",')
+"""How a line starts that names a program which is about to run, and one that says how it ended."""
+
+
 class RecordError(Exception):
     """Records that cannot be written or read at all; the message is one sentence."""
 
@@ -209,12 +213,13 @@ def read_run(path: Path) -> RunRecords:
     verdicts = _verdicts_file(path)
     records = RunRecords(path)
     try:
-        for number, record in read_lines(verdicts, Record, records.broken):
+        lines = read_lines(verdicts, Record, records.broken, replaced=_IN_FLIGHT)
+        for number, record in lines:
             _take(records, record, f"{verdicts}:{number}")
         programs = _beside(verdicts)
         if programs is not None:
-            lines = read_lines(programs, ProgramLine, records.broken)
-            records.programs = {line.id: line for _, line in lines}
+            kept = read_lines(programs, ProgramLine, records.broken)
+            records.programs = {line.id: line for _, line in kept}
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror or error}).") from error
     if records.run is None and not records.attempts:

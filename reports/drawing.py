@@ -15,9 +15,9 @@ from conformance.records import Trace
 from conformance.records import TraceStep as Step
 from conformance.records import TraceStorage as Storage
 
-WIDTH = 480
+WIDTH = 422
 """Of every picture, in units of its own: it is scaled to the space that there is."""
-_LEFT, _MIDDLE, _RIGHT = (1, 130), (166, 134), (335, 144)
+_LEFT, _MIDDLE, _RIGHT = (1, 124), (148, 118), (289, 132)
 """Where the three columns begin, and how wide they are."""
 _WIDE = 6.7
 """The width of a character."""
@@ -25,9 +25,9 @@ _LINE = 15
 _PAD = 7
 _GAP = 8
 _APART = 14
-_CHARACTERS = 20
+_CHARACTERS = 17
 """Of a node's name in one line."""
-_SENTENCE = 68
+_SENTENCE = 60
 _MOST = 8
 """Memories that one picture shows."""
 
@@ -36,13 +36,13 @@ _RELATIONS = {
     "new memory": "its own memory",
     "view": "a view of {}",
     "same object": "{} itself",
-    "detached alias": "detached from {}",
+    "detached alias": "{} detached",
     ".data alias": "{}.data",
 }
 _HELD = {
-    "as saved": ("held", "✓ as it was saved"),
-    "overwritten": ("lost", "✗ overwritten since"),
-    "freed": ("freed", "freed by backward"),
+    "as saved": ("held", "✓ as saved"),
+    "overwritten": ("lost", "✗ overwritten"),
+    "freed": ("freed", "freed"),
 }
 
 
@@ -65,7 +65,7 @@ class Box:
     @property
     def texts(self) -> list[tuple[float, str]]:
         """Each line with its place below the box's upper edge."""
-        most = int((self.width - 2 * _PAD) / _WIDE)
+        most = int((self.width - _PAD) / _WIDE)
         cut = [line if len(line) <= most else f"{line[: most - 1]}…" for line in self.lines]
         return [(self.y + _PAD + _LINE * n + 11, line) for n, line in enumerate(cut)]
 
@@ -89,6 +89,7 @@ class Picture:
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
     words: tuple[str, ...]
+    width: float = WIDTH
     hidden: int = 0
     """Memories that the step does not touch, and that are left out."""
 
@@ -157,7 +158,9 @@ def _memory(storages: Sequence[Storage], changed: set[int], hidden: int = 0) -> 
         words.append(_in_words(storage))
         top += height + _APART
     hidden += max(0, len(storages) - _MOST)
-    return Picture(max(top - _APART, 0) + 1, tuple(boxes), tuple(lines), tuple(words), hidden)
+    return Picture(
+        max(top - _APART, 0) + 1, tuple(boxes), tuple(lines), tuple(words), hidden=hidden
+    )
 
 
 def _one_memory(storage: Storage, top: float, changed: bool) -> tuple[list[Box], list[Line], float]:

@@ -253,6 +253,18 @@ def test_a_damaged_compressed_file_is_read_up_to_the_damage(tmp_path: Path) -> N
     assert len(list(records.verdicts)) > 1000
 
 
+def test_what_was_in_flight_is_told_where_nothing_became_of_it(tmp_path: Path) -> None:
+    """By whatever the run was cut off; where a verdict follows, nothing is in flight."""
+    flights = [InFlight("relu", "eager-cpu", f"{n:016x}") for n in range(3)]
+    seen = conforming(program=flights[0].program)
+    run = write(tmp_path, a_run(), flights[0], seen, flights[1])
+    assert read_run(run).attempts["relu", "eager-cpu"].in_flight == flights[1].program
+    write(tmp_path, flights[2], conforming("leaf"))
+    assert read_run(run).attempts["relu", "eager-cpu"].in_flight == flights[2].program
+    write(tmp_path, flights[0], seen)
+    assert read_run(run).attempts["relu", "eager-cpu"].in_flight == ""
+
+
 def test_a_resumed_claim_counts_from_its_last_start(tmp_path: Path) -> None:
     """What an interrupted attempt judged is not counted twice; finished claims are kept."""
     leaf: list[Record] = [
