@@ -275,6 +275,19 @@ class End(Struct, frozen=True, tag="end"):
 Record = Run | Start | InFlight | Verdict | Counterexample | Finish | Deviation | Elsewhere | End
 
 
+class Past(Struct, frozen=True, omit_defaults=True):
+    """A line of `history.jsonl`: how each claim stood on each subject when a run in the folder
+    ended.
+
+    `torches` are the subjects with their torch; of several lines of one run the last counts.
+    """
+
+    run: str
+    started: str
+    torches: dict[str, str]
+    verdicts: dict[str, dict[str, str]]
+
+
 class ProgramLine(Struct, frozen=True, omit_defaults=True):
     """A line of `programs.jsonl`: a program as JSON, or the script that is the whole claim."""
 

@@ -35,6 +35,7 @@ from conformance._record_schema import (
     InFlight,
     Kind,
     Outside,
+    Past,
     ProgramLine,
     Record,
     Run,
@@ -69,6 +70,7 @@ __all__ = [
     "InFlight",
     "Kind",
     "Outside",
+    "Past",
     "ProgramLine",
     "Record",
     "RecordError",
@@ -85,7 +87,9 @@ __all__ = [
     "TraceStorage",
     "Verdict",
     "VerdictWord",
+    "past_of",
     "read_run",
+    "remember",
     "summarise",
 ]
 
@@ -94,6 +98,9 @@ RowVerdict = Literal[VerdictWord, "interrupted"]
 
 _IN_FLIGHT = (b'{"type":"in-flight",', b'{"type":"verdict",')
 """How a line starts that names a program which is about to run, and one that says how it ended."""
+
+
+_HISTORY = "history.jsonl"
 
 
 class RecordError(Exception):
@@ -192,6 +199,8 @@ class RunRecords:
     """Program and subject -> what became of it there."""
     end: End | None = None
     broken: list[str] = field(default_factory=list)
+    history: list[Past] = field(default_factory=list)
+    """Runs that were in the folder before, and this one, the oldest first."""
 
     def attempt(self, claim: str, subject: str) -> Attempt:
         """The attempt of a claim on a subject, made if it is not there."""
@@ -220,12 +229,37 @@ def read_run(path: Path) -> RunRecords:
         if programs is not None:
             kept = read_lines(programs, ProgramLine, records.broken)
             records.programs = {line.id: line for _, line in kept}
+        past = read_lines(verdicts.parent / _HISTORY, Past, records.broken)
+        records.history = [*{line.run: line for _, line in past}.values()] if path.is_dir() else []
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror or error}).") from error
     if records.run is None and not records.attempts:
         reason = f" ({records.broken[0]})" if records.broken else ""
         raise RecordError(f"{verdicts} holds no records of a run{reason}.")
     return records
+
+
+def past_of(records: RunRecords) -> Past:
+    """A run as a line of the history of its folder."""
+    verdicts: dict[str, dict[str, str]] = {}
+    for row in summarise(records):
+        verdicts.setdefault(row.claim, {})[row.subject] = row.verdict
+    if records.run is None:
+        return Past(str(records.path), "", {}, verdicts)
+    torches = {subject.name: subject.torch for subject in records.run.subjects}
+    return Past(records.run.id, records.run.started, torches, verdicts)
+
+
+def remember(records: RunRecords) -> None:
+    """Append how a run ended to the history of its folder; raises RecordError if that cannot be."""
+    target = records.path / _HISTORY
+    try:
+        with open_to_append(target) as file:
+            file.write(encode(past_of(records)) + b"\n")
+    except OSError as error:
+        raise RecordError(
+            f"The file {target} cannot be written ({error.strerror or error})."
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from strategies.program import encode
 
 _FILES = (
     *("report.html", "junit.xml", "report.json", "ctrf.json"),
-    *("summary.md", "badge.json", "badge.svg"),
+    *("summary.md", "badge.json", "badge.svg", "history.jsonl"),
 )
 """What is written beside the records when a run is over."""
 

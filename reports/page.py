@@ -24,7 +24,7 @@ from reports.affected import asked_of
 from reports.columns import Column, columns_of
 from reports.drawing import Drawing, draw
 from reports.findings import Finding, FindingGroup, Known, findings, known_deviations, unjudged
-from reports.history import Past, history
+from reports.history import Stood, history
 from reports.words import ARTICLES, NO_ARTICLE, SEVERITY, PageNames, gravity
 
 _MOST = 8
@@ -53,7 +53,7 @@ class Cell:
     row: Row | None
     finish: Finish | None
     reasons: list[Reason]
-    past: list[Past]
+    past: list[Stood]
     """How the claim stood on this subject in earlier runs and in this one, the oldest first."""
     finding: str = ""
     """The page of the gravest finding, if it deviates."""
@@ -285,7 +285,7 @@ def _claims(
 def _cell(
     column: Column,
     claim: str,
-    past: dict[tuple[str, str], list[Past]],
+    past: dict[tuple[str, str], list[Stood]],
     found: dict[tuple[str, int], str],
 ) -> Cell:
     attempt = column.records.attempts.get((claim, column.subject.name))

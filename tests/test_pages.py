@@ -6,6 +6,8 @@ import re
 from html import unescape
 from pathlib import Path
 
+import msgspec
+
 from conformance.records import (
     Claim,
     Counterexample,
@@ -14,12 +16,15 @@ from conformance.records import (
     Elsewhere,
     Finish,
     Host,
+    Past,
     RecordWriter,
     Run,
     Start,
     Subject,
     Verdict,
     VerdictWord,
+    read_run,
+    remember,
 )
 from reports.drawing import Box, draw
 from reports.entries import entries
@@ -145,6 +150,22 @@ def test_earlier_runs_of_a_subject_are_a_strip(tmp_path: Path) -> None:
         "✗ 1 March 2026, 10:00 UTC, torch 2.13.0: deviates "
         "✓ 11 March 2026, 10:00 UTC, torch 2.13.0: conforms"
     )
+
+
+def test_history_in_the_folder_goes_further_back(tmp_path: Path) -> None:
+    """Runs whose records are gone are in the strip all the same, each once."""
+    run = run_of(tmp_path, ended("deviates"), id="n")
+    for id, day, verdict in (("a", "01", "conforms"), ("b", "02", "gave up"), ("c", "03", "odd")):
+        past = Past(id, f"2026-03-{day}T10:00:00+00:00", {"s": "2.0"}, {"c": {"s": verdict}})
+        with (tmp_path / "history.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(past) + b"\n")
+    remember(read_run(run))
+    remember(read_run(run))
+    html = pages(run)[f"{FOLDER}/claim-c.html"]
+    (strip,) = re.findall(r'<ol class="strip".*?</ol>', html, re.DOTALL)
+    assert re.findall(r"2026, 10:00 UTC, torch \S+ ([a-z ]+)", text_of(strip)) == [
+        *("conforms ", "gave up ", "deviates"),
+    ]
 
 
 def test_unspecified_programs_are_shown_with_what_the_subject_did(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from conformance.records import SCHEMA, ProgramLine, Record
+from conformance.records import SCHEMA, Past, ProgramLine, Record
 from reports.data import SCHEMA as REPORT_SCHEMA
 from reports.data import ReportData
 
@@ -20,9 +20,12 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def records_schema() -> dict[str, Any]:
-    """The JSON Schema of a line of `verdicts.jsonl`; `ProgramLine` is of `programs.jsonl`."""
-    (line, _), parts = msgspec.json.schema_components(
-        (Record, ProgramLine), ref_template="#/$defs/{name}"
+    """The JSON Schema of a line of `verdicts.jsonl`.
+
+    `ProgramLine` is of `programs.jsonl`, and `Past` of `history.jsonl`.
+    """
+    (line, *_), parts = msgspec.json.schema_components(
+        (Record, ProgramLine, Past), ref_template="#/$defs/{name}"
     )
     return {
         "$schema": _DIALECT,

@@ -17,7 +17,7 @@ from conformance.cli.faults import SuiteError
 from conformance.cli.summary import print_summary
 from conformance.interrupts import INTERRUPTED
 from conformance.progress import Output, Progress, Remarks
-from conformance.records import RecordError, RunRecords, read_run
+from conformance.records import RecordError, RunRecords, read_run, remember
 from conformance.session import Plan, Session, find_profile
 from conformance.subjects import parse_subject
 from conformance.usage import UsageError
@@ -75,6 +75,7 @@ def run(
     session.open()
     with session.interrupts:
         code = _run_pytest(session)
+        remember(read_run(out))
         records = read_run(out)
         page = write_pages(Read((records,), _before(out)), out, "report.html")
         write_junit(records, out / "junit.xml")
