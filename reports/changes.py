@@ -16,11 +16,12 @@ from reports.comparison import (
     Comparison,
     Item,
     NothingToCompare,
+    Side,
     compare,
     compare_subjects,
 )
 from reports.comparison import Column as Compared
-from reports.words import PageNames
+from reports.words import PageNames, moment
 
 MOST_COLUMNS = 12
 """So many subjects are compared each with each; of more, each with its neighbours and the last."""
@@ -124,8 +125,13 @@ def _since(
 def _of_run(comparison: Comparison, pages: PageNames) -> Iterable[Difference]:
     for column in comparison.columns:
         name = words.heading(column)
-        a, b = (f"{name}, {words.run_of(s)}" for s in (comparison.before, comparison.after))
+        a, b = (f"{name}, {_when(side)}" for side in (comparison.before, comparison.after))
         yield Difference(a, b, pages.new(f"diff-before-{column.after.name}"), column)
+
+
+def _when(side: Side) -> str:
+    """When a run was, and with which profile and seed."""
+    return f"{moment(side.started)}, profile {side.profile}, seed {side.seed}"
 
 
 def _started(records: RunRecords) -> str:
