@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -46,6 +47,7 @@ from reports.site import Sources, read, write_pages
 from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check
+from tests.browser.conftest import chromium
 
 VERSIONS = (
     *("1.2.0", "1.4.0", "1.8.1", "1.12.1", "1.13.1", "2.0.1", "2.4.1", "2.8.0", "2.10.0"),
@@ -144,6 +146,23 @@ def write_runs(folder: Path, programs: int, subjects: int, seed: int) -> list[Pa
     return runs
 
 
+def opened(*pages: Path) -> Iterator[tuple[str, float]]:
+    """Seconds until the system's Chromium has loaded each page; nothing without Playwright."""
+    browser = chromium()
+    if browser is None or find_spec("playwright") is None:
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for path in pages:
+            page = found.new_page()
+            began = time.perf_counter()
+            page.goto(path.resolve().as_uri())
+            yield path.name, time.perf_counter() - began
+        found.close()
+
+
 @click.command()
 @click.option("--programs", default=100_000, show_default=True, help="On each subject.")
 @click.option("--subjects", default=12, show_default=True, type=click.IntRange(1, len(VERSIONS)))
@@ -171,6 +190,8 @@ def main(programs: int, subjects: int, seed: int, out: Path | None) -> None:
             1 if sys.platform == "darwin" else 1024
         )
         click.echo(f"memory at most {peak:.0f} MB")
+        for page, seconds in opened(index, target / "report" / name):
+            click.echo(f"opens in {seconds:.2f} s in Chromium: {page}")
 
 
 def _say(what: str, began: float, cpu: float) -> None:

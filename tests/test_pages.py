@@ -29,7 +29,10 @@ from conformance.records import (
 from reports.drawing import Box, draw
 from reports.entries import entries
 from reports.site import FOLDER
+from tests.test_cli import Command, ac, one_sentence
 from tests.test_report import Parsed, pages, trace, write_run
+
+__all__ = ["ac"]
 
 CLAIM = Claim("c", "A claim", "It holds.", ("003",), "https://e.org/notes", "Always.", "The law.")
 PROGRAM = "ab" * 8
@@ -368,6 +371,19 @@ def test_changes_since_the_previous_run_stand_on_the_index(tmp_path: Path) -> No
     assert "new A claim hang: it hangs" in said
     assert "started on 1 March 2026, 10:00 UTC" in said
     assert "conforms ✗ deviates hang: it hangs" in text_of(made[f"{FOLDER}/diff-before-s.html"])
+
+
+def test_command_takes_earlier_runs_and_planted_faults(ac: Command, tmp_path: Path) -> None:
+    """By name; without a name, the run that was in the folder before is the earlier one."""
+    old = run_of(tmp_path / "old", ended("deviates"), id="o", started="2026-03-01T10:00:00+00:00")
+    new = run_of(tmp_path / "new", ended("conforms"), id="n")
+    said = ac("report", "new", "--before", "old", "--planted", "old", "--out", "a")
+    assert (said.code, said.out) == (0, "The report is a/index.html.\n")
+    assert "1 fixed" in text_of((tmp_path / "a" / "index.html").read_text(encoding="utf-8"))
+    old.rename(new / "previous")
+    assert ac("report", "new", "--out", "b").code == 0
+    assert "1 fixed" in text_of((tmp_path / "b" / "index.html").read_text(encoding="utf-8"))
+    one_sentence(ac("report", "new", "--before", "nowhere"), "no records at nowhere")
 
 
 def test_any_two_subjects_are_compared(tmp_path: Path) -> None:
