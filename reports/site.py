@@ -95,17 +95,11 @@ def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]
     for known in page.known:
         yield made("known.html", known.page, item=known)
     exercised = [column for column in page.columns if column.subject.status == "available"]
-    yield made(
-        "operations.html", "operations.html", heat=heat_map(exercised), column=None,
-        cells=COLUMNS, columns=exercised,
-    )  # fmt: skip
-    if len(exercised) > 1:
-        for column in exercised:
-            name = f"operations-{column.number + 1}.html"
-            heat = heat_map([column])
-            yield made(
-                "operations.html", name, heat=heat, column=column, cells=COLUMNS, columns=exercised
-            )
+    shared |= {"cells": COLUMNS, "exercised": exercised}
+    yield made("operations.html", "operations.html", heat=heat_map(exercised), column=None)
+    for column in exercised if len(exercised) > 1 else ():
+        name = f"operations-{column.number + 1}.html"
+        yield made("operations.html", name, heat=heat_map([column]), column=column)
     yield made("changes.html", "changes.html")
     for difference in changed.differences:
         yield made("diff.html", difference.page, difference=difference)

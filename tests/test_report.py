@@ -201,10 +201,6 @@ def report(tmp_path: Path, text: str = "plain", **options: object) -> dict[str, 
     return only_pages(pages(run, before=(write_run(tmp_path / "before", text),), planted=(run,)))
 
 
-def index(tmp_path: Path, text: str = "plain", **options: object) -> Parsed:
-    return Parsed(report(tmp_path, text, **options)["index.html"])
-
-
 def shown(folder: Path, page: str = "index.html") -> str:
     """The text of a page about one run, blanks as they are seen."""
     return " ".join(Parsed(pages(folder)[page]).text.split())

@@ -1,6 +1,6 @@
 """Keep runs as the records that the sample report is made of, and make it.
 
-`python -m tools.recorded keep RUN... [--planted RUN]... [--before RUN]...` packs runs into
+`python -m tools.recorded keep RUN... [--planted FOLDER] [--before RUN]...` packs runs into
 `reports/recorded`; `python -m tools.recorded report` makes the sample of what is there.
 """
 
@@ -42,15 +42,18 @@ def commands() -> None:
 
 @commands.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path, exists=True))
-@click.option("--planted", multiple=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--planted", type=click.Path(path_type=Path, exists=True))
 @click.option("--before", multiple=True, type=click.Path(path_type=Path, exists=True))
-def keep(runs: tuple[Path, ...], planted: tuple[Path, ...], before: tuple[Path, ...]) -> None:
-    """Pack RUNS, each the folder of one subject's run, under the torch and device that they had."""
+def keep(runs: tuple[Path, ...], planted: Path | None, before: tuple[Path, ...]) -> None:
+    """Pack RUNS, each the folder of one subject's run, under the torch and device that they had.
+
+    The folder of planted faults holds a run of each, as `python -m tools.planted` leaves it.
+    """
     for folder, wanted in ((FOLDER, runs), (BEFORE, before)):
         for run in wanted:
             _pack(folder / f"{name_of(read_run(run))}.jsonl.gz", _lines(run))
-    if planted:
-        merged = merge(read_run(run) for run in planted)
+    if planted is not None:
+        merged = merge(read_run(run) for run in sorted(planted.iterdir()))
         _pack(FOLDER / PLANTED, (encode(record) + b"\n" for record in merged))
 
 
