@@ -31,6 +31,16 @@ from reports.summary import render_summary
 _TEMPLATES = Path(__file__).parent / "templates"
 FOLDER = "report"
 """Where all pages but the index are, beside it."""
+_STYLES = {
+    "matrix.html": "matrix",
+    "articles.html": "matrix",
+    "claim.html": "steps",
+    "finding.html": "steps",
+    "known.html": "steps",
+    "operations.html": "heat",
+    "figures.html": "bars",
+}
+"""Template -> the style that its pages need besides that of all pages."""
 GENERATOR = '<meta name="generator" content="autograd-conformance">'
 """Stands in every page, so that old pages are known as ours when they are taken away."""
 
@@ -81,7 +91,7 @@ def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]
         inside = template != "index.html"
         place = f"{FOLDER}/{name}" if inside else index
         links = {"to": "" if inside else f"{FOLDER}/", "home": f"../{index}" if inside else index}
-        every = shared | links | {"here": name} | values
+        every = shared | links | _style(template) | {"here": name} | values
         return place, _environment().get_template(template).render(every)
 
     yield made("index.html", index)
@@ -152,18 +162,24 @@ def _is_ours(page: Path) -> bool:
 
 @cache
 def _shared() -> dict[str, Any]:
-    """What every page has: its style and script, which are files of this package."""
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    """What every page has: words, and its script, which is a file of this package."""
     script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
     return {
         "words": words,
         "words_of": comparison_words,
-        "style": Markup(style),
         "script": Markup(script),
         "generator": Markup(GENERATOR),
-        "style_hash": _hash(style),
         "script_hash": _hash(script),
     }
+
+
+@cache
+def _style(template: str) -> dict[str, Any]:
+    """The style of a page: its own, and that of all pages, whose rules for paper come last."""
+    names = [_STYLES[template]] if template in _STYLES else []
+    parts = [(_TEMPLATES / f"{name}.css").read_text(encoding="utf-8") for name in (*names, "base")]
+    style = "".join(parts)
+    return {"style": Markup(style), "style_hash": _hash(style)}
 
 
 @cache
