@@ -188,6 +188,7 @@ class Interpreter:
             if tensor.inference and tensor.flag:
                 raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
         node = Node(step.step.op, [], self.graph.number(), tuple(operands), self.graph.at)
+        node.several = step.row.multi
         viewed = step.row.viewed(tuple(t.layout for t in operands))
         order = READ_IN_ORDER.get(step.row.name, (*viewed, *range(len(operands))))
         found = {place: self._edge_of(operands[place]) for place in dict.fromkeys(order)}

@@ -102,6 +102,8 @@ class Node:
     """The operands whose edges it has, where it was recorded for a step."""
     at: int = -1
     """The index of the step that recorded it."""
+    several: bool = False
+    """Whether it computed several results, of which a gradient may reach only some."""
     saved: list[Saved] = field(default_factory=list)
     keeps: bool = False
     """Whether it saved anything at all, so that it can run only once."""
