@@ -346,9 +346,7 @@ class Interpreter:
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
-        self.graph.count_write(
-            target, acted, inferring=inferring(step.step.modes), operands=operands
-        )
+        self._count_write(step, target, acted, operands)
         if node is not None:
             self.graph.rebase(target, node, floods=floods(step))
             self._save(node, step.row, step, operands, target, written=target)
@@ -381,12 +379,18 @@ class Interpreter:
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
-        times = step.row.writes_in(layouts)
-        inside = inferring(step.step.modes)
-        self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
+        self._count_write(step, target, acted, operands)
         if node is not None:
             self.graph.rebase(target, node, floods=False)
         return acted
+
+    def _count_write(
+        self, step: Shaped, target: Tensor, acted: Acted, operands: list[Tensor]
+    ) -> None:
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        times = step.row.writes_in(layouts, step.params)
+        inside = inferring(step.step.modes)
+        self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
 
     # -- backward -------------------------------------------------------------------------------
 
