@@ -4,7 +4,7 @@ and not, whatever chance would draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from strategies.build import finish
@@ -20,7 +20,7 @@ from strategies.table import OPERATIONS, TABLE, Row
 _ODD_ENDS = frozenset({"data", "resize", "set", "requires_grad", "detach"})
 """Rows that end the law, or that a view or a leaf refuses: random programs have them."""
 _PURE = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
-
+_SHAPES = tuple(shape for shape, _ in SHAPES)
 
 _TRIES = 20
 """How often a program is begun anew until the operation suits what was drawn."""
@@ -48,14 +48,15 @@ CELLS: tuple[Cell, ...] = tuple(
 """Every cell that gets its turn."""
 
 
-def around(choose: Choose, cell: Cell) -> Program | None:
+def around(
+    choose: Choose, cell: Cell, shapes: Sequence[tuple[int, ...]] = _SHAPES
+) -> Program | None:
     """A program with the cell's operation and a loss; None if no shape suits it.
 
     Examples shrink towards the first shape that suits it, of `strategies.recipe.SHAPES`.
     """
-    weighted = [shape for shape, _ in SHAPES]
-    shapes = weighted if chance(choose, 30) else shuffled(choose, weighted)
-    for shape in (*shapes, (1, 2, 1, 2, 1)):
+    tried = shapes if chance(choose, 30) else shuffled(choose, shapes)
+    for shape in (*tried, (1, 2, 1, 2, 1)):
         growth = Growth(choose, DEFAULT)
         if _acted(growth, cell, shape):
             finish(growth)

@@ -197,6 +197,12 @@ def suggests_channels_last(layout: Layout) -> bool:
     return True
 
 
+def as_suggested(shape: tuple[int, ...], *operands: Layout) -> Layout:
+    """A dense layout with channels next to each other, if all operands suggest it; or row-major."""
+    made = channels_last if all(map(suggests_channels_last, operands)) else contiguous
+    return made(shape)
+
+
 def _dense_in_order(shape: tuple[int, ...], order: list[int]) -> Layout:
     if order == list(range(len(shape) - 1, -1, -1)):
         return contiguous(shape)
@@ -223,12 +229,12 @@ def elementwise(*operands: Layout) -> Layout:
             return Layout(shape, operands[0].strides)
     if len(shape) < 2:
         return contiguous(shape)
+    return ordered(shape, *operands)
+
+
+def ordered(shape: tuple[int, ...], *operands: Layout) -> Layout:
+    """The layout of a fresh result of a shape that follows operands, which broadcast to it."""
     return _dense_in_order(shape, _memory_order(shape, [_strides_over(o, shape) for o in operands]))
-
-
-def ordered(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> Layout:
-    """The layout of a fresh result that follows operands of these strides over its shape."""
-    return _dense_in_order(shape, _memory_order(shape, operands))
 
 
 def preserved(layout: Layout) -> Layout:

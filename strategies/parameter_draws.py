@@ -22,6 +22,11 @@ def draw_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
     return choose.below(max(layout.ndim, 1))
 
 
+def draw_wrap(choose: Choose, param: Param, layout: Layout, given: Given) -> bool:
+    """Of what is not row-major torch writes other memory (the register has a script)."""
+    return layout.is_contiguous and choices.among(choose, (False, True))
+
+
 def draw_even_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
     even = [dim for dim, size in enumerate(layout.shape) if size % 2 == 0]
     return choices.among(choose, even or [0])

@@ -37,6 +37,7 @@ KINDS: dict[str, Kind] = {
     "high bound": Kind(checks.a_high, draws.draw_choice),
     "int": Kind(checks.an_int, draws.draw_choice),
     "bool": Kind(checks.a_bool, draws.draw_choice),
+    "wrap": Kind(checks.a_bool, draws.draw_wrap),
     "keepdim": Kind(checks.keeps, draws.draw_keeps),
     "dim": Kind(checks.a_dim, draws.draw_dim),
     "first dim": Kind(checks.a_dim, lambda choose, param, layout, given: 0),

@@ -373,7 +373,7 @@ class Walk:
         if row.name == "setitem":
             places = places[_subscript(step.params["index"])]
         elif row.name == "fill_diagonal":
-            places = diagonal_of(places)
+            places = diagonal_of(places, wrap=step.params.get("wrap", False))
         with torch.set_grad_enabled(records):
             operands = [self.read(target, places), *self._others(step.args[1:])]
             own = OWN.get(row.name)

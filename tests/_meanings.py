@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -70,8 +71,12 @@ OWN: dict[str, Callable[..., torch.Tensor]] = {
 """Row -> what it computes, for rows that have no plain form, or a wrong one."""
 
 
-def diagonal_of(x: torch.Tensor) -> torch.Tensor:
-    """The elements whose positions are the same in all dimensions."""
+def diagonal_of(x: torch.Tensor, *, wrap: bool = False) -> torch.Tensor:
+    """The elements whose positions are the same in all dimensions; wrapped, as numpy fills them."""
+    if wrap and x.ndim == 2:
+        mask = np.zeros(x.shape, bool)
+        np.fill_diagonal(mask, val=True, wrap=True)
+        return x[torch.from_numpy(mask)]
     square = x[tuple(slice(min(x.shape)) for _ in x.shape)]
     return torch.einsum(f"{'i' * x.ndim}->i", square)
 

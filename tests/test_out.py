@@ -53,7 +53,7 @@ def test_out_holds_what_the_plain_form_returns(op: str) -> None:
         exec(f"y = {expression(draft.shape(plain, 'case'))}", space)
         operands = draft.shape(step, "case").operands
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in operands)
-        steps = OUT[op].writes_in(layouts)
+        steps = OUT[op].writes_in(layouts, step.params)
         assert same(space["z"], space["y"]) and space["z"]._version == steps
 
 

@@ -165,7 +165,7 @@ def _take(flow: Flow, node: Node, sought: list[Tensor]) -> None:
     """Take the gradients that enter a node; one of several outputs may receive none."""
     for tensor in sought:
         if node.leaf is None:
-            if tensor.creation == "multi" and not _received(flow, node, tensor):
+            if node.several and not _received(flow, node, tensor):
                 continue
             flow.captured.append(Captured(tensor, node, tensor.layout))
         elif tensor.layout.overlaps_itself:

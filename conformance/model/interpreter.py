@@ -21,9 +21,11 @@ from conformance.model.quirks import (
     INFERENCE_ALIAS,
     LDEXP_OUT,
     LOGIC_UNSEEN,
+    LOOKS_ITSELF,
     MEMORYLESS,
     NO_GRAD_VIEW,
     OUT_RECORDED,
+    RESHAPES_AFTER,
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
@@ -54,7 +56,7 @@ from conformance.model.state import (
 )
 from strategies import layout as lay
 from strategies.draft import Draft, Shaped, Value, way_of
-from strategies.program import Backward, inferring, recording
+from strategies.program import Backward, grad_mode, inferring, recording
 from strategies.table.row import Row
 
 
@@ -188,6 +190,7 @@ class Interpreter:
             if tensor.inference and tensor.flag:
                 raise Unspecified(f"the inference tensor {tensor.name} is to be differentiated")
         node = Node(step.step.op, [], self.graph.number(), tuple(operands), self.graph.at)
+        node.several = step.row.multi
         viewed = step.row.viewed(tuple(t.layout for t in operands))
         order = READ_IN_ORDER.get(step.row.name, (*viewed, *range(len(operands))))
         found = {place: self._edge_of(operands[place]) for place in dict.fromkeys(order)}
@@ -345,9 +348,7 @@ class Interpreter:
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
-        self.graph.count_write(
-            target, acted, inferring=inferring(step.step.modes), operands=operands
-        )
+        self._count_write(step, target, acted, operands)
         if node is not None:
             self.graph.rebase(target, node, floods=floods(step))
             self._save(node, step.row, step, operands, target, written=target)
@@ -360,13 +361,16 @@ class Interpreter:
         """
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
+        if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):
+            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
         for place in viewed:
             # To view an operand is to read its node, which may raise.
             self.graph.edge(operands[place - 1])
         node, acted = None, Acted(connected=(False,) * (1 + len(operands)))
-        if wanting and recording(step.step.modes) and asks_autograd(step, self.operands(step)):
+        asked = recording(step.step.modes) and asks_autograd(step, self.operands(step))
+        if wanting and asked:
             why = f"{wanting[0].name} requires grad"
             if OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
                 raise Raised(Kind.OUT_GRAD, why)
@@ -380,12 +384,19 @@ class Interpreter:
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
-        times = step.row.writes_in(layouts)
-        inside = inferring(step.step.modes)
-        self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
+        self._count_write(step, target, acted, operands)
         if node is not None:
             self.graph.rebase(target, node, floods=False)
         return acted
+
+    def _count_write(
+        self, step: Shaped, target: Tensor, acted: Acted, operands: list[Tensor]
+    ) -> None:
+        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+        inside = inferring(step.step.modes)
+        once = inside and step.row.name in RESHAPES_AFTER
+        times = 1 if once else step.row.writes_in(layouts, step.params)
+        self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
 
     # -- backward -------------------------------------------------------------------------------
 

@@ -102,6 +102,8 @@ class Node:
     """The operands whose edges it has, where it was recorded for a step."""
     at: int = -1
     """The index of the step that recorded it."""
+    several: bool = False
+    """Whether it computed several results, of which a gradient may reach only some."""
     saved: list[Saved] = field(default_factory=list)
     keeps: bool = False
     """Whether it saved anything at all, so that it can run only once."""
@@ -277,6 +279,7 @@ class Graph:
         in inference mode, unless an operand is no inference tensor (observed).
         """
         if tensor.inference and not tensor.loose and not inferring:
+            done.open = done.open or ("only the first of several writes is done" * (times > 1))
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )

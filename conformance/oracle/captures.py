@@ -125,7 +125,7 @@ class CaptureWalk(Walk):
             if edge is None or not edge.edges or read.memory != self.tensor.memory:
                 return handle
             read, edge = edge.read[0] if edge.read else read, edge.edges[0]
-        if self.tensor.creation == "multi" and read is not self.tensor:
+        if self.node.several and read is not self.tensor:
             # Another one of the node's outputs.
             return handle
         if straight:

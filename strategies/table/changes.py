@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from strategies.layout import contiguous, elementwise
 from strategies.table.composed import still
-from strategies.table.row import Row, saves
+from strategies.table.results import tensors
+from strategies.table.row import Layouts, Made, Params, Row, saves
 
 if TYPE_CHECKING:
     from strategies.draft import Shaped
@@ -39,6 +41,11 @@ class Change:
     """The spelling that it is about; "" for all."""
     operands: int = 1
     """The least number of operands that it is about."""
+
+
+def _of_a_row_major_power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    first, second = tensors(layouts)
+    return (Made(elementwise(first, contiguous(second.shape))),)
 
 
 def _hardswish(m: Any, self: Any) -> Any:
@@ -119,6 +126,12 @@ CHANGES: tuple[Change, ...] = (
         "<2.13",
         {"saves": saves("self if other, other if other, private if self")},
         "composed of mul and pow before 2.13 (BinaryOps.cpp)",
+    ),
+    Change(
+        "ldexp",
+        ">=1.12,<2.8",
+        {"result": _of_a_row_major_power},
+        "pow of 2 and a tensor was exp2 into a new tensor of its size (PowKernel.cpp)",
     ),
     Change(
         "setitem_second",

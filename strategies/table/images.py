@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from strategies import layout as lay
-from strategies.layout import Layout, contiguous
+from strategies.layout import Layout
 
 Shape = tuple[int, ...]
 
@@ -26,13 +26,6 @@ def spatial(layout: Layout, dims: int) -> bool:
 def image_of(layout: Layout, dims: int) -> Layout:
     """What torch pools: one dimension is seen as two of which the first is 1."""
     return lay.unsqueezed(layout, layout.ndim - 1) if dims == 1 else layout
-
-
-def as_input(image: Layout, shape: Shape) -> Layout:
-    """A result of a shape, in the order that torch suggests for its input."""
-    if lay.suggests_channels_last(image):
-        return lay.channels_last(shape)
-    return contiguous(shape)
 
 
 def patches(

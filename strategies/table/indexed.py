@@ -146,11 +146,13 @@ class _Subscript:
     def result(self, layouts: Layouts, params: Params) -> tuple[Made, ...]:
         """In the memory order of what is indexed, then of the index (TensorIterator, observed)."""
         first, index = tensors(layouts)
-        strides = self.named(index.strides)
+        named = lay.Layout(self.named(index.shape), self.named(index.strides))
         before, after = first.strides[: self.before], first.strides[self.dims :]
-        held = (*before, *[0] * len(strides), *after)
-        named = (*[0] * len(before), *strides, *[0] * len(after))
-        return (Made(lay.ordered(self.shape(first, index.shape), [held, named])),)
+        shape = self.shape(first, index.shape)
+        held = lay.Layout(shape, (*before, *[0] * named.ndim, *after))
+        spread = (*[1] * len(before), *named.shape, *[1] * len(after))
+        reshaped = lay.viewed(named, spread) or lay.contiguous(spread)
+        return (Made(lay.ordered(shape, held, reshaped)),)
 
 
 _AT = _Subscript("at", "{1}")

@@ -11,7 +11,9 @@ from strategies.layout import (
     channels_last,
     contiguous,
     counts_as_channels_last,
+    elementwise,
     expanded,
+    sliced,
     suggests_channels_last,
 )
 from strategies.table.composed import along, back, highest, mean, root_of_squares
@@ -158,9 +160,12 @@ def _glu(m: Any, self: Any, *, dim: int) -> Any:
 
 
 def _halved(layouts: Layouts, params: Params) -> tuple[Made, ...]:
-    shape = list(tensors(layouts)[0].shape)
-    shape[params["dim"]] //= 2
-    return (Made(contiguous(tuple(shape))),)
+    """As a product of the two halves lies."""
+    (first,) = tensors(layouts)
+    dim = params["dim"]
+    half = first.shape[dim] // 2
+    halves = sliced(first, dim, 0, half, 1), sliced(first, dim, half, 2 * half, 1)
+    return (Made(elementwise(*halves)),)
 
 
 def _quotient(layouts: Layouts, params: Params) -> tuple[Made, ...]:

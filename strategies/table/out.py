@@ -31,11 +31,11 @@ OTHERWISE = frozenset("kron inner".split())
 """Rows whose `out=` form is composed of other operations, which count versions and are refused as
 those are: kron's counts none (the register has a script), inner's copies, and is recorded as that.
 """
-_STEPS: dict[str, Callable[[Layouts], int]] = {
+_STEPS: dict[str, Callable[[Layouts, Params], int]] = {
     # A sum, and then a quotient.
-    "nanmean": lambda layouts: 2,
+    "nanmean": lambda layouts, params: 2,
     # A product of matrices, of which one dimension then goes.
-    "matmul": lambda layouts: 2 if [one.ndim for one in tensors(layouts)[1:]] == [1, 2] else 1,
+    "matmul": lambda layouts, params: 1 + ([x.ndim for x in tensors(layouts)[1:]] == [1, 2]),
 }
 """Rows whose `out=` form writes in several steps."""
 BY_MATRIX = frozenset({"tril", "triu"})

@@ -88,10 +88,9 @@ def _rolled(layouts: Layouts, params: Params) -> tuple[Made, ...]:
         return like_first(layouts, params)
     if not first.numel:
         return cloned(layouts, params)
-    if first.is_channels_last and not first.is_contiguous and params["shifts"] % shape[dim]:
-        made = lay.contiguous(tuple(shape[d] for d in (0, 2, 3, 1)))
-        return (Made(lay.permuted(made, (0, 3, 1, 2))),)
-    return like_first(layouts, params)
+    kept = shape[dim] - params["shifts"] % shape[dim]
+    parts = lay.sliced(first, dim, kept, shape[dim], 1), lay.sliced(first, dim, 0, kept, 1)
+    return (Made(lay.as_suggested(shape, *parts)),)
 
 
 def _rollable(layouts: Layouts, params: Params) -> str:
@@ -137,10 +136,7 @@ def _padded(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     shape = list(first.shape)
     for dim, (before, after) in _sides(pad):
         shape[dim] += before + after
-    made = lay.contiguous(tuple(shape))
-    if first.is_channels_last and not first.is_contiguous:
-        made = lay.permuted(lay.contiguous(tuple(shape[d] for d in (0, 2, 3, 1))), (0, 3, 1, 2))
-    return (Made(made),)
+    return (Made(lay.as_suggested(tuple(shape), first)),)
 
 
 def _sides(pad: list[int]) -> list[tuple[int, tuple[int, int]]]:
@@ -186,11 +182,7 @@ def _joined(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     one, two = tensors(layouts)
     shape = list(one.shape)
     shape[params["dim"]] += two.shape[params["dim"]]
-    made = lay.contiguous(tuple(shape))
-    both = (one, two)
-    if all(x.is_channels_last and not x.is_contiguous for x in both):
-        made = lay.permuted(lay.contiguous(tuple(shape[d] for d in (0, 2, 3, 1))), (0, 3, 1, 2))
-    return (Made(made),)
+    return (Made(lay.as_suggested(tuple(shape), one, two)),)
 
 
 def _cat(m: Any, self: Any, other: Any, *, dim: int) -> Any:

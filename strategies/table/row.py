@@ -168,8 +168,8 @@ class Row:
     """The version of a fresh result: above 0 where torch writes in place to build it."""
     begins_unrecorded: Callable[[Layouts], int] = lambda layouts: 0
     """How many versions later it begins where nothing is recorded and another kernel runs."""
-    writes_in: Callable[[Layouts], int] = lambda layouts: 1
-    """By how many versions the `out=` form raises what it writes: each of its steps counts."""
+    writes_in: Callable[[Layouts, Params], int] = lambda layouts, params: 1
+    """By how many versions a write raises what it writes: each of its steps counts."""
     acts_as: Callable[[Layouts], str] | None = None
     """The row whose node autograd records for operands of these layouts, if not this one."""
     viewed: Callable[[Layouts], tuple[int, ...]] = lambda layouts: ()

@@ -13,7 +13,6 @@ from strategies import layout as lay
 from strategies.layout import Layout, contiguous
 from strategies.table.images import (
     Shape,
-    as_input,
     batched,
     image_of,
     patches,
@@ -31,7 +30,27 @@ _HALF = Param("padding", "half window", 0, keyword=True)
 _INCLUDE = Param("count_include_pad", "bool", True, (True, False), keyword=True)
 
 
-def _pooled(dims: int) -> Callable[[Layouts, Params], tuple[Made, ...]]:
+def _row_major(layout: Layout, shape: Shape) -> Layout:
+    return contiguous(shape)
+
+
+def _as_images(layout: Layout, shape: Shape) -> Layout:
+    """In the order of a batch; of one image there is no order of channels to follow."""
+    return lay.as_suggested(shape, layout) if batched(layout, 2) else contiguous(shape)
+
+
+def _as_volumes(layout: Layout, shape: Shape) -> Layout:
+    """In the order of a batch, which may be of one volume that is no batch itself."""
+    if batched(layout, 3):
+        return lay.as_suggested(shape, layout)
+    if lay.counts_as_channels_last(lay.unsqueezed(layout, 0)):
+        return lay.selected(lay.channels_last((1, *shape)), 0, 0)
+    return contiguous(shape)
+
+
+def _pooled(
+    dims: int, lying: Callable[[Layout, Shape], Layout] = _as_images
+) -> Callable[[Layouts, Params], tuple[Made, ...]]:
     def result(layouts: Layouts, params: Params) -> tuple[Made, ...]:
         (layout,) = tensors(layouts)
         window, padding = params["kernel_size"], params["padding"]
@@ -39,9 +58,8 @@ def _pooled(dims: int) -> Callable[[Layouts, Params], tuple[Made, ...]]:
         ends = (positions(size, window, step, padding) for size in layout.shape[-dims:])
         shape = (*layout.shape[:-dims], *ends)
         if dims > 1:
-            # Of one image there is no order of channels to follow.
-            return (Made(as_input(layout, shape) if batched(layout, dims) else contiguous(shape)),)
-        made = as_input(image_of(layout, dims), (*shape[:-1], 1, *shape[-1:]))
+            return (Made(lying(layout, shape)),)
+        made = lay.as_suggested((*shape[:-1], 1, *shape[-1:]), image_of(layout, dims))
         return (Made(lay.squeezed(made, -2)),)
 
     return result
@@ -78,7 +96,7 @@ def _max_pool(dims: int) -> Row:
     return Row(
         f"max_pool{dims}d",
         operands("self"),
-        _pooled(dims),
+        _pooled(dims, _as_volumes if dims == 3 else _as_images),
         meaning,
         {"function": f"F.max_pool{dims}d({{0}}{{p}})"},
         params=(
@@ -120,7 +138,7 @@ def _avg_pool(dims: int) -> Row:
     return Row(
         f"avg_pool{dims}d",
         operands("self"),
-        _pooled(dims),
+        _pooled(dims, _row_major if dims == 3 else _as_images),
         meaning,
         {"function": f"F.avg_pool{dims}d({{0}}{{p}})"},
         params=(
@@ -144,8 +162,8 @@ def _adaptive(dims: int) -> Row:
         (layout,) = tensors(layouts)
         shape = (*layout.shape[:-dims], *[params["output_size"]] * dims)
         if dims > 1:
-            return (Made(as_input(layout, shape)),)
-        made = as_input(image_of(layout, dims), (*shape[:-1], 1, *shape[-1:]))
+            return (Made(lay.as_suggested(shape, layout)),)
+        made = lay.as_suggested((*shape[:-1], 1, *shape[-1:]), image_of(layout, dims))
         return (Made(lay.squeezed(made, -2)),)
 
     def meaning(m: Any, self: Any, *, output_size: int) -> Any:
@@ -182,7 +200,7 @@ def _adaptive(dims: int) -> Row:
 
 def _resized(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     (layout,) = tensors(layouts)
-    return (Made(as_input(layout, (*layout.shape[:2], *params["size"]))),)
+    return (Made(lay.as_suggested((*layout.shape[:2], *params["size"]), layout)),)
 
 
 def _nearest(m: Any, self: Any, *, size: list[int]) -> Any:
@@ -266,7 +284,7 @@ def _reduced(layouts: Layouts, params: Params) -> tuple[Made, ...]:
 
 
 def _of_pixels(layout: Layout, shape: Shape) -> Made:
-    return Made(as_input(layout, shape) if layout.ndim == 4 else contiguous(shape))
+    return Made(lay.as_suggested(shape, layout) if layout.ndim == 4 else contiguous(shape))
 
 
 def _pixel_shuffle(m: Any, self: Any, *, upscale_factor: int) -> Any:

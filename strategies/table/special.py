@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from strategies.layout import elementwise
 from strategies.table.composed import still
 from strategies.table.pointwise import _binary, _unary
-from strategies.table.results import itself, like_first, pointwise, tensors
-from strategies.table.row import Layouts, Made, Param, Params, Row, operands, saves
+from strategies.table.results import itself, like_first, pointwise
+from strategies.table.row import Param, Row, operands, saves
 
 
 def _logit(m: Any, self: Any, *, eps: float | None) -> Any:
@@ -61,12 +60,6 @@ def _mvlgamma(m: Any, self: Any, *, p: int) -> Any:
 
 def _polygamma(m: Any, self: Any, *, n: int) -> Any:
     return m.apply("digamma", self) if n == 0 else m.apply("polygamma", self, float(n))
-
-
-def _of_a_power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
-    """As a product of the first operand and of what is computed from the second."""
-    first, second = tensors(layouts)
-    return (Made(elementwise(first, elementwise(second))),)
 
 
 ROWS: tuple[Row, ...] = (
@@ -172,7 +165,6 @@ ROWS: tuple[Row, ...] = (
             meaning=_ldexp,
             since="1.8",
         ),
-        result=_of_a_power,
         reads_first=True,
     ),
     _binary(

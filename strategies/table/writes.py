@@ -6,7 +6,16 @@ from typing import Any
 
 from strategies.layout import Layout
 from strategies.table.results import cloned, packed, pointwise, tensors
-from strategies.table.row import Param, Row, in_place_method, methods, operands, saves
+from strategies.table.row import (
+    Layouts,
+    Param,
+    Params,
+    Row,
+    in_place_method,
+    methods,
+    operands,
+    saves,
+)
 from strategies.table.views import indexed
 
 
@@ -27,8 +36,23 @@ def has_diagonal(layout: Layout) -> bool:
     return layout.ndim == 2 or (layout.ndim > 2 and len(set(layout.shape)) == 1)
 
 
-def main_diagonal(layout: Layout) -> Layout:
+def wraps(layout: Layout, params: Params) -> bool:
+    """Whether the diagonal begins anew below, after a row without one."""
+    return bool(params["wrap"]) and layout.ndim == 2 and layout.shape[0] > layout.shape[1] + 1
+
+
+def main_diagonal(layout: Layout, params: Params) -> Layout:
+    """The elements whose indices are all the same; wrapped, every so many of a row-major matrix."""
+    if wraps(layout, params) and layout.is_contiguous:
+        step = layout.shape[1] + 1
+        return Layout((-(-layout.numel // step),), (step,), layout.offset)
     return Layout((min(layout.shape, default=1),), (sum(layout.strides),), layout.offset)
+
+
+def _wrapped_astray(layouts: Layouts, params: Params) -> str:
+    (first,) = tensors(layouts)
+    astray = wraps(first, params) and not first.is_contiguous
+    return "the wrapped diagonal of a matrix that is not row-major" if astray else ""
 
 
 ROWS: tuple[Row, ...] = (
@@ -89,7 +113,11 @@ ROWS: tuple[Row, ...] = (
         _value,
         in_place=in_place_method("fill_diagonal", 2),
         derivative="fill_ of the view that is the diagonal",
-        part=lambda x, params: main_diagonal(x),
+        params=(Param("wrap", "wrap", False, keyword=True),),
+        part=main_diagonal,
+        # The diagonal, and then what is below.
+        writes_in=lambda layouts, params: 1 + wraps(tensors(layouts)[0], params),
         needs=lambda layouts: has_diagonal(tensors(layouts)[0]),
+        astray=_wrapped_astray,
     ),
 )
