@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from conformance.model.backward import Flow
 from conformance.model.prediction import Acted, Place, Prediction
 from conformance.oracle.assembly import Assembly, Handle
 from conformance.oracle.primitives import CODES
@@ -263,8 +264,15 @@ class Walk:
         number = len(self.losses)
         flow = acted.flow
         limited = flow.raised is not None or flow.dropped or step.inputs
-        self.losses.append(frozenset(leaf.name for leaf in flow.accumulated) if limited else None)
+        self.losses.append(self.received(flow) if limited else None)
         self.loss(number, step, acted)
+
+    def received(self, flow: Flow) -> frozenset[str]:
+        """The leaves that a call adds to; what is none any more has a walk of its own, and gets
+        nothing as the leaf that it was.
+        """
+        captured = {one.tensor.name for one in flow.captured}
+        return frozenset(leaf.name for leaf in flow.accumulated) - captured
 
     def loss(self, number: int, step: Backward, acted: Acted) -> None:
         """What the roots of a call add up to, weighted by their cotangents."""
