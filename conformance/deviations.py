@@ -24,6 +24,7 @@ from conformance.model import QUIRKS
 from conformance.model.quirks import FORMER
 from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
 from conformance.records import KINDS
+from conformance.transform_causes import CAUSES
 from strategies.draft import check
 from strategies.program import Program, ProgramError, decode
 
@@ -128,7 +129,7 @@ def read_register(path: Path) -> tuple[Deviation, ...]:
             raise RegisterError(f"{where}: {entry.kind!r} is no kind of deviation.")
         if (program is None) == (not entry.script):
             raise RegisterError(f"{where} must have either a program or a script.")
-        of_programs = QUIRKS | FORMER | REPLACED.keys() | {SELF_PRODUCT}
+        of_programs = QUIRKS | FORMER | REPLACED.keys() | {SELF_PRODUCT} | CAUSES.keys()
         known = of_programs if program is not None else SCRIPT_QUIRKS
         if entry.quirk not in known:
             raise RegisterError(f"{where}: {entry.quirk!r} is none of {', '.join(sorted(known))}.")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from conformance.abilities import Abilities
 from conformance.deviations import Deviation, named, register
-from conformance.expectation import expectation
+from conformance.expectation import expectation, outward
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction
 from conformance.oracle.answers import NOT_ASKED, Answer
@@ -64,6 +64,8 @@ class Judged:
     reason: str = ""
     lacking: str = ""
     """What it uses that the subject's torch does not have, if that is why it was not run."""
+    visible: frozenset[str] | None = None
+    """The tensors that come out, where functions are transformed."""
 
     @property
     def raised(self) -> bool:
@@ -100,6 +102,8 @@ class Judged:
         if self.registered is not None:
             shown = expectation(self.draft, *self.registered, self.body, thorough=thorough)
             known = Known(named(self.deviations), shown)
+        if self.visible is not None:
+            expected = outward(expected, self.visible)
         guarded = self.prediction.raises is None and self.raised
         expected = replace(expected, header=header, guarded=guarded, known=known)
         return write_script(self.body, expected, rtol=ORACLE_RTOL)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies import layout as lay
+from strategies.functions import check_functions
 from strategies.layout import Layout
 from strategies.limits import LARGEST, MOST_MODES, MOST_STEPS, too_large
 from strategies.parameters import complete
@@ -405,4 +406,5 @@ def check(program: Program) -> Draft:
             draft.add(step, f"step {number}")
         else:
             draft.add_backward(step, f"step {number}")
+    check_functions(program.steps)
     return draft

@@ -216,7 +216,7 @@ def _run(
         _accumulate(graph, node.leaf, flow)
         return
     (node.inner or node).ran = True
-    if node.keeps and node.freed:
+    if node.keeps and node.freed and graph.checks:
         raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
     work = node.inner or node
     if node.beyond:
@@ -255,7 +255,9 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
     error is raised" (Autograd mechanics). That an operand must have its node still is observed.
     """
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
-        if not saved.is_result:
+        if not graph.checks and saved.stale:
+            continue
+        if graph.checks and not saved.is_result:
             node_now = graph.grad_fn(saved.tensor)
             if saved.of_node and node_now is None:
                 raise Raised(

@@ -27,6 +27,7 @@ from conformance.model.quirks import (
     OUT_RECORDED,
     RESHAPES_AFTER,
     STALE_LEAF,
+    UNCHECKED,
     UNSEEN,
     UNWATCHED,
     VIEWS_INSIDE,
@@ -68,7 +69,7 @@ class Interpreter:
         self.quirks = quirks
         self.memoryless = False
         """Whether a leaf's `.grad` may be zeros that nothing can be added to."""
-        self.graph = Graph()
+        self.graph = Graph(checks=UNCHECKED not in quirks)
         self.tensors: dict[str, Tensor] = {}
         self.graded: set[Tensor] = set()
         """Tensors whose `.grad` is there."""

@@ -32,6 +32,10 @@ RESHAPES_AFTER = frozenset({"matmul_out"})
 """
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
+UNCHECKED = "saved-tensors-unchecked"
+"""No way to deviate, but what is computed where nobody looks at versions: to subjects that may have
+copies of what they save, the gradient of what was computed is as right as an error.
+"""
 QUIRKS = frozenset(
     {
         *(NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES, BEHIND_VIEW),

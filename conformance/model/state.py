@@ -171,7 +171,9 @@ a derivative that torch does not have (observed).
 class Graph:
     """The rules of reading and writing autograd's metadata."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, checks: bool = True) -> None:
+        self.checks = checks
+        """Whether backward looks at versions, and gives up what was saved."""
         self._order = 0
         self.at = -1
         """The index of the step that is interpreted."""
