@@ -32,7 +32,7 @@ from strategies.program import (
 )
 from strategies.refusals import casts_to, written
 from strategies.table import OPERATIONS, Made, Refused, Row
-from strategies.table.changes import changes_in, row_in
+from strategies.table.changes import TABLES, changes_in, row_in
 from strategies.table.row import Layouts
 from strategies.values import materialise
 
@@ -79,6 +79,8 @@ class Draft:
     roots: dict[int, tuple[Layout, ...]] = field(default_factory=dict)
     """Index of a backward call -> how its roots lie there."""
     memories: int = 0
+    torch: str = TABLES
+    """The version of torch that the rows are of."""
     _objects: dict[str, str] = field(default_factory=dict)
     """Name -> the first name of the same tensor object."""
 
@@ -86,16 +88,18 @@ class Draft:
         return Program(tuple(self.leaves), tuple(self.steps))
 
     def as_in(self, torch: str) -> Draft:
-        """The same draft with the rows of a version of torch; itself if those are the table's."""
-        if not changes_in(torch):
+        """The same draft with the rows of a version of torch; itself if it has those."""
+        if torch == self.torch:
             return self
+        if not changes_in(torch):
+            return replace(self, torch=torch)
         shaped = [
             step
             if isinstance(step, Backward)
             else replace(step, row=row_in(step, way_of(step), torch))
             for step in self.shaped
         ]
-        return replace(self, shaped=shaped)
+        return replace(self, shaped=shaped, torch=torch)
 
     def _declare(self, name: str, where: str) -> None:
         check_name(name, where)

@@ -223,7 +223,7 @@ def _run(
         raise Unspecified(f"the gradient of {work.operation} is written beyond its base")
     # The gradient is laid out as the base is, then the slice's part of it is computed and written.
     if node.folds:
-        raise _overlap(work)
+        _refuse_overlap(graph, work, flow)
     _unpack(graph, work, flow)
     spared = work.of_first_only and wanted is not None and node.edges[0] not in wanted
     if work.underivable and not spared:
@@ -235,17 +235,19 @@ def _run(
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     follower = node.edges[0] if node.overlaps else None
     if follower is not None and (wanted is None or follower in wanted):
-        raise _overlap(work)
+        _refuse_overlap(graph, work, flow)
     if node.shares:
         flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
 
 
-def _overlap(work: Node) -> Raised:
-    return Raised(
-        Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
-    )
+def _refuse_overlap(graph: Graph, work: Node, flow: Flow) -> None:
+    """Raise Raised where torch looks for that; what comes of it elsewhere nobody says."""
+    why = f"the gradient of {work.operation} is written where cells repeat"
+    if Kind.BACKWARD_OVERLAP not in graph.broken:
+        raise Raised(Kind.BACKWARD_OVERLAP, why)
+    flow.shared = why
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
@@ -257,7 +259,7 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
         if not saved.is_result:
             node_now = graph.grad_fn(saved.tensor)
-            if saved.of_node and node_now is None:
+            if saved.of_node and node_now is None and Kind.SAVED_DETACHED not in graph.broken:
                 raise Raised(
                     Kind.SAVED_DETACHED,
                     f"{node.operation} saved {saved.tensor.name}, which has been detached since",

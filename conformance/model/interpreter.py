@@ -12,6 +12,7 @@ from conformance.model import indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
+from conformance.model.laws import broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
@@ -66,7 +67,7 @@ class Interpreter:
         self.quirks = quirks
         self.memoryless = False
         """Whether a leaf's `.grad` may be zeros that nothing can be added to."""
-        self.graph = Graph()
+        self.graph = Graph(broken_in(draft.torch))
         self.tensors: dict[str, Tensor] = {}
         self.graded: set[Tensor] = set()
         """Tensors whose `.grad` is there."""
@@ -341,7 +342,7 @@ class Interpreter:
             lose_derivative(node, step, self.quirks)
         if step.refused == Kind.FILL_DIMENSIONS.value:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
-        acted.open = check_overlap(step, target, operands[1:])
+        acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
@@ -376,7 +377,7 @@ class Interpreter:
                 raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
             node.underivable, node.order = step.step.op, AT_ONCE
-        acted.open = check_overlap(step, target, operands)
+        acted.open = check_overlap(step, target, operands, self.graph.broken)
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1

@@ -17,12 +17,15 @@ from strategies.layout import Layout
 from strategies.table.out import BY_MATRIX
 
 
-def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
+def check_overlap(
+    step: Shaped, target: Tensor, others: list[Tensor], broken: frozenset[str] = frozenset()
+) -> str:
     """Raise Raised if the kernel refuses the write; say why if its order decides the result.
 
     Writing one number everywhere is harmless. Dense operands that overlap the target partially are
-    refused, others are not looked at (observed).
+    refused, others are not looked at (observed). `broken` are the rules that are not followed.
     """
+    looks = Kind.OVERLAP_PARTIAL not in broken
     places = [
         _place(step, target, t, first=number == 0)
         for number, t in enumerate(others)
@@ -41,7 +44,11 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
     open_values = "a write to cells that repeat" if repeats and not flooding else ""
     if fills or step.row.reads_first:
         return open_values
-    if step.row.reads_apart and any(t is target for t in _as_they_are(step, target, others)):
+    if (
+        looks
+        and step.row.reads_apart
+        and any(t is target for t in _as_they_are(step, target, others))
+    ):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")
     for place in places:
         ordered = step.row.reads_apart or step.row.unchecked_reads
@@ -52,7 +59,8 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
             if _intersect(place, target.layout):
                 open_values = "partially overlapping operands"
             continue
-        if place.is_dense and target.layout.is_dense and not step.row.unchecked_reads:
+        dense = place.is_dense and target.layout.is_dense
+        if looks and dense and not step.row.unchecked_reads:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
         if _intersect(place, target.layout):
             open_values = "partially overlapping operands"

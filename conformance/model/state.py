@@ -169,7 +169,9 @@ a derivative that torch does not have (observed).
 class Graph:
     """The rules of reading and writing autograd's metadata."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken: frozenset[str] = frozenset()) -> None:
+        self.broken = broken
+        """The rules that this version of torch does not follow."""
         self._order = 0
         self.at = -1
         """The index of the step that is interpreted."""
@@ -202,9 +204,10 @@ class Graph:
         if base is None or (tensor.node is None and not self.requires_grad(base)):
             return tensor.node
         if tensor.made_at != tensor.counter.value:
-            if tensor.creation != "default":
+            refused = REBASED.get(tensor.creation)
+            if refused is not None and refused not in self.broken:
                 raise Raised(
-                    REBASED[tensor.creation],
+                    refused,
                     f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
                 )
             tensor.node = Node("as_strided", [self.edge(base)], self.number())
@@ -249,12 +252,11 @@ class Graph:
         leaves are, and that views made in certain ways are, is observed; so is the order.
         """
         if tensor.base is not None:
-            if tensor.creation != "default":
-                raise Raised(
-                    WRITTEN[tensor.creation],
-                    f"{tensor.name} is a {_WORDS[tensor.creation]}",
-                )
-            if self.requires_grad(tensor) and tensor.base.node is None:
+            refused = WRITTEN.get(tensor.creation)
+            if refused is not None and refused not in self.broken:
+                raise Raised(refused, f"{tensor.name} is a {_WORDS[tensor.creation]}")
+            in_leaf = self.requires_grad(tensor) and tensor.base.node is None
+            if in_leaf and Kind.VIEW_OF_LEAF_INPLACE not in self.broken:
                 raise Raised(
                     Kind.VIEW_OF_LEAF_INPLACE,
                     f"{tensor.name} is a view of the leaf {tensor.base.name}, which requires grad",

@@ -1,0 +1,71 @@
+"""Rules of autograd that not every version of torch follows, and since when they are followed.
+
+Where a rule came with a sentence of documentation, that is the source; all others are observed. A
+boundary lies between two versions that were tried, and bears the later one's number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from conformance.model.errors import Kind
+from strategies.table.changes import within
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A rule that torch has not always followed, since when it does, and where torch says so."""
+
+    name: str
+    """The kind of error that it raises, if it raises one."""
+    since: str
+    """The first version that follows it."""
+    source: str
+
+
+_VIEWS = (
+    "release notes of 1.5, 'Tensor.detach, views and in-place': views that came with others, and "
+    "those made in no_grad, are refused in place (VariableTypeUtils.h, check_inplace)"
+)
+
+LAWS: tuple[Law, ...] = (
+    Law(
+        Kind.VIEW_OF_LEAF_INPLACE,
+        "1.8",
+        "VariableTypeUtils.h from 1.8 on, check_inplace; before, the leaf became a part of the "
+        "graph, and backward said so",
+    ),
+    Law(Kind.MULTI_VIEW_INPLACE, "1.5", _VIEWS),
+    Law(Kind.MULTI_VIEW_REBASED, "1.5", _VIEWS),
+    Law(Kind.NO_GRAD_VIEW_INPLACE, "1.5", _VIEWS),
+    Law(
+        Kind.NO_GRAD_VIEW_REBASED,
+        "1.10",
+        "variable.cpp from 1.10 on: a view made in no_grad gets no new node",
+    ),
+    Law(
+        Kind.OVERLAP_PARTIAL,
+        "1.4",
+        "TensorIterator from 1.4 on, compute_mem_overlaps: assert_no_partial_overlap",
+    ),
+    Law(
+        Kind.BACKWARD_OVERLAP,
+        "1.4",
+        "copy_ from 1.4 on, by TensorIterator: assert_no_internal_overlap",
+    ),
+    Law(
+        Kind.SAVED_DETACHED,
+        "1.10",
+        "saved_variable.cpp from 1.10 on looks whether an operand has its node still",
+    ),
+)
+"""What is not here holds in every version."""
+
+
+@cache
+def broken_in(torch: str) -> frozenset[str]:
+    """The names of the rules that a version of torch does not follow; what is no version follows
+    all of them.
+    """
+    return frozenset(law.name for law in LAWS if within(f"<{law.since}", torch))
