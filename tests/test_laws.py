@@ -8,7 +8,8 @@ from packaging.specifiers import SpecifierSet
 from conformance.model import Kind, predict
 from conformance.model.errors import MESSAGES, OVERLAPS
 from conformance.model.laws import LAWS, Law, broken_in
-from strategies.table.changes import TABLES, within
+from strategies.table.change import within
+from strategies.table.changes import TABLES
 from tests._agreement import program
 
 

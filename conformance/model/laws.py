@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from conformance.model.errors import Kind
-from strategies.table.changes import within
+from strategies.table.change import within
 
 
 @dataclass(frozen=True, slots=True)

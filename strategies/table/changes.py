@@ -6,15 +6,13 @@ A boundary lies between two versions that were tried, and bears the later one's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
-
+from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
+from strategies.table.former import FORMER, LATER
 from strategies.table.row import Row, saves
 
 if TYPE_CHECKING:
@@ -23,22 +21,6 @@ if TYPE_CHECKING:
 
 TABLES = "2.13.0"
 """The torch that the table is of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Fields of a row that have other values in some versions of torch, and where torch says so."""
-
-    row: str
-    """Its name; "" for every row that is spelled as `way` says."""
-    torch: str
-    """The versions, as a packaging specifier."""
-    fields: Mapping[str, Any]
-    source: str
-    way: str = ""
-    """The spelling that it is about; "" for all."""
-    operands: int = 1
-    """The least number of operands that it is about."""
 
 
 def _hardswish(m: Any, self: Any) -> Any:
@@ -141,22 +123,12 @@ CHANGES: tuple[Change, ...] = (
     Change("clamp_max_tensor", ">=2.15", {"meaning": "minimum"}, _LEAST_NORM),
     Change("fmax", ">=2.15", {"meaning": _fmax}, _LEAST_NORM),
     Change("fmin", ">=2.15", {"meaning": _fmin}, _LEAST_NORM),
+    *FORMER,
 )
 
 
 def _with_number(step: Shaped) -> bool:
     return any(not isinstance(operand, str) for operand in step.step.args)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A form of a row that is younger than the names which it is spelled with."""
-
-    row: str
-    since: str
-    what: str
-    """It, in words that complete "torch 1.2 has no ..."."""
-    holds: Callable[[Shaped], bool]
 
 
 ARRIVALS: tuple[Arrival, ...] = (
@@ -166,6 +138,7 @@ ARRIVALS: tuple[Arrival, ...] = (
         "torch._foreach_lerp_ with a list of numbers",
         lambda step: step.step.via == "foreach" and _with_number(step),
     ),
+    *LATER,
 )
 
 
@@ -175,22 +148,12 @@ def missing_form(step: Shaped, torch: str) -> str:
         (
             arrival.what
             for arrival in ARRIVALS
-            if arrival.row == step.row.name
+            if step.row.name in arrival.row.split()
             and arrival.holds(step)
             and within(f"<{arrival.since}", torch)
         ),
         "",
     )
-
-
-def within(versions: str, torch: str) -> bool:
-    """Whether a version of torch, which may be a development version, is one of those; what is no
-    version is of none but of "".
-    """
-    try:
-        return SpecifierSet(versions).contains(Version(torch), prereleases=True)
-    except InvalidVersion:
-        return not versions
 
 
 @cache
@@ -203,7 +166,8 @@ def row_in(step: Shaped, way: str, torch: str) -> Row:
     """The row of a step, spelled in a way, as it is in a version of torch."""
     row = step.row
     for change in changes_in(torch):
-        named = change.row in ("", step.row.name) and change.way in ("", way)
+        named = step.row.name in change.row.split() or not change.row
+        named = named and change.way in ("", way)
         if named and len(row.operands) >= change.operands:
             row = replace(row, **change.fields)
     return row
