@@ -12,9 +12,10 @@ from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from strategies.draft import Draft, check
 from strategies.program import Apply, Backward, Leaf, Program
-from strategies.table import TABLE
+from strategies.table import OPERATIONS, TABLE
 from strategies.table.change import within
 from strategies.table.changes import ARRIVALS, CHANGES, TABLES, changes_in, missing_form
+from tests._agreement import program
 
 NAN = float("nan")
 
@@ -49,7 +50,7 @@ def test_changes_and_arrivals_are_of_rows_that_there_are() -> None:
         assert change.source, change
     for arrival in ARRIVALS:
         assert arrival.row, arrival
-        assert TABLE.keys() >= set(arrival.row.split()), arrival
+        assert {row.name for row, _ in OPERATIONS.values()} >= set(arrival.row.split()), arrival
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,25 @@ def test_trace_of_a_tall_matrix_gave_more_than_the_diagonal(machine: Machine) ->
         found = answer(draft, predict(draft), machine, quirks=frozenset(quirks))
         assert found.gradients["a"].values.ravel().tolist() == wanted
         assert found.values["x0"].values.tolist() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "torch", "what"),
+    [
+        ("a = leaf(2)\nx = a.view(shape=[2])\ny = x.polygamma(n=2)", "1.4.0", "polygamma(n >= 2)"),
+        ("a = leaf(2)\ny = a.polygamma(n=1)", "1.4.0", ""),
+        ("a = leaf(2)\ny = a.polygamma(n=2)", "1.8.1", ""),
+        ("a = leaf()\ny = a.flatten()", "1.2.0", "flatten and unfold of a 0-d tensor"),
+        ("a = leaf()\ny = a.flatten()", "1.4.0", ""),
+        ("a = leaf(2)\ny = a.flatten()", "1.2.0", ""),
+        ("a = leaf(2, 3)\ni = ints(2, 1)\ny = a.gather(i, dim=1)", "1.4.0", ""),
+        (
+            "a = leaf(2, 3)\ni = ints(1, 1)\ny = a.gather(i, dim=1)",
+            "1.4.0",
+            "gather and scatter by an index smaller than the tensor",
+        ),
+    ],
+)
+def test_a_form_is_missing_before_it_came(text: str, torch: str, what: str) -> None:
+    steps = [step for step in program(text).shaped if not isinstance(step, Backward)]
+    assert next(filter(None, (missing_form(step, torch) for step in steps)), "") == what

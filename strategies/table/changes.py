@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
-from strategies.table.former import FORMER, LATER
+from strategies.table.former import FORMER
+from strategies.table.later import LATER
 from strategies.table.row import Row, saves
 
 if TYPE_CHECKING:

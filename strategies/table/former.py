@@ -1,4 +1,4 @@
-"""What operations were before torch 1.12, and the forms of them that came by then.
+"""What operations were before torch 1.12.
 
 Versions of fresh results were read from tensors; the rest stands in derivatives.yaml, in the
 kernels, or in the messages of the versions that are named.
@@ -6,19 +6,14 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from strategies.table.change import Arrival, Change
-
-if TYPE_CHECKING:
-    pass
+from strategies.table.change import Change
 
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
 
 FORMER: tuple[Change, ...] = (
     Change(
-        "contiguous contiguous_channels_last index_add index_copy index_fill index_put index_put_rows index_put_twice masked_fill "
-        "masked_scatter scatter scatter_add",
+        "contiguous contiguous_channels_last index_add index_copy index_fill index_put "
+        "index_put_rows index_put_twice masked_fill masked_scatter scatter scatter_add",
         "<1.12",
         {"begins_at": lambda layouts: 1},
         _COPIED,
@@ -30,4 +25,3 @@ FORMER: tuple[Change, ...] = (
         "zeros written through a view (TensorShape.cpp)",
     ),
 )
-LATER: tuple[Arrival, ...] = ()
