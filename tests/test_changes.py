@@ -104,23 +104,51 @@ def test_ties_are_shared_from_2_15_on(
         ("2.0.1", "exp", "foreach", None),
         ("2.0.1", "foreach_mul", "", Kind.NOT_DIFFERENTIABLE),
         ("2.4.1", "foreach_mul", "", None),
+        ("2.0.1", "clamp_min", "foreach", Kind.NOT_DIFFERENTIABLE),
+        ("2.4.1", "clamp_min", "foreach", None),
     ],
 )
 def test_what_had_no_derivative_says_so_in_backward(
     torch: str, op: str, via: str, kind: Kind | None
 ) -> None:
-    args = () if op == "exp" else ("b",)
-    raises = predict(drafted(op, *args, of=[1.0, 3.0], via=via).as_in(torch)).raises
+    args = ("b",) if op in ("nextafter", "foreach_mul") else ()
+    params = {"min": 0.0} if op == "clamp_min" else {}
+    draft = drafted(op, *args, of=[1.0, 3.0], via=via, params=params)
+    raises = predict(draft.as_in(torch)).raises
     assert (raises and raises.kind) == kind
 
 
-@pytest.mark.parametrize(
-    ("torch", "kind"),
-    [("2.8.0", Kind.VIEW_OF_LEAF_INPLACE), ("2.13.0", Kind.LEAF_INPLACE)],
-)
-def test_a_subscript_that_covers_everything_once_made_a_view(torch: str, kind: Kind) -> None:
+def test_what_had_no_derivative_in_its_operands_says_so_if_asked_for_one() -> None:
+    """Of a view made in no_grad nothing is asked, though it says that it requires grad."""
+    leaf = Leaf("a", (), [1.0], requires_grad=True)
+    view = Apply("view_as", ("a",), {}, ("x0",), modes=("no_grad",))
+    steps = (view, Apply("nextafter", ("x0", "x0"), {}, ("x1",)), Backward(("x1",)))
+    draft = check(Program((leaf,), steps)).as_in("2.8.0")
+    assert predict(draft, quirks=frozenset({"no-grad-view-requires-grad"})).raises is None
+
+
+@pytest.mark.parametrize(("torch", "kept"), [("2.0.1", ["a"]), ("2.4.1", [])])
+def test_mean_kept_its_operand_for_the_count(torch: str, kept: list[str]) -> None:
     leaf = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
-    write = Apply("setitem_", ("a", 2.0), {"index": [[None, None, None]]}, ())
+    draft = check(Program((leaf,), (Apply("mean", ("a",), {"dim": 0}, ("x0",)),)))
+    prediction = predict(draft.as_in(torch))
+    assert [saved.tensor for saved in prediction.saved] == kept
+
+
+@pytest.mark.parametrize(
+    ("torch", "kind", "index"),
+    [
+        ("2.8.0", Kind.VIEW_OF_LEAF_INPLACE, [[None, None, None]]),
+        ("2.8.0", Kind.LEAF_INPLACE, ["..."]),
+        ("2.8.0", Kind.VIEW_OF_LEAF_INPLACE, ["...", [None, None, None]]),
+        ("2.13.0", Kind.LEAF_INPLACE, [[None, None, None]]),
+    ],
+)
+def test_a_slice_that_covers_everything_once_made_a_view(
+    torch: str, kind: Kind, index: list[object]
+) -> None:
+    leaf = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
+    write = Apply("setitem_", ("a", 2.0), {"index": index}, ())
     raises = predict(check(Program((leaf,), (write,))).as_in(torch)).raises
     assert raises is not None
     assert raises.kind == kind
@@ -133,6 +161,71 @@ def test_lists_of_numbers_came_late_to_foreach_lerp() -> None:
     assert not isinstance(step, Backward)
     assert missing_form(step, "2.4.1") == "torch._foreach_lerp_ with a list of numbers"
     assert missing_form(step, "2.8.0") == ""
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "params", "before", "since"),
+    [
+        ("min_out", ("a",), {}, "2.0.1", "2.4.1"),
+        ("mean_out", ("a",), {}, "2.4.1", "2.8.0"),
+        (
+            "slice_scatter_out",
+            ("b", "b"),
+            {"dim": 0, "start": 0, "length": 1},
+            "2.0.1",
+            "2.4.1",
+        ),
+    ],
+)
+def test_out_came_late_to_what_had_a_name(
+    op: str, args: tuple[str, ...], params: dict[str, float], before: str, since: str
+) -> None:
+    leaves = Leaf("a", (), [1.0]), Leaf("b", (1,), [1.0])
+    target = "b" if "b" in args else "a"
+    (step,) = check(Program(leaves, (Apply(op, (target, *args), params),))).shaped
+    assert not isinstance(step, Backward)
+    assert "with out=" in missing_form(step, before)
+    assert missing_form(step, since) == ""
+
+
+def test_out_with_dim_is_as_old_as_mean() -> None:
+    leaves = Leaf("a", (), [1.0]), Leaf("b", (1,), [1.0])
+    (step,) = check(Program(leaves, (Apply("mean_out", ("a", "b"), {"dim": 0}),))).shaped
+    assert not isinstance(step, Backward)
+    assert missing_form(step, "1.2.0") == ""
+
+
+@pytest.mark.parametrize(("torch", "wanted"), [("2.8.0", [NAN, 1.0]), ("2.13.0", [0.0, 1.0])])
+def test_atan2_had_no_gradient_at_the_origin(
+    machine: Machine, torch: str, wanted: list[float]
+) -> None:
+    leaves = (
+        Leaf("a", (2,), [0.0, 0.0], requires_grad=True),
+        Leaf("b", (2,), [0.0, 1.0], requires_grad=True),
+    )
+    steps = (Apply("atan2", ("a", "b"), {}, ("x0",)), Backward(("x0",), ([1.0, 1.0],)))
+    draft = check(Program(leaves, steps)).as_in(torch)
+    found = answer(draft, predict(draft), machine)
+    assert found.values["x0"].values.tolist() == [0.0, 0.0]
+    assert found.gradients["a"].values.tolist() == pytest.approx(wanted, nan_ok=True)
+
+
+def test_nanmean_cut_the_gradient_of_what_it_wrote(machine: Machine) -> None:
+    """It is refused, but for the quirk."""
+    leaf = Leaf("a", (2,), [1.0, "nan"], requires_grad=True)
+    steps = (
+        Apply("sum", ("a",), {}, ("x0",)),
+        Apply("nanmean_out", ("x0", "a"), {}, ()),
+        Backward(("x0",)),
+    )
+    draft = check(Program((leaf,), steps))
+    raises = predict(draft).raises
+    assert raises is not None
+    assert raises.kind == Kind.OUT_GRAD
+    quirks = frozenset({"nanmean-out-unseen"})
+    found = answer(draft, predict(draft, quirks=quirks), machine, quirks=quirks)
+    assert found.values["x0"].values.tolist() == 1.0
+    assert found.gradients["a"].values.tolist() == [0.0, 0.0]
 
 
 def test_trace_of_a_tall_matrix_gave_more_than_the_diagonal(machine: Machine) -> None:

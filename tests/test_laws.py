@@ -72,3 +72,25 @@ def test_overlapping_gradients_were_written_before_torch_looked_at_them() -> Non
     before = predict(program(REPEATS).as_in("1.2.0"))
     assert before.raises is None
     assert "share cells" in before.hidden
+
+
+REPEATED = "a = const(1)\nb = const()\nx = a.expand(shape=[2])\n"
+
+
+@pytest.mark.parametrize("write", ["x.fill_(b)", "x[...] = b"])
+def test_a_fill_with_a_tensor_did_not_look_at_cells_that_repeat(write: str) -> None:
+    assert raised("2.0.1", REPEATED + write) is None
+    assert raised("2.4.1", REPEATED + write) == Kind.OVERLAP_SELF
+
+
+def test_a_value_at_an_index_was_copied_before_it_was_a_fill() -> None:
+    assert raised("1.8.1", REPEATED + "x[...] = b") == Kind.OVERLAP_SELF
+
+
+@pytest.mark.parametrize(("torch", "reached"), [("2.8.0", True), ("2.13.0", False)])
+def test_what_has_no_derivative_took_its_turn_in_backward(torch: str, *, reached: bool) -> None:
+    text = "a = leaf()\nb = leaf()\nx = a.heaviside(a)\ny = b.mul(2.0)\nbackward(y, x)"
+    prediction = predict(program(text).as_in(torch))
+    assert prediction.raises is not None
+    assert prediction.raises.kind == Kind.NOT_DIFFERENTIABLE
+    assert prediction.graded["b"] is reached

@@ -225,8 +225,7 @@ def _run(
     if node.folds:
         _refuse_overlap(graph, work, flow)
     _unpack(graph, work, flow)
-    spared = work.of_first_only and wanted is not None and node.edges[0] not in wanted
-    if work.underivable and not spared:
+    if work.underivable and _is_asked(work.underived, node, wanted):
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     misfit = work.misfit([e is not None and (wanted is None or e in wanted) for e in work.edges])
     if misfit:
@@ -240,6 +239,14 @@ def _run(
         flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
+
+
+def _is_asked(places: tuple[int, ...] | None, node: Node, wanted: set[Node] | None) -> bool:
+    """Whether the gradient of an operand in one of these places is wanted; always, if None."""
+    if places is None:
+        return True
+    edges = [node.edges[place] for place in places]
+    return any(e is not None and (wanted is None or e in wanted) for e in edges)
 
 
 def _refuse_overlap(graph: Graph, work: Node, flow: Flow) -> None:

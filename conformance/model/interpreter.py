@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from conformance.model import indexing, relabel
+from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
@@ -23,6 +23,7 @@ from conformance.model.quirks import (
     LDEXP_OUT,
     LOGIC_UNSEEN,
     MEMORYLESS,
+    NANMEAN_OUT,
     NO_GRAD_VIEW,
     OUT_RECORDED,
     STALE_LEAF,
@@ -38,12 +39,12 @@ from conformance.model.saving import (
     asks_autograd,
     by_name,
     creation_of,
+    fail,
     lose_derivative,
     out_of_sight,
     recorded_row,
 )
 from conformance.model.state import (
-    AT_ONCE,
     Counter,
     Creation,
     Graph,
@@ -145,7 +146,7 @@ class Interpreter:
         ):
             node, acted = self.record(step, operands)
             result.node = node
-            lose_derivative(node, step, self.quirks)
+            lose_derivative(node, step, self.quirks, self.graph.broken)
             self._save(node, recorded_row(step), step, operands, result, written=None)
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         if node is None:
@@ -339,7 +340,7 @@ class Interpreter:
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
-            lose_derivative(node, step, self.quirks)
+            lose_derivative(node, step, self.quirks, self.graph.broken)
         if step.refused == Kind.FILL_DIMENSIONS.value:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
@@ -350,7 +351,7 @@ class Interpreter:
             target, acted, inferring=inferring(step.step.modes), operands=operands
         )
         if node is not None:
-            self.graph.rebase(target, node, floods=floods(step))
+            self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
             self._save(node, step.row, step, operands, target, written=target)
         return acted
 
@@ -359,6 +360,8 @@ class Interpreter:
         differentiation" (torch's message), and everything that could have one is refused: observed,
         as no page says it.
         """
+        if NANMEAN_OUT in self.quirks and step.row.name == "nanmean_out":
+            return former.write_nanmean(self, step)
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
@@ -376,7 +379,7 @@ class Interpreter:
             except Raised:
                 raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
-            node.underivable, node.order = step.step.op, AT_ONCE
+            fail(node, step, self.graph.broken)
         acted.open = check_overlap(step, target, operands, self.graph.broken)
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"

@@ -24,6 +24,10 @@ class Law:
     source: str
 
 
+ERRORS_FIRST = "what has no derivative runs first"
+VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
+INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
+
 _VIEWS = (
     "release notes of 1.5, 'Tensor.detach, views and in-place': views that came with others, and "
     "those made in no_grad, are refused in place (VariableTypeUtils.h, check_inplace)"
@@ -58,6 +62,21 @@ LAWS: tuple[Law, ...] = (
         Kind.SAVED_DETACHED,
         "1.10",
         "saved_variable.cpp from 1.10 on looks whether an operand has its node still",
+    ),
+    Law(
+        INDEX_FILLS,
+        "1.12",
+        "TensorIndexing.h from 1.12 on, copy_to: dst.fill_(src) if src is of no dimensions",
+    ),
+    Law(
+        VALUE_LOOKS,
+        "2.4",
+        "Fill.cpp from 2.4 on: fill_ of a tensor is copy_; before, it was fill_ of its number",
+    ),
+    Law(
+        ERRORS_FIRST,
+        "2.13",
+        "basic_ops.h from 2.13 on: 'it should be executed asap', by sequence_nr UINT64_MAX",
     ),
 )
 """What is not here holds in every version."""

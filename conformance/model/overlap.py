@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from conformance.model.errors import Kind
+from conformance.model.laws import INDEX_FILLS, VALUE_LOOKS
 from conformance.model.state import Raised, Tensor
 from strategies import layout as lay
 from strategies.draft import Shaped, Value
@@ -35,7 +36,7 @@ def check_overlap(
     copies = step.row.name in _COPIES and not fills
     if copies and _written(step, target) in places:
         return ""
-    flooding = floods(step)
+    flooding = floods(step, broken)
     repeats = target.layout.repeats_a_cell and not target.layout.is_dense
     unchecked = step.row.unchecked_overlap and not _is_copied_back(step, target.layout)
     if repeats and not flooding and not unchecked:
@@ -84,10 +85,13 @@ def _is_copied_back(step: Shaped, layout: Layout) -> bool:
     return False
 
 
-def floods(step: Shaped) -> bool:
-    """Whether a step writes one number everywhere."""
-    alone = not any(isinstance(operand, Value) for operand in step.operands[1:])
-    return step.row.name in ("zero", "fill_diagonal") or (step.row.name == "fill" and alone)
+def floods(step: Shaped, broken: frozenset[str] = frozenset()) -> bool:
+    """Whether a step writes one number everywhere; `broken` are the rules that are not followed."""
+    values = [operand for operand in step.operands[1:] if isinstance(operand, Value)]
+    fills = step.row.name == "fill" or (step.row.name == "setitem" and INDEX_FILLS not in broken)
+    if VALUE_LOOKS in broken and fills:
+        return all(value.layout.ndim == 0 for value in values)
+    return step.row.name in ("zero", "fill_diagonal") or (step.row.name == "fill" and not values)
 
 
 def reads_its_results(step: Shaped) -> bool:

@@ -23,6 +23,7 @@ UNWATCHED = "kron-saves-out-of-sight"
 OUT_RECORDED = "out-by-fallback"
 FOREACH_UNSEEN = "foreach-in-place-unseen"
 LDEXP_OUT = "ldexp-in-place-refused"
+NANMEAN_OUT = "nanmean-out-unseen"
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(
@@ -32,5 +33,5 @@ QUIRKS = frozenset(
     }
 )
 """Those of the torch that the op table is of."""
-FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN})
+FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT})
 """Those of older versions alone."""

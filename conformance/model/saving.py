@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from conformance.model.indexing import AT_POSITIONS
+from conformance.model.laws import ERRORS_FIRST
 from conformance.model.quirks import CLAMP_SHAPES
 from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
 from strategies.draft import Shaped, Value
@@ -65,17 +66,30 @@ def _holds(when: str, named: dict[str, Tensor | None], edges: dict[str, Node | N
     return (named[name] is None) == (kind == "number")
 
 
-def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
-    """Mark the node of an operation that has no derivative in this form, as backward will say."""
+def lose_derivative(
+    node: Node, step: Shaped, quirks: frozenset[str], broken: frozenset[str]
+) -> None:
+    """Mark the node of an operation that has no derivative in this form, as backward will say.
+
+    `broken` are the rules that are not followed.
+    """
     if CLAMP_SHAPES in quirks and step.row.name == "clamp_tensor":
         node.misfit = partial(_misfit, step)
     if step.row.undifferentiable == "always":
-        node.underivable, node.order = step.step.op, AT_ONCE
+        fail(node, step, broken)
     elif step.row.undifferentiable == "in self":
-        node.underivable = step.step.op if node.edges[0] is not None else ""
-        node.of_first_only = True
+        node.underivable, node.underived = step.step.op, (0,)
+    elif step.row.undifferentiable == "of each":
+        node.underivable, node.underived = step.step.op, tuple(range(len(node.edges)))
     elif step.row.undifferentiable and step.in_place:
         node.underivable = step.step.op
+
+
+def fail(node: Node, step: Shaped, broken: frozenset[str]) -> None:
+    """Make a node that stands for a missing derivative; it runs as soon as it can, or in turn."""
+    node.underivable = step.step.op
+    if ERRORS_FIRST not in broken:
+        node.order = AT_ONCE
 
 
 def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:

@@ -123,10 +123,10 @@ class Node:
     shares: bool = False
     """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
-    of_first_only: bool = False
-    """Whether it lacks a derivative only in its first operand."""
     underivable: str = ""
     """The operation that has no derivative, as the error names it."""
+    underived: tuple[int, ...] | None = None
+    """The operands in which it has none; None if nothing can be asked of it."""
     misfit: Callable[[Sequence[bool]], str] = lambda wanted: ""
     """What is wrong where the gradients of these operands are wanted."""
     ran: bool = False

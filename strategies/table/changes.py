@@ -31,6 +31,16 @@ def _hardswish(m: Any, self: Any) -> Any:
     return m.apply("hardswish", self)
 
 
+def _atan2(m: Any, self: Any, other: Any) -> Any:
+    """At the origin the quotients of the derivative are taken as they are: NaN."""
+    angle = m.apply("atan2", self, other)
+    squares = m.apply("add", m.apply("square", self), m.apply("square", other))
+    to_self, to_other = (still(m, m.apply("div", x, squares)) for x in (other, self))
+    moves = m.apply("sub", m.apply("mul", to_self, self), m.apply("mul", to_other, other))
+    origin = m.apply("eq", squares, 0.0)
+    return m.apply("where", origin, m.apply("carry", angle, moves), angle)
+
+
 def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:
     bounds = -math.inf if min is None else min, math.inf if max is None else max
     inside = [m.apply("gt", self, min)] if min is not None else []
@@ -79,8 +89,8 @@ CHANGES: tuple[Change, ...] = (
     Change(
         "nextafter",
         "<2.13",
-        _UNDIFFERENTIABLE,
-        "derivatives.yaml before 2.13: not_implemented",
+        {"saves": (), "undifferentiable": "of each"},
+        "derivatives.yaml before 2.13: not_implemented, for self and for other",
     ),
     Change(
         "",
@@ -96,6 +106,25 @@ CHANGES: tuple[Change, ...] = (
         "derivatives.yaml of 2.0 has _foreach functions of one list alone",
         way="foreach",
         operands=2,
+    ),
+    Change(
+        "clamp_min clamp_max",
+        ">=2.0,<2.4",
+        _UNDIFFERENTIABLE,
+        "derivatives.yaml of 2.0 has no _foreach function that takes a number",
+        way="foreach",
+    ),
+    Change(
+        "mean",
+        ">=2.0,<2.4",
+        {"saves": saves("self")},
+        "derivatives.yaml of 2.0: self.sym_numel(), of a self that is saved for it",
+    ),
+    Change(
+        "atan2",
+        "<2.13",
+        {"meaning": _atan2},
+        "atan2_backward (FunctionsManual.cpp): (self * self + other * other).reciprocal()",
     ),
     Change(
         "ldexp",
@@ -139,6 +168,14 @@ ARRIVALS: tuple[Arrival, ...] = (
         "torch._foreach_lerp_ with a list of numbers",
         lambda step: step.step.via == "foreach" and _with_number(step),
     ),
+    Arrival("min_out", "2.4", "torch.min with out= and without dim", lambda step: True),
+    Arrival(
+        "mean_out",
+        "2.8",
+        "torch.mean with out= and without dim",
+        lambda step: step.params["dim"] is None,
+    ),
+    Arrival("slice_scatter_out", "2.4", "torch.slice_scatter with out=", lambda step: True),
     *LATER,
 )
 

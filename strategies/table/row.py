@@ -147,15 +147,15 @@ class Row:
     """Whether it is an `out=` form: its first operand is overwritten and never read."""
     outside_the_law: bool = False
     """Whether the documentation leaves open what the in-place form does to gradients."""
-    undifferentiable: Literal["", "in self", "in place", "always"] = ""
+    undifferentiable: Literal["", "in self", "of each", "in place", "always"] = ""
     """Which forms are recorded although they have no derivative, as backward says: both, one, or
-    both where the first operand requires grad."""
+    both where the gradient of the first operand, or of any, is asked for."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
     part: Callable[[Layout, Params], Layout] | None = None
     """What the in-place form writes, if that is a view which it makes of its target."""
     views_its_part: bool = False
-    """Whether it makes one even where that covers the whole target in order."""
+    """Whether it makes one for a slice even where that covers the whole target in order."""
     reads_first: bool = False
     """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False

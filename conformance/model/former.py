@@ -1,0 +1,56 @@
+"""What operations once did otherwise than by autograd's rules, as quirks of the register have it.
+
+Nothing here is asked of the torch that the op table is of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.model.overlap import check_overlap
+from conformance.model.prediction import Acted
+from conformance.model.saving import creation_of
+from conformance.model.state import Node, Tensor
+from strategies.draft import Shaped, Value
+from strategies.program import inferring, recording
+
+if TYPE_CHECKING:
+    from conformance.model.interpreter import Interpreter
+
+
+def write_nanmean(interpreter: Interpreter, step: Shaped) -> Acted:
+    """`out` is filled with 0, through a view unless dimensions are kept, gets the sum where
+    autograd does not look, and is then divided in place (observed).
+    """
+    graph = interpreter.graph
+    target, *operands = interpreter.operands(step)
+    records = recording(step.step.modes) and graph.requires_grad(target)
+    part = target if step.params["keepdim"] else _seen(interpreter, step, target)
+    acted = Acted(recorded=records, connected=(records, *(False for _ in operands)))
+    acted.open = check_overlap(step, target, operands, graph.broken)
+    if any(tensor.memory == target.memory for tensor in operands):
+        acted.open = "out= that shares memory with an operand"
+    graph.writes[target.memory] += 1
+    for name, written in (("fill_", part), ("div_", target)):
+        node = None
+        if records:
+            graph.check_write(written, stale_is_leaf=True)
+            keeps = name == "div_"
+            node = Node(
+                name, [graph.edge(written)], graph.number(), (written,), graph.at, keeps=keeps
+            )
+            graph.recorded.append(node)
+            acted.node = node
+        graph.count_write(target, acted, inferring=inferring(step.step.modes), operands=operands)
+        if node is not None:
+            graph.rebase(written, node, floods=name == "fill_")
+    return acted
+
+
+def _seen(interpreter: Interpreter, step: Shaped, target: Tensor) -> Tensor:
+    """A view of `out` that has the dimensions of what is summed."""
+    graph, node = interpreter.graph, None
+    if recording(step.step.modes) and graph.requires_grad(target):
+        node = Node("as_strided", [graph.edge(target)], graph.number(), (target,))
+    value = Value(target.name, target.dtype, target.layout, target.memory)
+    return interpreter.viewed(target, value, node, creation_of(step))
