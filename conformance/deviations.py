@@ -46,6 +46,7 @@ SCRIPT_QUIRKS = frozenset(
         "median-of-expanded",
         "nan-gradient-by-place",
         "sgn-gradient-immutable",
+        "slice-scatter-reads-no-step",
         "stack-gradients-share-memory",
         "triangle-out-of-bounds",
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
+from conformance.model.quirks import SLICES_WANT_ALL
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 from strategies.layout import Layout
@@ -27,8 +28,10 @@ class Flow:
 
     accumulated: list[Tensor] = field(default_factory=list)
     """Tensors whose `.grad` it added to or made; each received its whole gradient."""
+    taken: list[Tensor] = field(default_factory=list)
+    """Those of them whose gradients the call returns."""
     captured: list[Captured] = field(default_factory=list)
-    """Those of them that are no leaves."""
+    """Those of these that are no leaves."""
     roots: list[Tensor] = field(default_factory=list)
     starts: list[Node] = field(default_factory=list)
     """The node of each root."""
@@ -73,7 +76,7 @@ def run_backward(
         wanted = None if inputs is None else _wanted(starts, sought)
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
-        ready = Ready()
+        ready, passed_over = Ready(), set[Node]()
         for node in dict.fromkeys(starts):
             if not waiting.get(node):
                 ready.push(node)
@@ -87,11 +90,15 @@ def run_backward(
                     flow.executed.append(node)
                 if wanted is None or wanted.isdisjoint(node.edges):
                     continue
+            if node in passed_over:
+                flow.shared = f"a part of the gradient of {node.operation} is left out"
             flow.executed.append(node)
             _run(graph, node, flow, wanted, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
                     continue
+                if wanted is not None and follower not in wanted:
+                    passed_over.add(follower)
                 if follower.astray and (wanted is None or follower in wanted):
                     raise Unspecified(_ASTRAY)
                 waiting[follower] -= 1
@@ -100,7 +107,8 @@ def run_backward(
     except Raised as raised:
         flow.raised = raised
         if capture:
-            flow.accumulated.clear()
+            # What was returned to nobody.
+            flow.accumulated = [t for t in flow.accumulated if t not in flow.taken]
             flow.captured.clear()
     return flow
 
@@ -171,6 +179,7 @@ def _take(flow: Flow, node: Node, sought: list[Tensor]) -> None:
         elif tensor.layout.overlaps_itself:
             flow.shared = _SHARED_LEAF.format(tensor.name)
         flow.accumulated.append(tensor)
+        flow.taken.append(tensor)
 
 
 def _received(flow: Flow, node: Node, tensor: Tensor) -> bool:
@@ -239,6 +248,8 @@ def _run(
         flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
+    if SLICES_WANT_ALL in graph.quirks and node.inner is not None and wanted is not None:
+        wanted.update(edge for edge in node.inner.edges if edge is not None)
 
 
 def _is_asked(places: tuple[int, ...] | None, node: Node, wanted: set[Node] | None) -> bool:

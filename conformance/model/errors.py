@@ -50,6 +50,11 @@ class Kind(str, Enum):
     INFERENCE_VIEW_REBASED = "view made in inference mode whose base was written"
     INPUT_UNGRADED = "input that does not require grad"
     OUT_GRAD = "out= where autograd records"
+    VIEW_ASSERTED = "view that should have no node"
+
+
+PAST = frozenset({Kind.VIEW_ASSERTED})
+"""Those that older versions alone raise, where the register says that they should not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,7 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         ),
     ),
     (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
+    (Kind.VIEW_ASSERTED, Message(("!grad_fn INTERNAL ASSERT FAILED",), torch=">=1.8,<2.0")),
     (Kind.OUT_GRAD, Message(("functions with out=... arguments don't support automatic",))),
 )
 """A message fits one of these at most."""

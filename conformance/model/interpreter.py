@@ -68,7 +68,7 @@ class Interpreter:
         self.quirks = quirks
         self.memoryless = False
         """Whether a leaf's `.grad` may be zeros that nothing can be added to."""
-        self.graph = Graph(broken_in(draft.torch))
+        self.graph = Graph(broken_in(draft.torch), quirks)
         self.tensors: dict[str, Tensor] = {}
         self.graded: set[Tensor] = set()
         """Tensors whose `.grad` is there."""
@@ -147,7 +147,8 @@ class Interpreter:
             node, acted = self.record(step, operands)
             result.node = node
             lose_derivative(node, step, self.quirks, self.graph.broken)
-            self._save(node, recorded_row(step), step, operands, result, written=None)
+            row = recorded_row(step, self.draft.torch)
+            self._save(node, row, step, operands, result, written=None)
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         if node is None:
             result.counter.value += step.row.begins_unrecorded(layouts)
@@ -236,7 +237,9 @@ class Interpreter:
         edges = dict(zip(tensors, node.edges, strict=True))
         for save in row.saved(step.in_place):
             late = step.in_place and save.what == "result"
-            if not applies(save, named, edges) or late != (step.in_place and result is not None):
+            if not applies(save, named, edges, step.params) or late != (
+                step.in_place and result is not None
+            ):
                 continue
             tensor = result if save.what == "result" else named.get(save.what)
             if save.what == "private" or (save.what in named and named[save.what] is None):

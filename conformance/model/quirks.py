@@ -24,6 +24,8 @@ OUT_RECORDED = "out-by-fallback"
 FOREACH_UNSEEN = "foreach-in-place-unseen"
 LDEXP_OUT = "ldexp-in-place-refused"
 NANMEAN_OUT = "nanmean-out-unseen"
+VIEW_ASSERTED = "view-of-no-grad-view-asserts"
+SLICES_WANT_ALL = "slices-want-all"
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(
@@ -33,5 +35,5 @@ QUIRKS = frozenset(
     }
 )
 """Those of the torch that the op table is of."""
-FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT})
+FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL})
 """Those of older versions alone."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from conformance.model.indexing import AT_POSITIONS
 from conformance.model.laws import ERRORS_FIRST
@@ -14,6 +15,7 @@ from strategies.draft import Shaped, Value
 from strategies.layout import broadcast_shapes
 from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
+from strategies.table.changes import row_in
 from strategies.table.row import Row
 
 WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
@@ -31,11 +33,12 @@ others read first what torch views first.
 """
 
 
-def recorded_row(step: Shaped) -> Row:
+def recorded_row(step: Shaped, torch: str) -> Row:
     """The row of the node that is recorded: `matmul` records what its operands' ranks call for."""
     if step.row.acts_as is None:
         return step.row
-    return TABLE[step.row.acts_as(tuple(o.layout for o in step.operands if isinstance(o, Value)))]
+    layouts = tuple(o.layout for o in step.operands if isinstance(o, Value))
+    return row_in(TABLE[step.row.acts_as(layouts)], "", torch)
 
 
 def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor | None]:
@@ -54,15 +57,29 @@ def creation_of(step: Shaped) -> Creation:
     return "multi" if step.row.multi else "default"
 
 
-def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
-    """Whether a node keeps what the row says, by its operands and those that have an edge."""
-    return not save.when or any(_holds(when, named, edges) for when in save.when)
+def applies(
+    save: Save,
+    named: dict[str, Tensor | None],
+    edges: dict[str, Node | None],
+    params: Mapping[str, Any],
+) -> bool:
+    """Whether a node keeps what the row says, by its operands, those that have an edge, and its
+    parameters.
+    """
+    return not save.when or any(_holds(when, named, edges, params) for when in save.when)
 
 
-def _holds(when: str, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
+def _holds(
+    when: str,
+    named: dict[str, Tensor | None],
+    edges: dict[str, Node | None],
+    params: Mapping[str, Any],
+) -> bool:
     kind, _, name = when.rpartition(" ")
     if not kind:
         return edges.get(name) is not None
+    if kind == "given":
+        return params[name] is not None
     return (named[name] is None) == (kind == "number")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from conformance.model.errors import Kind
+from conformance.model.quirks import VIEW_ASSERTED
 from strategies.layout import Layout
 
 if TYPE_CHECKING:
@@ -169,9 +170,12 @@ a derivative that torch does not have (observed).
 class Graph:
     """The rules of reading and writing autograd's metadata."""
 
-    def __init__(self, broken: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, broken: frozenset[str] = frozenset(), quirks: frozenset[str] = frozenset()
+    ) -> None:
         self.broken = broken
         """The rules that this version of torch does not follow."""
+        self.quirks = quirks
         self._order = 0
         self.at = -1
         """The index of the step that is interpreted."""
@@ -204,6 +208,7 @@ class Graph:
         if base is None or (tensor.node is None and not self.requires_grad(base)):
             return tensor.node
         if tensor.made_at != tensor.counter.value:
+            self._assert_no_node(tensor)
             refused = REBASED.get(tensor.creation)
             if refused is not None and refused not in self.broken:
                 raise Raised(
@@ -215,6 +220,14 @@ class Graph:
             self.rehistoried = self.rehistoried or tensor.history != base.history
             tensor.history = base.history
         return tensor.node
+
+    def _assert_no_node(self, tensor: Tensor) -> None:
+        """Raise Raised as torch did where it took views from no_grad for such without a node
+        (observed).
+        """
+        kept_from = tensor.creation in ("no_grad", "inference")
+        if VIEW_ASSERTED in self.quirks and kept_from and tensor.node is not None:
+            raise Raised(Kind.VIEW_ASSERTED, f"{tensor.name} is a {_WORDS[tensor.creation]}")
 
     def edge(self, tensor: Tensor) -> Node | None:
         """Where a gradient with respect to this tensor goes; None if it goes nowhere.
@@ -252,6 +265,7 @@ class Graph:
         leaves are, and that views made in certain ways are, is observed; so is the order.
         """
         if tensor.base is not None:
+            self._assert_no_node(tensor)
             refused = WRITTEN.get(tensor.creation)
             if refused is not None and refused not in self.broken:
                 raise Raised(refused, f"{tensor.name} is a {_WORDS[tensor.creation]}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
@@ -30,6 +31,10 @@ class Change:
     operands: int = 1
     """The least number of operands that it is about."""
 
+    @property
+    def rows(self) -> list[str]:
+        return self.row.split()
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -42,7 +47,12 @@ class Arrival:
     """It, in words that complete "torch 1.2 has no ..."."""
     holds: Callable[[Shaped], bool]
 
+    @property
+    def rows(self) -> list[str]:
+        return self.row.split()
 
+
+@cache
 def within(versions: str, torch: str) -> bool:
     """Whether a version of torch, which may be a development version, is one of those; what is no
     version is of none but of "".

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from strategies.table.before_2 import BEFORE_2
 from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
 from strategies.table.former import FORMER
@@ -153,6 +154,7 @@ CHANGES: tuple[Change, ...] = (
     Change("clamp_max_tensor", ">=2.15", {"meaning": "minimum"}, _LEAST_NORM),
     Change("fmax", ">=2.15", {"meaning": _fmax}, _LEAST_NORM),
     Change("fmin", ">=2.15", {"meaning": _fmin}, _LEAST_NORM),
+    *BEFORE_2,
     *FORMER,
 )
 
@@ -168,6 +170,7 @@ ARRIVALS: tuple[Arrival, ...] = (
         "torch._foreach_lerp_ with a list of numbers",
         lambda step: step.step.via == "foreach" and _with_number(step),
     ),
+    Arrival("max_out", "2.0", "torch.max with out= and without dim", lambda step: True),
     Arrival("min_out", "2.4", "torch.min with out= and without dim", lambda step: True),
     Arrival(
         "mean_out",
@@ -186,9 +189,9 @@ def missing_form(step: Shaped, torch: str) -> str:
         (
             arrival.what
             for arrival in ARRIVALS
-            if step.row.name in arrival.row.split()
-            and arrival.holds(step)
+            if step.row.name in arrival.rows
             and within(f"<{arrival.since}", torch)
+            and arrival.holds(step)
         ),
         "",
     )
@@ -200,12 +203,10 @@ def changes_in(torch: str) -> tuple[Change, ...]:
     return tuple(change for change in CHANGES if within(change.torch, torch))
 
 
-def row_in(step: Shaped, way: str, torch: str) -> Row:
-    """The row of a step, spelled in a way, as it is in a version of torch."""
-    row = step.row
+def row_in(row: Row, way: str, torch: str) -> Row:
+    """A row of the table, spelled in a way, as it is in a version of torch."""
     for change in changes_in(torch):
-        named = step.row.name in change.row.split() or not change.row
-        named = named and change.way in ("", way)
+        named = row.name in (change.rows or (row.name,)) and change.way in ("", way)
         if named and len(row.operands) >= change.operands:
             row = replace(row, **change.fields)
     return row
