@@ -151,7 +151,7 @@ class Draft:
                 f"{where}: unknown operation {step.op!r}; `autograd-conformance ops` lists them."
             )
         row, in_place = OPERATIONS[step.op]
-        row = row_in(row, step.via or _first_way(row, in_place), self.torch)
+        row = row_in(row, step.via or _first_way(row, in_place), self.torch, in_place=in_place)
         where = f"{where} ({step.op})"
         _check_modes(step, where)
         ways = row.in_place if in_place else row.plain

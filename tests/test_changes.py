@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -259,3 +260,46 @@ def test_trace_of_a_tall_matrix_gave_more_than_the_diagonal(machine: Machine) ->
 def test_a_form_is_missing_before_it_came(text: str, torch: str, what: str) -> None:
     steps = [step for step in program(text).shaped if not isinstance(step, Backward)]
     assert next(filter(None, (missing_form(step, torch) for step in steps)), "") == what
+
+
+COLUMN = Leaf("c", (2, 1), [0.0, 1.0], "int64")
+
+
+@pytest.mark.parametrize(
+    ("torch", "op", "index", "params", "open_"),
+    [
+        ("2.0.1", "gather", COLUMN, {"dim": 0}, True),
+        ("2.0.1", "gather", COLUMN, {"dim": 1}, False),
+        ("2.0.1", "gather", Leaf("c", (2, 2), [0.0, 1.0, 0.0, 1.0], "int64"), {"dim": 0}, False),
+        ("1.13.1", "gather", COLUMN, {"dim": 0}, False),
+        ("2.4.1", "gather", COLUMN, {"dim": 0}, False),
+        ("2.0.1", "scatter_add_", COLUMN, {"dim": 0}, True),
+    ],
+)
+def test_values_gathered_by_an_index_of_one_column_were_others(
+    torch: str, op: str, index: Leaf, params: dict[str, float], *, open_: bool
+) -> None:
+    leaves = Leaf("a", (2, 2), [1.0, 2.0, 3.0, 4.0]), Leaf("b", (2, 1), [1.0, 2.0]), index
+    args = ("a", "c", "b") if op == "scatter_add_" else ("a", "c")
+    step = Apply(op, args, params, () if op == "scatter_add_" else ("x0",))
+    assert bool(predict(check(Program(leaves, (step,))).as_in(torch)).open) is open_
+
+
+@pytest.mark.parametrize(
+    ("torch", "seen", "op", "open_"),
+    [
+        ("2.0.1", "t", "masked_scatter_", True),
+        ("2.0.1", "t", "masked_scatter", False),
+        ("2.0.1", "view_as", "masked_scatter_", False),
+        ("2.4.1", "t", "masked_scatter_", False),
+        ("1.4.0", "t", "masked_scatter_", False),
+    ],
+)
+def test_masked_scatter_followed_the_memory_of_its_target(
+    torch: str, seen: str, op: str, *, open_: bool
+) -> None:
+    data: list[Any] = [1.0, 2.0, 3.0, 4.0]
+    leaves = Leaf("a", (2, 2), data), Leaf("b", (), [1.0], "bool"), Leaf("c", (2, 2), data)
+    view = Apply(seen, ("a",), {}, ("x0",))
+    write = Apply(op, ("x0", "b", "c"), {}, () if op.endswith("_") else ("x1",))
+    assert bool(predict(check(Program(leaves, (view, write))).as_in(torch)).open) is open_

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -30,6 +30,8 @@ class Change:
     """The spelling that it is about; "" for all."""
     operands: int = 1
     """The least number of operands that it is about."""
+    form: Literal["", "plain", "in place"] = ""
+    """The form that it is about; "" for both."""
 
     @property
     def rows(self) -> list[str]:

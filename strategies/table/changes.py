@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from strategies.table.before_2 import BEFORE_2
@@ -15,7 +16,7 @@ from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
 from strategies.table.former import FORMER
 from strategies.table.later import LATER
-from strategies.table.row import Row, saves
+from strategies.table.row import Layouts, Params, Row, saves
 
 if TYPE_CHECKING:
     from strategies.draft import Shaped
@@ -40,6 +41,32 @@ def _atan2(m: Any, self: Any, other: Any) -> Any:
     moves = m.apply("sub", m.apply("mul", to_self, self), m.apply("mul", to_other, other))
     origin = m.apply("eq", squares, 0.0)
     return m.apply("where", origin, m.apply("carry", angle, moves), angle)
+
+
+def _by_memory(layouts: Layouts, params: Params) -> str:
+    """The places of a target whose strides rise are filled in the order of its memory."""
+    target = layouts[0]
+    assert target is not None
+    strides = [
+        stride for size, stride in zip(target.shape, target.strides, strict=True) if size > 1
+    ]
+    falling = all(one >= other for one, other in pairwise(strides))
+    return "" if falling else "masked_scatter_ of a target that is not row-major"
+
+
+def _by_columns(layouts: Layouts, params: Params) -> str:
+    """Rows are taken to be as short as those of the index, where these have one element."""
+    self, index = layouts[:2]
+    assert self is not None
+    assert index is not None
+    columns = index.ndim > 1 and math.prod(index.shape[1:]) == 1 < math.prod(self.shape[1:])
+    return "gather by an index of one column" if columns and params["dim"] % index.ndim == 0 else ""
+
+
+def _gathered_by_columns(layouts: Layouts, params: Params) -> str:
+    self = layouts[-2]
+    assert self is not None
+    return _by_columns(layouts[-2:], params) if self.is_contiguous else ""
 
 
 def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:
@@ -84,6 +111,10 @@ _LEAST_NORM = (
     "Gradients for non-differentiable functions (Autograd mechanics): 'use the sub-gradient of "
     "minimum norm'; derivatives.yaml follows it for bounds from 2.15 on"
 )
+_EXPANDED = (
+    "can_use_expanded_index_path of 2.0 (TensorAdvancedIndexing.h) looks at strides alone; the "
+    "register has a script"
+)
 _UNDIFFERENTIABLE = {"saves": (), "saves_in_place": (), "undifferentiable": "always"}
 
 CHANGES: tuple[Change, ...] = (
@@ -121,6 +152,15 @@ CHANGES: tuple[Change, ...] = (
         {"saves": saves("self")},
         "derivatives.yaml of 2.0: self.sym_numel(), of a self that is saved for it",
     ),
+    Change(
+        "masked_scatter",
+        ">=1.8,<2.4",
+        {"astray": _by_memory},
+        "masked_scatter__cpu before 2.4: no enforce_linear_iteration (the register has a script)",
+        form="in place",
+    ),
+    Change("gather gather_out", ">=2.0,<2.4", {"astray": _gathered_by_columns}, _EXPANDED),
+    Change("scatter scatter_add scatter_reduce", ">=2.0,<2.4", {"astray": _by_columns}, _EXPANDED),
     Change(
         "atan2",
         "<2.13",
@@ -203,10 +243,11 @@ def changes_in(torch: str) -> tuple[Change, ...]:
     return tuple(change for change in CHANGES if within(change.torch, torch))
 
 
-def row_in(row: Row, way: str, torch: str) -> Row:
-    """A row of the table, spelled in a way, as it is in a version of torch."""
+def row_in(row: Row, way: str, torch: str, *, in_place: bool = False) -> Row:
+    """A row of the table, spelled in a way and form, as it is in a version of torch."""
     for change in changes_in(torch):
         named = row.name in (change.rows or (row.name,)) and change.way in ("", way)
+        named = named and change.form in ("", "in place" if in_place else "plain")
         if named and len(row.operands) >= change.operands:
             row = replace(row, **change.fields)
     return row
