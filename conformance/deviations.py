@@ -48,6 +48,7 @@ SCRIPT_QUIRKS = frozenset(
         "max-pool3d-refuses-strides",
         "median-of-expanded",
         "nan-gradient-by-place",
+        "pad-refuses-nothing",
         "sgn-gradient-immutable",
         "slice-scatter-reads-no-step",
         "stack-gradients-share-memory",

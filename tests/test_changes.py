@@ -12,7 +12,7 @@ from conformance.model import Kind, predict
 from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from strategies.draft import Draft, check
-from strategies.program import Apply, Backward, Leaf, Program
+from strategies.program import Apply, Backward, Leaf, Program, ProgramError
 from strategies.table import OPERATIONS
 from strategies.table.change import within
 from strategies.table.changes import ARRIVALS, CHANGES, TABLES, changes_in, missing_form
@@ -303,3 +303,15 @@ def test_masked_scatter_followed_the_memory_of_its_target(
     view = Apply(seen, ("a",), {}, ("x0",))
     write = Apply(op, ("x0", "b", "c"), {}, () if op.endswith("_") else ("x1",))
     assert bool(predict(check(Program(leaves, (view, write))).as_in(torch)).open) is open_
+
+
+def test_a_dimension_that_is_padded_had_to_hold_something() -> None:
+    leaf = Leaf("a", (2, 0), [])
+    for pad, here in (([0, 0, 1, 1], False), ([1, 1], True), ([0, 0, -1, 0], True)):
+        draft = check(Program((leaf,), (Apply("pad", ("a",), {"pad": pad}, ("x0",)),)))
+        assert draft.as_in("2.13.0").values["x0"].layout.ndim == 2
+        if here:
+            assert draft.as_in("2.8.0").values["x0"].layout.ndim == 2
+            continue
+        with pytest.raises(ProgramError, match="leaves nothing of shape"):
+            draft.as_in("2.8.0")

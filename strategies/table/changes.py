@@ -16,6 +16,7 @@ from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
 from strategies.table.former import FORMER
 from strategies.table.later import LATER
+from strategies.table.rearranged import pads, sides
 from strategies.table.row import Layouts, Params, Row, saves
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ def _gathered_by_columns(layouts: Layouts, params: Params) -> str:
     self = layouts[-2]
     assert self is not None
     return _by_columns(layouts[-2:], params) if self.is_contiguous else ""
+
+
+def _pads_to_something(layouts: Layouts, params: Params) -> str:
+    """A dimension that is named must not be empty once it is padded, if any is made longer."""
+    self, pad = layouts[0], params["pad"]
+    assert self is not None
+    sizes = [self.shape[dim] + sum(pair) for dim, pair in sides(pad)]
+    if max(pad) > 0 and 0 in sizes:
+        return f"padding {pad} leaves nothing of shape {self.shape}"
+    return pads(layouts, params)
 
 
 def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:
@@ -161,6 +172,12 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change("gather gather_out", ">=2.0,<2.4", {"astray": _gathered_by_columns}, _EXPANDED),
     Change("scatter scatter_add scatter_reduce", ">=2.0,<2.4", {"astray": _by_columns}, _EXPANDED),
+    Change(
+        "pad",
+        "<2.13",
+        {"fits": _pads_to_something},
+        "constant_pad_nd (PadNd.cpp) before 2.13: new_dim > 0; the register has a script",
+    ),
     Change(
         "atan2",
         "<2.13",
