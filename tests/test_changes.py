@@ -315,3 +315,13 @@ def test_a_dimension_that_is_padded_had_to_hold_something() -> None:
             continue
         with pytest.raises(ProgramError, match="leaves nothing of shape"):
             draft.as_in("2.8.0")
+
+
+@pytest.mark.parametrize(("torch", "wanted"), [("2.13.0", 0.0), ("2.15.0", 2.0)])
+def test_a_norm_of_eps_passes_no_gradient_from_2_15_on(
+    machine: Machine, torch: str, wanted: float
+) -> None:
+    draft = drafted("normalize", of=[0.5], params={"dim": 0, "p": 1.0, "eps": 0.5}).as_in(torch)
+    found = answer(draft, predict(draft), machine)
+    assert found.values["x0"].values.tolist() == [1.0]
+    assert found.gradients["a"].values.tolist() == [wanted]

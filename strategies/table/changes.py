@@ -16,6 +16,7 @@ from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
 from strategies.table.former import FORMER
 from strategies.table.later import LATER
+from strategies.table.normalising import size_along
 from strategies.table.rearranged import pads, sides
 from strategies.table.row import Layouts, Params, Row, saves
 
@@ -93,6 +94,11 @@ def _clamp_min(m: Any, self: Any, *, min: float) -> Any:
 
 def _clamp_max(m: Any, self: Any, *, max: float) -> Any:
     return _least(m, "clamp_max", [m.apply("lt", self, max)], self, max)
+
+
+def _normalize(m: Any, self: Any, *, p: float, dim: int, eps: float) -> Any:
+    size = size_along(m, self, p, (dim,) if self.ndim else None)
+    return m.apply("div", self, _clamp_min(m, size, min=eps))
 
 
 def _least(m: Any, primitive: str, inside: list[Any], self: Any, *bounds: float) -> Any:
@@ -206,6 +212,7 @@ CHANGES: tuple[Change, ...] = (
     Change("clamp", ">=2.15", {"meaning": _clamp}, _LEAST_NORM),
     Change("clamp_min", ">=2.15", {"meaning": _clamp_min}, _LEAST_NORM),
     Change("clamp_max", ">=2.15", {"meaning": _clamp_max}, _LEAST_NORM),
+    Change("normalize", ">=2.15", {"meaning": _normalize}, _LEAST_NORM),
     Change("clamp_tensor", ">=2.15", {"meaning": "clamp_split"}, _LEAST_NORM),
     Change("clamp_min_tensor", ">=2.15", {"meaning": "maximum"}, _LEAST_NORM),
     Change("clamp_max_tensor", ">=2.15", {"meaning": "minimum"}, _LEAST_NORM),
