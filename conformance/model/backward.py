@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
-from conformance.model.quirks import SLICES_WANT_ALL
+from conformance.model.quirks import SLICES_WANT_ALL, SLOPE_UNSEEN
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 from strategies.layout import Layout
@@ -239,8 +239,9 @@ def _run(
     misfit = work.misfit([e is not None and (wanted is None or e in wanted) for e in work.edges])
     if misfit:
         raise Raised(Kind.BROADCAST_TARGET, misfit)
-    if work.forbidden:
+    if work.forbidden and SLOPE_UNSEEN not in graph.quirks:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
+    flow.hidden = work.forbidden or flow.hidden
     follower = node.edges[0] if node.overlaps else None
     if follower is not None and (wanted is None or follower in wanted):
         _refuse_overlap(graph, work, flow)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
-from conformance.model.saving import creation_of
-from conformance.model.state import Node, Tensor
+from conformance.model.quirks import PAD_ITSELF, UNGRADED_QUIETLY
+from conformance.model.saving import by_name, creation_of
+from conformance.model.state import Counter, Node, Raised, Tensor, Unspecified
 from strategies.draft import Shaped, Value
 from strategies.program import inferring, recording
 
@@ -54,3 +56,32 @@ def _seen(interpreter: Interpreter, step: Shaped, target: Tensor) -> Tensor:
         node = Node("as_strided", [graph.edge(target)], graph.number(), (target,))
     value = Value(target.name, target.dtype, target.layout, target.memory)
     return interpreter.viewed(target, value, node, creation_of(step))
+
+
+def refuse_ungraded(interpreter: Interpreter, step: Shaped) -> None:
+    """Raise Raised for an operand in which an operation has no derivative, where torch does so at
+    once: it should where autograd records, and did in no_grad as well (observed).
+    """
+    named = by_name(step.row, step, interpreter.operands(step)) if step.row.ungraded else {}
+    tensor = named.get(step.row.ungraded)
+    asks = recording(step.step.modes) or UNGRADED_QUIETLY in interpreter.quirks
+    if tensor is not None and asks and interpreter.counts(tensor):
+        raise Raised(Kind.NOT_DIFFERENTIABLE, f"{step.step.op} has no derivative in {tensor.name}")
+
+
+def split_apart(interpreter: Interpreter, step: Shaped, node: Node | None, acted: Acted) -> Acted:
+    """Pieces share memory with what they are pieces of, and neither version nor history."""
+    (parent,) = interpreter.operands(step)
+    for number, value in enumerate(step.results):
+        piece = Tensor(value.name, parent.memory, Counter(), value.layout, parent.dtype)
+        piece.node, piece.number = node, number
+        piece.history = interpreter.new_history()
+        interpreter.tensors[value.name] = piece
+    return acted
+
+
+def leave_open(interpreter: Interpreter, step: Shaped) -> None:
+    """Raise Unspecified where a quirk gives what belongs to another tensor."""
+    pads = step.row.name == "pad" and PAD_ITSELF in interpreter.quirks
+    if pads and max(step.params["pad"]) <= 0:
+        raise Unspecified("F.pad by nothing gives its operand, or memory of it")

@@ -26,6 +26,7 @@ from conformance.model.quirks import (
     NANMEAN_OUT,
     NO_GRAD_VIEW,
     OUT_RECORDED,
+    PIECES_APART,
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
@@ -132,6 +133,8 @@ class Interpreter:
         tensors require grad" (Autograd mechanics); then its fresh result requires grad.
         """
         operands = self.operands(step)
+        former.refuse_ungraded(self, step)
+        former.leave_open(self, step)
         if step.refused:
             if recording(step.step.modes) and any(self.counts(t) for t in operands):
                 self.record(step, operands)
@@ -273,9 +276,14 @@ class Interpreter:
         node = None
         if records and self.counts(parent) and self._is_seen(step, [parent]):
             node, acted = self.record(step, [parent])
+        if node is not None:
+            self._save(node, step.row, step, [parent], None, written=None)
+        if PIECES_APART in self.quirks and step.row.name in ("split", "chunk"):
+            return former.split_apart(self, step, node, acted)
         creation = creation_of(step)
-        for value in step.results:
-            self.tensors[value.name] = self.viewed(parent, value, node, creation)
+        for number, value in enumerate(step.results):
+            view = self.tensors[value.name] = self.viewed(parent, value, node, creation)
+            view.number = number
         return acted
 
     def viewed(self, parent: Tensor, value: Value, node: Node | None, creation: Creation) -> Tensor:
@@ -339,6 +347,8 @@ class Interpreter:
             raise Raised(Kind.OUT_GRAD, f"{step.step.op} is a product with out={target.name}")
         if records:
             self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
+        former.refuse_ungraded(self, step)
+        if records:
             node, acted = self.record(step, operands)
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):

@@ -24,6 +24,7 @@ class Law:
     source: str
 
 
+INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
 ERRORS_FIRST = "what has no derivative runs first"
 VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
@@ -62,6 +63,11 @@ LAWS: tuple[Law, ...] = (
         Kind.SAVED_DETACHED,
         "1.10",
         "saved_variable.cpp from 1.10 on looks whether an operand has its node still",
+    ),
+    Law(
+        INDEX_LOOKS,
+        "1.8",
+        "TensorAdvancedIndexing.cpp from 1.8 on: assert_no_overlap, assert_no_partial_overlap",
     ),
     Law(
         INDEX_FILLS,

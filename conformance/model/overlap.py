@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from conformance.model.errors import Kind
-from conformance.model.laws import INDEX_FILLS, VALUE_LOOKS
+from conformance.model.laws import INDEX_FILLS, INDEX_LOOKS, VALUE_LOOKS
 from conformance.model.state import Raised, Tensor
 from strategies import layout as lay
 from strategies.draft import Shaped, Value
@@ -26,7 +26,8 @@ def check_overlap(
     Writing one number everywhere is harmless. Dense operands that overlap the target partially are
     refused, others are not looked at (observed). `broken` are the rules that are not followed.
     """
-    looks = Kind.OVERLAP_PARTIAL not in broken
+    by_index = step.row.indexing is not None and INDEX_LOOKS in broken
+    looks = Kind.OVERLAP_PARTIAL not in broken and not by_index
     places = [
         _place(step, target, t, first=number == 0)
         for number, t in enumerate(others)

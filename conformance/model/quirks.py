@@ -26,6 +26,11 @@ LDEXP_OUT = "ldexp-in-place-refused"
 NANMEAN_OUT = "nanmean-out-unseen"
 VIEW_ASSERTED = "view-of-no-grad-view-asserts"
 SLICES_WANT_ALL = "slices-want-all"
+UNGRADED_QUIETLY = "operand-refused-in-no-grad"
+PIECES_APART = "split-gives-no-views"
+PIECES_ASSERTED = "later-of-several-views-asserts"
+SLOPE_UNSEEN = "negative-slope-in-place-unseen"
+PAD_ITSELF = "pad-by-nothing-is-its-operand"
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(
@@ -35,5 +40,10 @@ QUIRKS = frozenset(
     }
 )
 """Those of the torch that the op table is of."""
-FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL})
+FORMER = frozenset(
+    {
+        *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
+        *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF),
+    }
+)
 """Those of older versions alone."""

@@ -78,6 +78,8 @@ def _holds(
     kind, _, name = when.rpartition(" ")
     if not kind:
         return edges.get(name) is not None
+    if kind == "no":
+        return edges.get(name) is None
     if kind == "given":
         return params[name] is not None
     return (named[name] is None) == (kind == "number")
@@ -96,6 +98,8 @@ def lose_derivative(
         fail(node, step, broken)
     elif step.row.undifferentiable == "in self":
         node.underivable, node.underived = step.step.op, (0,)
+    elif step.row.undifferentiable == "in other":
+        node.underivable, node.underived = step.step.op, tuple(range(len(node.edges)))[1:2]
     elif step.row.undifferentiable == "of each":
         node.underivable, node.underived = step.step.op, tuple(range(len(node.edges)))
     elif step.row.undifferentiable and step.in_place:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from conformance.model.errors import Kind
-from conformance.model.quirks import VIEW_ASSERTED
+from conformance.model.quirks import PIECES_ASSERTED, VIEW_ASSERTED
 from strategies.layout import Layout
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Tensor:
     """Whether its memory was made in inference mode: it has no version, and no node may save it."""
     loose: bool = False
     """Whether it is one that has a version all the same, and may be written outside."""
+    number: int = 0
+    """Which of several outputs of its node it is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -209,6 +211,10 @@ class Graph:
             return tensor.node
         if tensor.made_at != tensor.counter.value:
             self._assert_no_node(tensor)
+            if PIECES_ASSERTED in self.quirks and tensor.number:
+                raise Raised(
+                    Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
+                )
             refused = REBASED.get(tensor.creation)
             if refused is not None and refused not in self.broken:
                 raise Raised(
@@ -325,6 +331,7 @@ class Graph:
             shares=base.layout.overlaps_itself or (tensor.layout.overlaps_itself and not floods),
         )
         base.node = slices
+        tensor.number = 0
         self.grad_fn(tensor)
 
 

@@ -10,6 +10,7 @@ REPLACED = {
         "polygamma": "polygamma_by_few_terms",
     },
     "trace-of-tall-matrix": {"trace": "trace"},
+    "elu-by-result": {"sign of the operand": "sign of the result"},
     "half-power-by-root": {"half power": "half power"},
     "product-by-quotient": {"product": "product_by_quotient"},
     "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},

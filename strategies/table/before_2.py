@@ -11,9 +11,9 @@ _WITH_STEP = "{dim}, {start}, {start} + {length}, 1"
 BEFORE_2: tuple[Change, ...] = (
     Change(
         "mean",
-        "<2.0",
+        ">=1.13,<2.0",
         {"saves": saves("self if given dim")},
-        "MeanBackward1 keeps self before 2.0 (derivatives.yaml, mean.dim)",
+        "MeanBackward1 keeps self in 1.13 (derivatives.yaml, mean.dim)",
     ),
     Change(
         "maximum minimum",

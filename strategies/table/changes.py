@@ -11,6 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from strategies.table.before_1_8 import BEFORE_1_8
 from strategies.table.before_2 import BEFORE_2
 from strategies.table.change import Arrival, Change, within
 from strategies.table.composed import still
@@ -220,6 +221,7 @@ CHANGES: tuple[Change, ...] = (
     Change("fmin", ">=2.15", {"meaning": _fmin}, _LEAST_NORM),
     *BEFORE_2,
     *FORMER,
+    *BEFORE_1_8,
 )
 
 

@@ -109,7 +109,18 @@ LATER: tuple[Arrival, ...] = (
         "geometric_ by the probability of success: P(X = k) was p^(k - 1) (1 - p)",
         _always,
     ),
-    Arrival("polygamma polygamma_out", "1.8", "polygamma(n >= 2)", lambda s: s.params["n"] >= 2),
+    Arrival(
+        "polygamma polygamma_out",
+        "1.8",
+        "polygamma(n >= 2), which polygamma(1) needs in backward",
+        lambda step: step.params["n"] >= 1,
+    ),
+    Arrival(
+        "index_select",
+        "1.8",
+        "the derivative of index_select of a 0-d tensor",
+        lambda s: not _ndim(s),
+    ),
     Arrival(
         "mvlgamma mvlgamma_out",
         "1.12",

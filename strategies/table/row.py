@@ -147,9 +147,13 @@ class Row:
     """Whether it is an `out=` form: its first operand is overwritten and never read."""
     outside_the_law: bool = False
     """Whether the documentation leaves open what the in-place form does to gradients."""
-    undifferentiable: Literal["", "in self", "of each", "in place", "always"] = ""
+    undifferentiable: Literal["", "in self", "in other", "of each", "in place", "always"] = ""
     """Which forms are recorded although they have no derivative, as backward says: both, one, or
     both where the gradient of the first operand, or of any, is asked for."""
+    ungraded: str = ""
+    """The operand that torch refuses at once if it requires grad, having no derivative in it."""
+    expands: bool = False
+    """Whether an operand that is too large for the target is refused as `expand()` refuses it."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
     part: Callable[[Layout, Params], Layout] | None = None

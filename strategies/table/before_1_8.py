@@ -1,0 +1,86 @@
+"""What operations were before torch 1.8, and not only before 1.12.
+
+What nodes save stands in derivatives.yaml: an operand that only one of the derivatives names is
+saved if that is wanted, and one that several name always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from strategies.table.change import Change
+from strategies.table.row import saves
+
+_DERIVATIVES = "derivatives.yaml"
+_ELU = "elu_backward by the result (derivatives.yaml); elu-by-result in the register"
+_BY_RESULT = {"saves_in_place": saves("result")}
+
+
+def _of_result(primitive: str) -> Callable[..., Any]:
+    """A derivative that is computed from the result, whose sign is not always the operand's."""
+
+    def meaning(m: Any, self: Any, *, alpha: float) -> Any:
+        values = m.apply(primitive, self, alpha)
+        if not m.deviates("sign of the operand"):
+            return values
+        positive = m.apply("gt", values, 0.0)
+        return m.apply("where", positive, m.apply("carry", values, self), values)
+
+    return meaning
+
+
+BEFORE_1_8: tuple[Change, ...] = (
+    Change("mm", "<1.8", {"saves": saves("self, mat2")}, _DERIVATIVES),
+    Change("addmm", "<1.8", {"saves": saves("mat1, mat2")}, _DERIVATIVES),
+    Change(
+        "linear_bias",
+        "<1.8",
+        {"saves": saves("input, weight")},
+        "addmm, or mm of more dimensions (Linear.cpp)",
+    ),
+    Change("elu", "<1.8", {"meaning": _of_result("elu_by_result")}, _ELU, form="plain"),
+    Change("celu", "<1.8", {"meaning": _of_result("celu_by_result")}, _ELU, form="plain"),
+    Change("celu elu selu", "<1.8", {"saves": saves("result")}, _DERIVATIVES),
+    Change("relu6", "<1.8", _BY_RESULT, "hardtanh_backward by the result (derivatives.yaml)"),
+    Change("index_copy", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
+    Change("index_add", "<1.8", {"saves": saves("index if source")}, _DERIVATIVES),
+    Change("take", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
+    Change("pow", "<1.8", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change("repeat", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change(
+        "getitem_at getitem_rows getitem_second getitem_twice",
+        "<1.4",
+        {"saves": saves("self, index")},
+        "index_backward(zeros_like(self), ...) in derivatives.yaml",
+    ),
+    Change(
+        "layer_norm_affine",
+        "<1.8",
+        {"saves": saves("self, weight, private")},
+        _DERIVATIVES,
+    ),
+    Change(
+        "mse_loss",
+        "<1.8",
+        {"saves": saves("self if no target, target if no target, private")},
+        "(input - target) ** 2 where target requires grad, else its own kernel (functional.py)",
+    ),
+    Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("lerp", "<1.4", {"ungraded": "weight"}, _DERIVATIVES),
+    Change("polygamma", "<1.4", {"undifferentiable": "in place"}, _DERIVATIVES),
+    Change(
+        "addcdiv addcmul atan2",
+        "<1.4",
+        {"expands": True},
+        "operands are expanded to the target before they are looked at (TensorMethods.h)",
+        form="in place",
+    ),
+    Change(
+        "fmod masked_fill pow remainder",
+        "<1.8",
+        {"expands": True},
+        "operands are expanded to the target before they are looked at (TensorMethods.h)",
+        form="in place",
+    ),
+)
