@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -339,3 +340,24 @@ def test_an_index_had_to_be_as_large_as_the_tensor(shape: tuple[int, ...], what:
     assert not isinstance(step, Backward)
     assert missing_form(step, "1.4.0") == what
     assert missing_form(step, "1.8.1") == ""
+
+
+@pytest.mark.parametrize(
+    ("quirk", "correction", "wanted"),
+    [
+        ("variance-below-zero", 3, [1.0, -1.0]),
+        ("variance-without-freedom", 3, [math.inf, math.inf]),
+        ("", 3, [-math.inf, math.inf]),
+        ("variance-below-zero", 2, [-math.inf, math.inf]),
+    ],
+)
+def test_variance_divided_by_a_negative_number(
+    machine: Machine, quirk: str, correction: int, wanted: list[float]
+) -> None:
+    leaf = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
+    steps = (Apply("var", ("a",), {"correction": correction}, ("x0",)), Backward(("x0",)))
+    draft = check(Program((leaf,), steps))
+    quirks = frozenset(filter(None, (quirk,)))
+    found = answer(draft, predict(draft), machine, quirks=quirks)
+    assert found.values["x0"].values.tolist() == math.inf
+    assert found.gradients["a"].values.tolist() == wanted

@@ -17,6 +17,7 @@ REPLACED = {
     "excluded-self-counts-as-tie": {"no_tie": "eq"},
     "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
+    "variance-below-zero": {"variance below zero": "variance below zero"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
 another one, or a part of a meaning, which asks with `deviates`."""
