@@ -239,6 +239,11 @@ out= where autograd records; step; 1.2.0 to 2.15.0:
 out= where autograd records; step; 1.7.1 to 1.8.1:
     heaviside(): functions with out=... arguments don't support automatic differentiation, but one
     of the arguments requires grad.
+change of shape of a detached tensor; step; 1.2.0 to 1.10.2:
+    set_storage_offset is not allowed on a Tensor created from .data or .detach(). If your intent
+    is to change the metadata of a Tensor (such as sizes / strides / storage / storage_offset)
+    without autograd tracking the change, remove the .data / .detach() call and wrap the change in
+    a `with torch.no_grad():` block.
 view that should have no node; step; 1.8.1 to 1.13.1:
     !grad_fn INTERNAL ASSERT FAILED at "/pytorch/torch/csrc/autograd/variable.cpp":519, please
     report a bug to PyTorch.

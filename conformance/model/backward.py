@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
+from conformance.model.laws import SLICES_ASK
 from conformance.model.quirks import SLICES_WANT_ALL, SLOPE_UNSEEN
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
@@ -74,6 +75,7 @@ def run_backward(
         flow.starts = starts = [_start(graph, root) for root in roots]
         sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
         wanted = None if inputs is None else _wanted(starts, sought)
+        known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
         ready, passed_over = Ready(), set[Node]()
@@ -93,6 +95,8 @@ def run_backward(
             if node in passed_over:
                 flow.shared = f"a part of the gradient of {node.operation} is left out"
             flow.executed.append(node)
+            if known is not None and _beneath(node, known):
+                raise Unspecified("a node that was not asked for, and that torch did not count")
             _run(graph, node, flow, wanted, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
@@ -115,6 +119,12 @@ def run_backward(
 
 _SHARED_LEAF = "elements of the leaf {} share cells"
 _ASTRAY = "a gradient for a tensor that changed its shape where that is not recorded"
+
+
+def _beneath(node: Node, sought: Collection[Node]) -> bool:
+    """Whether a node that leads on is nearer to its end than all whose gradients are sought."""
+    leads_on = any(edge is not None for edge in node.edges)
+    return leads_on and node.height < min(one.height for one in sought)
 
 
 def _start(graph: Graph, root: Tensor) -> Node:
@@ -243,7 +253,8 @@ def _run(
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     flow.hidden = work.forbidden or flow.hidden
     follower = node.edges[0] if node.overlaps else None
-    if follower is not None and (wanted is None or follower in wanted):
+    asks = SLICES_ASK not in graph.broken
+    if follower is not None and (wanted is None or not asks or follower in wanted):
         _refuse_overlap(graph, work, flow)
     if node.shares:
         flow.shared = f"the gradient of {work.operation} is written where elements share cells"

@@ -52,10 +52,11 @@ class Kind(str, Enum):
     OUT_GRAD = "out= where autograd records"
     VIEW_ASSERTED = "view that should have no node"
     PIECE_ASSERTED = "view that should be the first of several"
+    DETACHED_MOVED = "change of shape of a detached tensor"
 
 
-PAST = frozenset({Kind.VIEW_ASSERTED, Kind.PIECE_ASSERTED})
-"""Those that older versions alone raise, where the register says that they should not."""
+PAST = frozenset({Kind.VIEW_ASSERTED, Kind.PIECE_ASSERTED, Kind.DETACHED_MOVED})
+"""Those that older versions alone raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,10 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         ),
     ),
     (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
+    (
+        Kind.DETACHED_MOVED,
+        Message(("is not allowed on a Tensor created from .data or .detach()",), torch="<1.13"),
+    ),
     (Kind.VIEW_ASSERTED, Message(("!grad_fn INTERNAL ASSERT FAILED",), torch=">=1.8,<2.0")),
     (Kind.PIECE_ASSERTED, Message(("output_nr_ == 0 INTERNAL ASSERT FAILED",), torch="<1.5")),
     (Kind.OUT_GRAD, Message(("functions with out=... arguments don't support automatic",))),

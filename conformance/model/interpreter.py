@@ -25,6 +25,7 @@ from conformance.model.quirks import (
     MEMORYLESS,
     NANMEAN_OUT,
     NO_GRAD_VIEW,
+    NOTHING_SUMMED,
     OUT_RECORDED,
     PIECES_APART,
     STALE_LEAF,
@@ -44,6 +45,7 @@ from conformance.model.saving import (
     lose_derivative,
     out_of_sight,
     recorded_row,
+    sums_nothing,
 )
 from conformance.model.state import (
     Counter,
@@ -146,6 +148,7 @@ class Interpreter:
             and step.row.differentiable
             and any(self.counts(t) for t in operands)
             and self._is_seen(step, operands)
+            and not (NOTHING_SUMMED in self.quirks and sums_nothing(step))
         ):
             node, acted = self.record(step, operands)
             result.node = node
@@ -171,7 +174,7 @@ class Interpreter:
     def _fresh(self, step: Shaped) -> Tensor:
         value = step.results[0]
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        counter = Counter(step.row.begins_at(layouts))
+        counter = Counter(step.row.begins_at(layouts, step.params))
         tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
         tensor.history = self.new_history()
         tensor.inference = inferring(step.step.modes)
@@ -315,7 +318,7 @@ class Interpreter:
         counter = source.counter if shares else Counter()
         tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
         tensor.history = self.new_history()
-        tensor.inference = source.inference
+        tensor.inference, tensor.fixed = source.inference, True
         tensor.loose = loose and INFERENCE_ALIAS in self.quirks
         self.tensors[value.name] = tensor
         return Acted(connected=(False,))

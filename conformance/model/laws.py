@@ -27,6 +27,8 @@ class Law:
 INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
 ERRORS_FIRST = "what has no derivative runs first"
 VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
+DETACHED_MOVES = "a detached tensor may change its shape"
+SLICES_ASK = "the gradient of a slice is written where it is wanted"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
 _VIEWS = (
@@ -68,6 +70,17 @@ LAWS: tuple[Law, ...] = (
         INDEX_LOOKS,
         "1.8",
         "TensorAdvancedIndexing.cpp from 1.8 on: assert_no_overlap, assert_no_partial_overlap",
+    ),
+    Law(
+        DETACHED_MOVES,
+        "1.13",
+        "torch.Tensor.detach before 1.13: 'In-place size / stride / storage changes [...] will "
+        "instead trigger an error'",
+    ),
+    Law(
+        SLICES_ASK,
+        "1.13",
+        "CopySlices::apply from 1.13 on (functions/tensor.cpp): task_should_compute_output",
     ),
     Law(
         INDEX_FILLS,

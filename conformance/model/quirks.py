@@ -31,6 +31,7 @@ PIECES_APART = "split-gives-no-views"
 PIECES_ASSERTED = "later-of-several-views-asserts"
 SLOPE_UNSEEN = "negative-slope-in-place-unseen"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
+NOTHING_SUMMED = "einsum-of-nothing"
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(
@@ -44,6 +45,7 @@ FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF),
+        *(NOTHING_SUMMED,),
     }
 )
 """Those of older versions alone."""

@@ -126,6 +126,12 @@ def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:
     return f"a mask of {step.step.op} does not fit into another" if of_low or of_high else ""
 
 
+def sums_nothing(step: Shaped) -> bool:
+    """Whether it is an einsum with an operand that has no elements."""
+    operands = [o for o in step.operands if isinstance(o, Value)]
+    return step.row.name == "einsum" and any(not o.layout.numel for o in operands)
+
+
 def out_of_sight(tensor: Tensor) -> Tensor:
     """The same memory as a node keeps it where no version tells of a write."""
     return replace(tensor, counter=Counter(), node=None, base=None)

@@ -73,6 +73,8 @@ class Tensor:
     """Whether it is one that has a version all the same, and may be written outside."""
     number: int = 0
     """Which of several outputs of its node it is."""
+    fixed: bool = False
+    """Whether it was made by `detach()` or `.data`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,6 +137,7 @@ class Node:
     ran: bool = False
     """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None
+    _height: int | None = None
 
     @property
     def astray(self) -> bool:
@@ -142,6 +145,13 @@ class Node:
         if self.leaf is None:
             return self.layout is not None
         return self.leaf.flag and self.layout != self.leaf.layout
+
+    @property
+    def height(self) -> int:
+        """The length of the longest way from here."""
+        if self._height is None:
+            self._height = max((e.height + 1 for e in self.edges if e is not None), default=0)
+        return self._height
 
     @property
     def alive(self) -> bool:
@@ -328,7 +338,8 @@ class Graph:
             folds=_repeats(base.layout),
             overlaps=_repeats(tensor.layout),
             beyond=_lies_beyond(tensor.layout, base.layout),
-            shares=base.layout.overlaps_itself or (tensor.layout.overlaps_itself and not floods),
+            shares=base.layout.overlaps_itself
+            or ((tensor.layout.overlaps_itself or _repeats(tensor.layout)) and not floods),
         )
         base.node = slices
         tensor.number = 0

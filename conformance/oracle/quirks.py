@@ -11,6 +11,7 @@ REPLACED = {
     },
     "trace-of-tall-matrix": {"trace": "trace"},
     "elu-by-result": {"sign of the operand": "sign of the result"},
+    "threshold-by-result": {"threshold": "threshold"},
     "half-power-by-root": {"half power": "half power"},
     "product-by-quotient": {"product": "product_by_quotient"},
     "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},

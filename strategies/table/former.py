@@ -17,13 +17,13 @@ FORMER: tuple[Change, ...] = (
         "contiguous contiguous_channels_last index_add index_copy index_fill index_put "
         "index_put_rows index_put_twice masked_fill masked_scatter scatter scatter_add",
         "<1.12",
-        {"begins_at": lambda layouts: 1},
+        {"begins_at": lambda layouts, params: 1},
         _COPIED,
     ),
     Change(
         "diag_embed",
         "<1.12",
-        {"begins_at": lambda layouts: 2},
+        {"begins_at": lambda layouts, params: 2},
         "zeros written through a view (TensorShape.cpp)",
     ),
     Change("diag_embed", "<1.12", {"saves": saves("private")}, "a copy into a view"),

@@ -64,7 +64,7 @@ LATER: tuple[Arrival, ...] = (
         "1-d pooling without a batch",
         _without_batch,
     ),
-    Arrival("im2col", "1.12", "F.unfold without a batch", _without_batch),
+    Arrival("im2col", "1.13", "F.unfold without a batch", _without_batch),
     Arrival(
         "pixel_shuffle",
         "1.8",
@@ -85,9 +85,9 @@ LATER: tuple[Arrival, ...] = (
     ),
     Arrival(
         "index_add_out index_copy_out scatter_out scatter_add_out softmax_out log_softmax_out "
-        "mvlgamma_out where_out",
+        "where_out",
         "1.12",
-        "out= of index_add, scatter, softmax, mvlgamma and where",
+        "out= of index_add, scatter, softmax and where",
         _always,
     ),
     Arrival(
@@ -95,6 +95,12 @@ LATER: tuple[Arrival, ...] = (
         "1.12",
         "out= of a mean, max or min of everything",
         lambda step: step.params.get("dim") is None,
+    ),
+    Arrival(
+        "einsum_view",
+        "1.13",
+        "a view by torch.einsum of a tensor without elements",
+        _empty,
     ),
     Arrival(
         "clone_channels_last contiguous_channels_last",
@@ -123,7 +129,7 @@ LATER: tuple[Arrival, ...] = (
     ),
     Arrival(
         "mvlgamma mvlgamma_out",
-        "1.12",
+        "1.13",
         "mvlgamma of numbers outside of its domain, which it looked for",
         _always,
     ),

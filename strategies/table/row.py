@@ -168,7 +168,7 @@ class Row:
     """Whether the in-place kernel takes operands that lie in its target, and reads its results."""
     unchecked_reads: bool = False
     """Whether the in-place kernel does not look at operands that share the target's memory."""
-    begins_at: Callable[[Layouts], int] = lambda layouts: 0
+    begins_at: Callable[[Layouts, Params], int] = lambda layouts, params: 0
     """The version of a fresh result: above 0 where torch writes in place to build it."""
     begins_unrecorded: Callable[[Layouts], int] = lambda layouts: 0
     """How many versions later it begins where nothing is recorded and another kernel runs."""
