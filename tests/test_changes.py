@@ -361,3 +361,33 @@ def test_variance_divided_by_a_negative_number(
     found = answer(draft, predict(draft), machine, quirks=quirks)
     assert found.values["x0"].values.tolist() == math.inf
     assert found.gradients["a"].values.tolist() == wanted
+
+
+@pytest.mark.parametrize("op", ["elu", "celu", "selu"])
+def test_elu_lost_its_digits_near_zero(machine: Machine, op: str) -> None:
+    """exp(x) - 1 has the error of a number of the size of 1; the derivative is as it was."""
+    here = drafted(op, of=[-1e-10, -1.0, 1.0])
+    now, before = (answer(d, predict(d), machine) for d in (here, here.as_in("2.4.1")))
+    assert now.values["x0"].slack.tolist()[0] < 1e-20
+    assert before.values["x0"].slack.tolist()[0] > 1e-17
+    assert before.values["x0"].values.tolist() == pytest.approx(now.values["x0"].values.tolist())
+    gradients = (each.gradients["a"].values.tolist() for each in (before, now))
+    assert next(gradients) == next(gradients)
+
+
+@pytest.mark.parametrize(("torch", "kept"), [("2.13.0", []), ("2.15.0", ["x0"])])
+def test_group_norm_keeps_what_it_is_given_from_2_15_on(torch: str, kept: list[str]) -> None:
+    leaf = Leaf("a", (2, 3), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], requires_grad=True)
+    norm = Apply("group_norm", ("x0",), {"num_groups": 1}, ("x1",))
+    draft = check(Program((leaf,), (Apply("t", ("a",), {}, ("x0",)), norm)))
+    assert [saved.tensor for saved in predict(draft.as_in(torch)).saved] == kept
+
+
+@pytest.mark.parametrize(
+    ("torch", "strides"), [("1.8.1", (1, 2)), ("2.4.1", (2, 1)), ("2.8.0", (1, 2))]
+)
+def test_ldexp_was_of_a_power_that_is_row_major(torch: str, strides: tuple[int, ...]) -> None:
+    leaf = Leaf("a", (2, 2), [1.0, 2.0, 3.0, 4.0])
+    steps = (Apply("t", ("a",), {}, ("x0",)), Apply("ldexp", ("b", "x0"), {}, ("x1",)))
+    draft = check(Program((leaf, Leaf("b", (), [1.0])), steps)).as_in(torch)
+    assert draft.values["x1"].layout.strides == strides

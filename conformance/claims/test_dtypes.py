@@ -114,7 +114,7 @@ def _has_complex(trial: Trial) -> bool:
 
 def can_require_grad(dtype: str) -> bool:
     """Whether tensors of a dtype of this name can require grad."""
-    return dtype.startswith(("float", "bfloat", "complex"))
+    return dtype.startswith(("float", "bfloat", "complex", "bcomplex"))
 
 
 def _answered(where: str, can: bool, asked: Any) -> Iterator[Finding]:

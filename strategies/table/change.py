@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from strategies.draft import Shaped
 
 
+Form = Literal["plain", "in place"]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Fields of a row that have other values in some versions of torch, and where torch says so."""
@@ -30,7 +33,7 @@ class Change:
     """The spelling that it is about; "" for all."""
     operands: int = 1
     """The least number of operands that it is about."""
-    form: Literal["", "plain", "in place"] = ""
+    form: Form | Literal[""] = ""
     """The form that it is about; "" for both."""
 
     @property
