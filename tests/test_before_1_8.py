@@ -9,6 +9,8 @@ import pytest
 from conformance.model import Kind, predict
 from conformance.model.prediction import Prediction
 from conformance.model.quirks import (
+    COMPOSED_OUT,
+    NO_GRAD_VIEW,
     PAD_ITSELF,
     PIECES_APART,
     PIECES_ASSERTED,
@@ -17,6 +19,8 @@ from conformance.model.quirks import (
 )
 from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
+from strategies.draft import check
+from strategies.program import Apply, Backward, Leaf, Program
 from tests._agreement import program
 
 
@@ -146,3 +150,112 @@ def test_padding_by_nothing_is_left_open() -> None:
     assert said("1.4.0", text.format([0, 0]), PAD_ITSELF).unspecified
     assert not said("1.4.0", text.format([0, 1]), PAD_ITSELF).unspecified
     assert not said("1.4.0", text.format([0, 0])).unspecified
+
+
+def gradient_of(
+    machine: Machine, torch: str, leaves: tuple[Leaf, ...], step: Apply, *quirks: str
+) -> list[float]:
+    """The gradient of the last leaf, where everything that the step makes gets a gradient of 1."""
+    numel = check(Program(leaves, (step,))).values["x"].layout.numel
+    draft = check(Program(leaves, (step, Backward(("x",), ([1.0] * numel,)))), torch)
+    found = answer(draft, predict(draft), machine, quirks=frozenset(quirks))
+    gradient: list[float] = found.gradients[leaves[-1].name].values.ravel().tolist()
+    return gradient
+
+
+ALIKE = (Leaf("a", (2,), [1.0, 1.0], requires_grad=True),)
+ONE = (Leaf("a", (), [1.0], requires_grad=True),)
+LINE = (Leaf("a", (1, 1, 2), [1.0, 2.0], requires_grad=True),)
+NAMED = (
+    Leaf("c", (2,), [1.0, 2.0]),
+    Leaf("i", (2,), [0, 0], "int64"),
+    Leaf("a", (), [3.0], requires_grad=True),
+)
+SLOPE = 1.0 / (1.0 + math.exp(-1.0))
+
+
+@pytest.mark.parametrize(
+    ("quirk", "torch", "leaves", "step", "right", "wrong"),
+    [
+        (
+            "ties-get-all-gradient",
+            "1.4.0",
+            ALIKE,
+            Apply("max", ("a",), {}, ("x",)),
+            [0.5, 0.5],
+            [1.0, 1.0],
+        ),
+        (
+            "index-fill-counts-again",
+            "1.8.1",
+            NAMED,
+            Apply("index_fill", ("c", "i", "a"), {"dim": 0}, ("x",)),
+            [1.0],
+            [2.0],
+        ),
+        (
+            "softplus-by-result",
+            "1.8.1",
+            ONE,
+            Apply("softplus", ("a",), {"threshold": 1.0}, ("x",)),
+            [SLOPE],
+            [1.0],
+        ),
+        (
+            "interpolate-to-one",
+            "1.8.1",
+            LINE,
+            Apply("interpolate_linear", ("a",), {"size": [1]}, ("x",)),
+            [0.5, 0.5],
+            [1.0, 0.0],
+        ),
+    ],
+)
+def test_what_an_old_gradient_was_and_should_have_been(
+    machine: Machine,
+    quirk: str,
+    torch: str,
+    leaves: tuple[Leaf, ...],
+    step: Apply,
+    right: list[float],
+    wrong: list[float],
+) -> None:
+    assert gradient_of(machine, torch, leaves, step) == pytest.approx(right)
+    assert gradient_of(machine, torch, leaves, step, quirk) == pytest.approx(wrong)
+
+
+def test_which_of_equal_elements_max_gave_was_open(machine: Machine) -> None:
+    """From 1.7 on "the indices of the first maximal value are returned" (torch.max)."""
+    steps = (Apply("max_dim", ("a",), {"dim": 0}, ("x",)), Backward(("x",)))
+    for torch, known in (("1.4.0", False), ("1.8.1", True)):
+        draft = check(Program(ALIKE, steps), torch)
+        assert (answer(draft, predict(draft), machine).unspecified == "") is known
+
+
+def test_logical_operations_were_their_own_out_form() -> None:
+    text = "a = leaf(2)\nx = a.logical_not()"
+    assert raised("1.4.0", text) is None
+    assert raised("1.4.0", text, COMPOSED_OUT) == Kind.OUT_GRAD
+    assert raised("1.12.1", text, COMPOSED_OUT) is None
+
+
+def test_pixels_were_shuffled_by_views() -> None:
+    text = "a = leaf(1, 4, 1, 1)\nb = a.mul(1.0)\nx = b.pixel_shuffle(upscale_factor=2)"
+    before, since = said("1.8.1", text), said("1.12.1", text)
+    assert before.memory["x"] == before.memory["b"]
+    assert since.memory["x"] != since.memory["b"]
+
+
+def test_a_view_from_no_grad_could_not_be_saved() -> None:
+    text = "a = leaf(2)\nwith no_grad: x = a.view(shape=[2])\ny = x.sin()\nbackward(y)"
+    assert raised("1.12.1", text) == Kind.NOTHING_REQUIRES_GRAD
+    assert raised("1.12.1", text, NO_GRAD_VIEW) == Kind.LEAF_SAVED
+    assert raised("1.13.1", text, NO_GRAD_VIEW) is None
+
+
+def test_operands_of_one_range_were_taken_for_the_same() -> None:
+    text = "a = const(2, 2)\nb = a.t()\nb.mul_(a)"
+    assert raised("1.12.1", text) == Kind.OVERLAP_PARTIAL
+    before = said("1.8.1", text)
+    assert before.raises is None
+    assert "other strides" in before.open

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
-from conformance.model.laws import SLICES_ASK
+from conformance.model.laws import LEAVES_SAVED, SLICES_ASK
 from conformance.model.quirks import SLICES_WANT_ALL, SLOPE_UNSEEN
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
@@ -299,6 +299,11 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
                 Kind.SAVED_MODIFIED,
                 f"{node.operation} saved {saved.tensor.name} at version {saved.version}, and it is "
                 f"at version {saved.tensor.counter.value}",
+            )
+        if saved.rootless and LEAVES_SAVED in graph.broken:
+            raise Raised(
+                Kind.LEAF_SAVED,
+                f"{node.operation} saved {saved.tensor.name}, a view from no_grad without a node",
             )
         if graph.writes[saved.tensor.memory] != saved.writes:
             flow.hidden = (

@@ -52,10 +52,11 @@ class Kind(str, Enum):
     OUT_GRAD = "out= where autograd records"
     VIEW_ASSERTED = "view that should have no node"
     PIECE_ASSERTED = "view that should be the first of several"
+    LEAF_SAVED = "view from no_grad saved as a leaf"
     DETACHED_MOVED = "change of shape of a detached tensor"
 
 
-PAST = frozenset({Kind.VIEW_ASSERTED, Kind.PIECE_ASSERTED, Kind.DETACHED_MOVED})
+PAST = frozenset({Kind.VIEW_ASSERTED, Kind.PIECE_ASSERTED, Kind.DETACHED_MOVED, Kind.LEAF_SAVED})
 """Those that older versions alone raise."""
 
 
@@ -193,6 +194,10 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         ),
     ),
     (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
+    (
+        Kind.LEAF_SAVED,
+        Message(("No grad accumulator for a saved leaf",), torch="<1.13"),
+    ),
     (
         Kind.DETACHED_MOVED,
         Message(("is not allowed on a Tensor created from .data or .detach()",), torch="<1.13"),

@@ -10,14 +10,33 @@ from typing import TYPE_CHECKING
 from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
-from conformance.model.quirks import PAD_ITSELF, UNGRADED_QUIETLY
+from conformance.model.quirks import COMPOSED_OUT, PAD_ITSELF, UNGRADED_QUIETLY
 from conformance.model.saving import by_name, creation_of
 from conformance.model.state import Counter, Node, Raised, Tensor, Unspecified
 from strategies.draft import Shaped, Value
 from strategies.program import inferring, recording
+from strategies.table.change import within
 
 if TYPE_CHECKING:
     from conformance.model.interpreter import Interpreter
+
+_COMPOSED = (
+    ("logical_and logical_not logical_or logical_xor", ("plain", "in place"), ">=1.4,<1.12"),
+    ("polygamma", ("in place",), ">=1.4,<1.12"),
+)
+"""Rows that were their own `out=` form, which of their forms were, and in which versions."""
+
+
+def refuse_composed(interpreter: Interpreter, step: Shaped) -> None:
+    """Raise Raised where an operation called its `out=` form, which refuses what requires grad."""
+    if COMPOSED_OUT not in interpreter.quirks or not recording(step.step.modes):
+        return
+    wanting = [t for t in interpreter.operands(step) if interpreter.graph.requires_grad(t)]
+    form = "in place" if step.in_place else "plain"
+    for rows, forms, torch in _COMPOSED:
+        named = step.row.name in rows.split() and form in forms
+        if wanting and named and within(torch, interpreter.draft.torch):
+            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
 
 
 def write_nanmean(interpreter: Interpreter, step: Shaped) -> Acted:

@@ -136,6 +136,7 @@ class Interpreter:
         """
         operands = self.operands(step)
         former.refuse_ungraded(self, step)
+        former.refuse_composed(self, step)
         former.leave_open(self, step)
         if step.refused:
             if recording(step.step.modes) and any(self.counts(t) for t in operands):
@@ -265,7 +266,13 @@ class Interpreter:
                 # Of an operand that torch views first, the node keeps that view.
                 of_node = tensor.node is not None and save.what not in viewed
                 version = tensor.counter.value
-                node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
+                rootless = not is_result and tensor.silent and self._is_rootless(tensor)
+                node.saved.append(
+                    Saved(save.what, tensor, version, is_result, writes, of_node, rootless)
+                )
+
+    def _is_rootless(self, tensor: Tensor) -> bool:
+        return self.counts(tensor) and tensor.node is None and not tensor.flag
 
     # -- views and aliases ----------------------------------------------------------------------
 
@@ -337,6 +344,7 @@ class Interpreter:
         operands = self.operands(step)
         if step.row.part is not None or step.row.name in indexing.AT_POSITIONS:
             operands[0] = indexing.written_part(self, step, operands)
+        former.refuse_composed(self, step)
         target = operands[0]
         wants = any(self.graph.requires_grad(t) for t in operands)
         records = recording(step.step.modes) and wants and asks_autograd(step, operands)

@@ -24,6 +24,8 @@ class Law:
     source: str
 
 
+STRIDES_COUNT = "operands of one range and other strides overlap partially"
+LEAVES_SAVED = "a view from no_grad can be saved"
 INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
 ERRORS_FIRST = "what has no derivative runs first"
 VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
@@ -65,6 +67,16 @@ LAWS: tuple[Law, ...] = (
         Kind.SAVED_DETACHED,
         "1.10",
         "saved_variable.cpp from 1.10 on looks whether an operand has its node still",
+    ),
+    Law(
+        STRIDES_COUNT,
+        "1.12",
+        "MemoryOverlap.cpp from 1.12 on: FULL only if the strides are the same as well",
+    ),
+    Law(
+        LEAVES_SAVED,
+        "1.13",
+        "saved_variable.cpp from 1.13 on; before, 'No grad accumulator for a saved leaf!'",
     ),
     Law(
         INDEX_LOOKS,

@@ -30,6 +30,7 @@ UNGRADED_QUIETLY = "operand-refused-in-no-grad"
 PIECES_APART = "split-gives-no-views"
 PIECES_ASSERTED = "later-of-several-views-asserts"
 SLOPE_UNSEEN = "negative-slope-in-place-unseen"
+COMPOSED_OUT = "composed-with-out"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
 NOTHING_SUMMED = "einsum-of-nothing"
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
@@ -44,7 +45,7 @@ QUIRKS = frozenset(
 FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
-        *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF),
+        *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
         *(NOTHING_SUMMED,),
     }
 )

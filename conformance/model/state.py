@@ -89,6 +89,8 @@ class Saved:
     """How often its memory had been written then, by whatever alias."""
     of_node: bool = False
     """Whether it had a node then: it must have one still."""
+    rootless: bool = False
+    """Whether it required grad then, and neither had a node nor was a leaf."""
 
     @property
     def stale(self) -> bool:

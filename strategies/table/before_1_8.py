@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from strategies.table import extremes
 from strategies.table.change import Change
+from strategies.table.composed import along
 from strategies.table.row import saves
 
 _DERIVATIVES = "derivatives.yaml"
@@ -27,6 +29,41 @@ def _of_result(primitive: str) -> Callable[..., Any]:
         positive = m.apply("gt", values, 0.0)
         return m.apply("where", positive, m.apply("carry", values, self), values)
 
+    return meaning
+
+
+_EXTREMES = {row.name: row for row in extremes.ROWS}
+
+
+def _shared_by_none(name: str) -> Callable[..., Any]:
+    """Each of the elements that equal the result got its whole gradient."""
+
+    def meaning(m: Any, self: Any) -> Any:
+        value = _meaning(name)(m, self)
+        if not m.deviates("ties share a gradient"):
+            return value
+        rows = self.reshape(-1)
+        tied = m.apply("where", m.apply("eq", rows, value), rows, 0.0)
+        return m.apply("carry", value, m.total(tied, (0,), False))
+
+    return meaning
+
+
+def _any_of(name: str) -> Callable[..., Any]:
+    """Nobody said which of several equal elements is given."""
+
+    def meaning(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
+        rows, value = along(self, dim), _meaning(name)(m, self, dim=dim, keepdim=keepdim)
+        tied = m.apply("eq", rows, value.reshape(rows.shape[1:]))
+        m.apply("sole", m.total(tied, (0,), False))
+        return value
+
+    return meaning
+
+
+def _meaning(name: str) -> Callable[..., Any]:
+    meaning = _EXTREMES[name].meaning
+    assert callable(meaning)
     return meaning
 
 
@@ -81,6 +118,31 @@ BEFORE_1_8: tuple[Change, ...] = (
         "<1.8",
         {"expands": True},
         "operands are expanded to the target before they are looked at (TensorMethods.h)",
+        form="in place",
+    ),
+    *(
+        Change(
+            name,
+            "<1.8",
+            {"meaning": _shared_by_none(name)},
+            "select_equals_backward (derivatives.yaml); ties-get-all-gradient in the register",
+        )
+        for name in ("max", "min", "median")
+    ),
+    *(
+        Change(
+            name,
+            "<1.8",
+            {"meaning": _any_of(name)},
+            "torch.max before 1.7 does not say that it gives the first of equal elements",
+        )
+        for name in ("max_dim", "min_dim")
+    ),
+    Change(
+        "celu elu hardtanh leaky_relu relu6 rrelu selu",
+        "<1.8",
+        {"unchecked_overlap": True},
+        "TensorIterator without check_internal_overlap, or THNN (Activation.cpp)",
         form="in place",
     ),
 )

@@ -6,11 +6,69 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from strategies import layout as lay
+from strategies.layout import Layout
 from strategies.table.change import Change
-from strategies.table.row import saves
+from strategies.table.indexed import index_fill
+from strategies.table.positions import leading
+from strategies.table.results import tensors
+from strategies.table.row import Layouts, Made, Params, saves
 
 _DERIVATIVES = "derivatives.yaml"
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
+
+
+def _softplus(m: Any, self: Any, *, beta: float, threshold: float) -> Any:
+    """Its derivative is that of a line where the result, and not the operand, is far enough."""
+    values = m.apply("softplus", self, beta, threshold)
+    if not m.deviates("softplus below its threshold"):
+        return values
+    far = m.apply("gt", m.apply("mul", values, beta), threshold)
+    return m.apply("where", far, m.apply("carry", values, self), values)
+
+
+def _index_fill(m: Any, self: Any, index: Any, value: Any, *, dim: int) -> Any:
+    """The gradient of the value counts positions as often as the index names them."""
+    filled = index_fill(m, self, index, value, dim=dim)
+    if not m.deviates("a position counts once") or not isinstance(value, np.ndarray):
+        return filled
+    rows = leading(filled, dim) if filled.ndim else filled.reshape(1)
+    places, counts = np.unique(index.ravel() % len(rows), return_counts=True)
+    for place, count in zip(places.tolist(), counts.tolist(), strict=True):
+        slope = m.apply("mul", value, float(count))
+        rows[place] = m.apply("carry", rows[place], np.broadcast_to(slope, rows[place].shape))
+    return filled
+
+
+def _seen_by_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """reshape, permute and reshape: a view where neither has to copy."""
+    (layout,) = tensors(layouts)
+    (*batch, channels, rows, columns), factor = layout.shape, params["upscale_factor"]
+    less = channels // factor**2
+    shape = (*batch, less, rows * factor, columns * factor)
+    parts = lay.viewed(layout, (prod(batch), less, factor, factor, rows, columns))
+    spread = parts and lay.permuted(parts, (0, 1, 4, 2, 5, 3))
+    return (_view_or_copy(spread and lay.viewed(spread, shape), shape),)
+
+
+def _seen_by_larger_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    (*batch, channels, rows, columns), factor = layout.shape, params["downscale_factor"]
+    rows, columns = rows // factor, columns // factor
+    shape = (*batch, channels * factor**2, rows, columns)
+    parts = lay.viewed(layout, (prod(batch), channels, rows, factor, columns, factor))
+    gathered = parts and lay.permuted(parts, (0, 1, 3, 5, 2, 4))
+    return (_view_or_copy(gathered and lay.viewed(gathered, shape), shape),)
+
+
+def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
+    return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
+
 
 FORMER: tuple[Change, ...] = (
     Change(
@@ -30,7 +88,33 @@ FORMER: tuple[Change, ...] = (
     Change("cumprod", "<1.12", {"saves": saves("self")}, _DERIVATIVES),
     Change("relu", "<1.12", {"saves": saves("self")}, _DERIVATIVES, form="plain"),
     Change("relu", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
-    Change("softplus", "<1.12", {"saves": saves("self, result")}, _DERIVATIVES),
+    Change(
+        "softplus",
+        "<1.12",
+        {"saves": saves("self, result"), "meaning": _softplus},
+        "softplus_backward (derivatives.yaml) takes self and output",
+    ),
+    Change("index_fill", "<1.12", {"meaning": _index_fill}, _DERIVATIVES),
+    Change(
+        "pixel_shuffle",
+        "<1.12",
+        {"result": _seen_by_pixels},
+        "PixelShuffle.cpp: reshape, permute, reshape",
+    ),
+    Change(
+        "pixel_unshuffle",
+        "<1.12",
+        {"result": _seen_by_larger_pixels},
+        "PixelShuffle.cpp: reshape, permute, reshape",
+    ),
+    Change("relu", "<1.12", {"unchecked_overlap": True}, "threshold_ (Activation.cpp)"),
+    Change(
+        "logical_and logical_not logical_or logical_xor",
+        "<1.12",
+        {"begins_at": lambda layouts, params: 1},
+        "written by their out= forms (BinaryOps.cpp, UnaryOps.cpp)",
+        form="plain",
+    ),
     Change("softmax log_softmax", "<1.12", {"saves": saves("self, result")}, _DERIVATIVES),
     Change(
         "cross_entropy",
