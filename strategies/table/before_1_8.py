@@ -11,6 +11,7 @@ from typing import Any
 
 from strategies.table import extremes
 from strategies.table.change import Change
+from strategies.table.changed_meanings import celu_by_exponential, elu_by_exponential
 from strategies.table.composed import along
 from strategies.table.row import saves
 
@@ -19,11 +20,11 @@ _ELU = "elu_backward by the result (derivatives.yaml); elu-by-result in the regi
 _BY_RESULT = {"saves_in_place": saves("result")}
 
 
-def _of_result(primitive: str) -> Callable[..., Any]:
+def _of_result(by_result: Callable[..., Any]) -> Callable[..., Any]:
     """A derivative that is computed from the result, whose sign is not always the operand's."""
 
     def meaning(m: Any, self: Any, *, alpha: float) -> Any:
-        values = m.apply(primitive, self, alpha)
+        values = by_result(m, self, alpha=alpha)
         if not m.deviates("sign of the operand"):
             return values
         positive = m.apply("gt", values, 0.0)
@@ -76,8 +77,16 @@ BEFORE_1_8: tuple[Change, ...] = (
         {"saves": saves("input, weight")},
         "addmm, or mm of more dimensions (Linear.cpp)",
     ),
-    Change("elu", "<1.8", {"meaning": _of_result("elu_by_result")}, _ELU, form="plain"),
-    Change("celu", "<1.8", {"meaning": _of_result("celu_by_result")}, _ELU, form="plain"),
+    Change(
+        "elu", "<1.8", {"meaning": _of_result(elu_by_exponential("_by_result"))}, _ELU, form="plain"
+    ),
+    Change(
+        "celu",
+        "<1.8",
+        {"meaning": _of_result(celu_by_exponential("_by_result"))},
+        _ELU,
+        form="plain",
+    ),
     Change("celu elu selu", "<1.8", {"saves": saves("result")}, _DERIVATIVES),
     Change("relu6", "<1.8", _BY_RESULT, "hardtanh_backward by the result (derivatives.yaml)"),
     Change("index_copy", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
