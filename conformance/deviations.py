@@ -40,6 +40,7 @@ SCRIPT_QUIRKS = frozenset(
         "channel-shuffle-underived",
         "foreach-addcdiv-index",
         "gather-by-columns",
+        "index-fill-adds-dimension",
         "igamma-series-nine-digits",
         "kron-out-unseen",
         "kron-refuses-strides",

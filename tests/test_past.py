@@ -7,14 +7,21 @@ import pytest
 from conformance.deviations import Deviation, register
 from conformance.model import Kind, predict
 from conformance.model.quirks import (
+    COMPOSED_OUT,
+    FOREACH_UNSEEN,
+    FOREACH_UNVERSIONED,
     FORMER,
     NO_GRAD_VIEW,
     NOTHING_SUMMED,
+    PIECES_STALE,
+    ROOT_RUNS,
     SLICES_WANT_ALL,
     VIEW_ASSERTED,
 )
 from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
+from strategies.draft import check
+from strategies.program import Apply, Backward, Leaf, Program
 from tests._agreement import program
 
 PAST = [d for d in register() if d.program is not None and d.entry.quirk in FORMER]
@@ -78,3 +85,97 @@ def test_threshold_in_place_asked_its_result(machine: Machine, value: float, pas
         there = program("a = leaf(1)\n" + text.format(*form)).as_in("1.12.1")
         found = answer(there, predict(there), machine, quirks=frozenset({"threshold-by-result"}))
         assert found.gradients["a"].values.tolist() == [-passes if in_place else 0.0]
+
+
+def kind_of(text: str, torch: str, *quirks: str) -> Kind | None:
+    raises = predict(program(text).as_in(torch), quirks=frozenset(quirks)).raises
+    return None if raises is None else raises.kind
+
+
+def test_foreach_in_place_raised_no_version() -> None:
+    """Not even a saved tensor was known to be overwritten."""
+    draft = program("a = leaf(1)\nx = a.exp()\nbackward(x)").program()
+    write = Apply("zero_", ("x",), {}, (), "foreach")
+    there = check(Program(draft.leaves, (draft.steps[0], write, draft.steps[1]))).as_in("1.8.1")
+    before = predict(there, quirks=frozenset({FOREACH_UNSEEN}))
+    assert before.raises is not None
+    assert before.raises.kind == Kind.SAVED_MODIFIED
+    quirks = frozenset({FOREACH_UNSEEN, FOREACH_UNVERSIONED})
+    assert predict(there, quirks=quirks).raises is None
+    assert predict(there, quirks=quirks).hidden
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("b.square_()", True),
+        ("b.heaviside_(a)", True),
+        ("x = b.logical_not()", True),
+        ("with no_grad: x = b.logical_not()", False),
+        ("x = b.square()", False),
+    ],
+)
+def test_what_called_a_function_with_out_was_refused_as_that(text: str, refused: bool) -> None:
+    text = f"a = leaf(2)\nb = a.mul(2.0)\n{text}"
+    assert kind_of(text, "1.8.1", COMPOSED_OUT) == (Kind.OUT_GRAD if refused else None)
+    assert kind_of(text, "1.8.1") is None
+
+
+@pytest.mark.parametrize(("via", "refused"), [("fix", True), ("method", False)])
+def test_fix_was_refused_and_trunc_was_not(via: str, refused: bool) -> None:
+    leaf = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
+    draft = check(Program((leaf,), (Apply("trunc", ("a",), {}, ("x0",), via),))).as_in("1.8.1")
+    raises = predict(draft, quirks=frozenset({COMPOSED_OUT})).raises
+    assert (raises is not None) is refused
+
+
+SPLIT = "a = leaf(2)\nb = a.mul(1.0)\np, q = b.split(split_size=1)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "stale"),
+    [
+        ("b.mul_(3.0)\nbackward(p, q)", [3.0, 3.0], [1.0, 1.0]),
+        ("p.mul_(3.0)\nbackward(b)", [3.0, 1.0], [3.0, 1.0]),
+        ("p.mul_(3.0)\nb.mul_(3.0)\nbackward(p, q)", [9.0, 3.0], [9.0, 1.0]),
+        ("v = p.view(shape=[1])\nv.mul_(3.0)\nbackward(p)", [3.0, 0.0], [1.0, 0.0]),
+        ("b.mul_(2.0)\np.mul_(2.0)\nbackward(p)", [4.0, 0.0], [4.0, 0.0]),
+    ],
+)
+def test_pieces_of_a_split_went_stale(
+    machine: Machine, text: str, right: list[float], stale: list[float]
+) -> None:
+    """Unless they were written themselves, and then until the next write elsewhere."""
+    there = program(SPLIT + text).as_in("1.8.1")
+    for quirks, wanted in ((frozenset[str](), right), (frozenset({PIECES_STALE}), stale)):
+        found = answer(there, predict(there, quirks=quirks), machine, quirks=quirks)
+        assert found.gradients["a"].values.tolist() == wanted
+
+
+def test_pieces_are_refused_in_place_since_1_12() -> None:
+    assert kind_of(SPLIT + "p.mul_(3.0)", "1.8.1") is None
+    assert kind_of(SPLIT + "p.mul_(3.0)", "1.12.1") == Kind.MULTI_VIEW_INPLACE
+
+
+@pytest.mark.parametrize("call", ["inputs=['b']", "inputs=['b'], via='grad'"])
+def test_a_single_root_ran_whatever_was_asked_for(call: str) -> None:
+    draft = program(f"a = leaf(1)\nb = leaf(1)\nbackward(a, {call})")
+    for quirks, filled in ((frozenset[str](), False), (frozenset({ROOT_RUNS}), True)):
+        assert predict(draft, quirks=quirks).graded["a"] is filled
+
+
+@pytest.mark.parametrize(
+    ("op", "to_a", "to_b"), [("maximum", [0, 1, 1], [1, 1, 0]), ("minimum", [0, 1, 0], [1, 1, 1])]
+)
+def test_ties_of_two_tensors_were_the_second_one_s(
+    machine: Machine, op: str, to_a: list[float], to_b: list[float]
+) -> None:
+    leaves = (
+        Leaf("a", (3,), [1.0, "nan", 2.0], requires_grad=True),
+        Leaf("b", (3,), [1.0, 1.0, 1.0], requires_grad=True),
+    )
+    steps = (Apply(op, ("a", "b"), {}, ("x0",)), Backward(("x0",), ([1.0, 1.0, 1.0],)))
+    there = check(Program(leaves, steps)).as_in("1.8.1")
+    found = answer(there, predict(there), machine)
+    assert found.gradients["a"].values.tolist() == to_a
+    assert found.gradients["b"].values.tolist() == to_b

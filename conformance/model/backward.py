@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
 from conformance.model.laws import LEAVES_SAVED, SLICES_ASK
-from conformance.model.quirks import SLICES_WANT_ALL, SLOPE_UNSEEN
+from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 from strategies.layout import Layout
@@ -76,6 +76,9 @@ def run_backward(
         sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
         wanted = None if inputs is None else _wanted(starts, sought)
         known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
+        alone = ROOT_RUNS in graph.quirks and len(starts) == 1
+        if alone and wanted is not None:
+            wanted.add(starts[0])
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
         ready, passed_over = Ready(), set[Node]()
@@ -90,7 +93,8 @@ def run_backward(
                 _take(flow, node, sought[node])
                 if node.leaf is not None:
                     flow.executed.append(node)
-                if wanted is None or wanted.isdisjoint(node.edges):
+                runs = alone and node in starts
+                if not runs and (wanted is None or wanted.isdisjoint(node.edges)):
                     continue
             if node in passed_over:
                 flow.shared = f"a part of the gradient of {node.operation} is left out"
@@ -183,7 +187,7 @@ def _take(flow: Flow, node: Node, sought: list[Tensor]) -> None:
     """Take the gradients that enter a node; one of several outputs may receive none."""
     for tensor in sought:
         if node.leaf is None:
-            if tensor.creation == "multi" and not _received(flow, node, tensor):
+            if tensor.creation in ("multi", "stale") and not _received(flow, node, tensor):
                 continue
             flow.captured.append(Captured(tensor, node, tensor.layout))
         elif tensor.layout.overlaps_itself:
@@ -301,6 +305,8 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
                 f"at version {saved.tensor.counter.value}",
             )
         if saved.rootless and LEAVES_SAVED in graph.broken:
+            if any(other.stale for other in node.saved):
+                raise Unspecified("which of two tensors is looked at first")
             raise Raised(
                 Kind.LEAF_SAVED,
                 f"{node.operation} saved {saved.tensor.name}, a view from no_grad without a node",

@@ -13,7 +13,7 @@ from conformance.model.prediction import Acted
 from conformance.model.quirks import COMPOSED_OUT, PAD_ITSELF, UNGRADED_QUIETLY
 from conformance.model.saving import by_name, creation_of
 from conformance.model.state import Counter, Node, Raised, Tensor, Unspecified
-from strategies.draft import Shaped, Value
+from strategies.draft import Shaped, Value, way_of
 from strategies.program import inferring, recording
 from strategies.table.change import within
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from conformance.model.interpreter import Interpreter
 
 _COMPOSED = (
-    ("logical_and logical_not logical_or logical_xor", ("plain", "in place"), ">=1.4,<1.12"),
-    ("polygamma", ("in place",), ">=1.4,<1.12"),
+    ("logical_and logical_not logical_or logical_xor", ("plain", "in place"), ">=1.4,<1.12", ""),
+    ("polygamma", ("in place",), ">=1.4,<1.12", ""),
+    ("square heaviside", ("in place",), ">=1.8,<1.12", ""),
+    ("trunc", ("plain", "in place"), ">=1.8,<1.12", "fix torch.fix torch.fix_"),
 )
-"""Rows that were their own `out=` form, which of their forms were, and in which versions."""
+"""Rows that were an `out=` form, which of their forms were, in which versions, and the ways of
+writing them that were, if not all."""
 
 
 def refuse_composed(interpreter: Interpreter, step: Shaped) -> None:
@@ -33,8 +36,9 @@ def refuse_composed(interpreter: Interpreter, step: Shaped) -> None:
         return
     wanting = [t for t in interpreter.operands(step) if interpreter.graph.requires_grad(t)]
     form = "in place" if step.in_place else "plain"
-    for rows, forms, torch in _COMPOSED:
+    for rows, forms, torch, ways in _COMPOSED:
         named = step.row.name in rows.split() and form in forms
+        named = named and (not ways or way_of(step) in ways.split())
         if wanting and named and within(torch, interpreter.draft.torch):
             raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
 
@@ -74,7 +78,7 @@ def _seen(interpreter: Interpreter, step: Shaped, target: Tensor) -> Tensor:
     if recording(step.step.modes) and graph.requires_grad(target):
         node = Node("as_strided", [graph.edge(target)], graph.number(), (target,))
     value = Value(target.name, target.dtype, target.layout, target.memory)
-    return interpreter.viewed(target, value, node, creation_of(step))
+    return interpreter.viewed(target, value, node, creation_of(step, graph))
 
 
 def refuse_ungraded(interpreter: Interpreter, step: Shaped) -> None:
@@ -104,3 +108,16 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
     pads = step.row.name == "pad" and PAD_ITSELF in interpreter.quirks
     if pads and max(step.params["pad"]) <= 0:
         raise Unspecified("F.pad by nothing gives its operand, or memory of it")
+
+
+def refresh(interpreter: Interpreter, target: Tensor, others: list[Tensor]) -> None:
+    """A piece of a split that is written, or a view of one, is a view of its base from then on
+    (observed).
+    """
+    base = target.base
+    if target.creation != "stale" or base is None:
+        return
+    if target in others and target.made_at != target.counter.value - 1:
+        raise Unspecified("a stale piece of a split that is its own operand")
+    target.history = base.history
+    interpreter.graph.rehistoried = True

@@ -19,6 +19,7 @@ from conformance.model.quirks import (
     BEHIND_VIEW,
     BY_FALLBACK,
     FOREACH_UNSEEN,
+    FOREACH_UNVERSIONED,
     INFERENCE_ALIAS,
     LDEXP_OUT,
     LOGIC_UNSEEN,
@@ -161,7 +162,7 @@ class Interpreter:
             result.counter.value += step.row.begins_unrecorded(layouts)
         if BEHIND_VIEW in self.quirks and step.row.behind_view(layouts, node is not None):
             seen = node and Node("view", [node], self.graph.number())
-            result = self.viewed(result, step.results[0], seen, creation_of(step))
+            result = self.viewed(result, step.results[0], seen, creation_of(step, self.graph))
         self.tensors[result.name] = result
         return acted
 
@@ -290,10 +291,13 @@ class Interpreter:
             self._save(node, step.row, step, [parent], None, written=None)
         if PIECES_APART in self.quirks and step.row.name in ("split", "chunk"):
             return former.split_apart(self, step, node, acted)
-        creation = creation_of(step)
+        creation = creation_of(step, self.graph)
         for number, value in enumerate(step.results):
             view = self.tensors[value.name] = self.viewed(parent, value, node, creation)
             view.number = number
+            if view.creation == "stale":
+                view.history = self.new_history()
+                view.silent = view.silent or (not records and self.graph.requires_grad(parent))
         return acted
 
     def viewed(self, parent: Tensor, value: Value, node: Node | None, creation: Creation) -> Tensor:
@@ -371,10 +375,13 @@ class Interpreter:
         if step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
+        unseen = FOREACH_UNVERSIONED in self.quirks and way_of(step) == "foreach"
+        inside = inferring(step.step.modes)
         self.graph.count_write(
-            target, acted, inferring=inferring(step.step.modes), operands=operands
+            target, acted, inferring=inside, operands=operands, times=int(not unseen)
         )
         if node is not None:
+            former.refresh(self, target, operands[1:])
             self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
             self._save(node, step.row, step, operands, target, written=target)
         return acted

@@ -30,6 +30,8 @@ INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
 ERRORS_FIRST = "what has no derivative runs first"
 VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
 DETACHED_MOVES = "a detached tensor may change its shape"
+PIECES_REFUSED = "pieces of split and chunk are refused in place"
+QUIET_REFUSED = "a view from no_grad is refused in place whatever its base is"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
@@ -88,6 +90,16 @@ LAWS: tuple[Law, ...] = (
         "1.13",
         "torch.Tensor.detach before 1.13: 'In-place size / stride / storage changes [...] will "
         "instead trigger an error'",
+    ),
+    Law(
+        PIECES_REFUSED,
+        "1.12",
+        "warning of 1.8: 'Inplace operators on such views are being deprecated'",
+    ),
+    Law(
+        QUIET_REFUSED,
+        "1.12",
+        "variable.cpp of 1.8, handle_view_on_rebase: where nothing requires grad yet, it warns",
     ),
     Law(
         SLICES_ASK,

@@ -33,6 +33,11 @@ SLOPE_UNSEEN = "negative-slope-in-place-unseen"
 COMPOSED_OUT = "composed-with-out"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
 NOTHING_SUMMED = "einsum-of-nothing"
+FOREACH_UNVERSIONED = "foreach-in-place-unversioned"
+PIECES_STALE = "pieces-of-split-go-stale"
+ROOT_RUNS = "sought-root-runs"
+SPLITS = frozenset({"split", "chunk"})
+"""Rows whose results could be written in place, once, though they are several views."""
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(
@@ -46,7 +51,7 @@ FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
-        *(NOTHING_SUMMED,),
+        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS),
     }
 )
 """Those of older versions alone."""

@@ -112,7 +112,7 @@ def _detach_in_place(interpreter: Interpreter, step: Shaped) -> Acted:
     (target,) = interpreter.operands(step)
     if inferring(step.step.modes) or target.inference:
         return Acted(connected=(False,))
-    if target.base is not None:
+    if target.base is not None and target.creation != "stale":
         raise Raised(Kind.DETACH_VIEW, f"{target.name} is a view of {target.base.name}")
     target.flag, target.node = False, None
     target.history = interpreter.new_history()

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from conformance.model.indexing import AT_POSITIONS
-from conformance.model.laws import ERRORS_FIRST
-from conformance.model.quirks import CLAMP_SHAPES
-from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
+from conformance.model.laws import ERRORS_FIRST, PIECES_REFUSED
+from conformance.model.quirks import CLAMP_SHAPES, PIECES_STALE, SPLITS
+from conformance.model.state import AT_ONCE, Counter, Creation, Graph, Node, Tensor
 from strategies.draft import Shaped, Value
 from strategies.layout import broadcast_shapes
 from strategies.program import inferring, recording
@@ -50,11 +50,14 @@ def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor 
     }
 
 
-def creation_of(step: Shaped) -> Creation:
+def creation_of(step: Shaped, graph: Graph) -> Creation:
     """How a view that the step makes came to be."""
+    if PIECES_STALE in graph.quirks and step.row.name in SPLITS:
+        return "stale"
     if not recording(step.step.modes):
         return "inference" if inferring(step.step.modes) else "no_grad"
-    return "multi" if step.row.multi else "default"
+    refused = step.row.name not in SPLITS or PIECES_REFUSED not in graph.broken
+    return "multi" if step.row.multi and refused else "default"
 
 
 def applies(

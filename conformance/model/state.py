@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from conformance.model.errors import Kind
+from conformance.model.laws import QUIET_REFUSED
 from conformance.model.quirks import PIECES_ASSERTED, VIEW_ASSERTED
 from strategies.layout import Layout
 
 if TYPE_CHECKING:
     from conformance.model.prediction import Acted
 
-Creation = Literal["default", "no_grad", "multi", "inference"]
+Creation = Literal["default", "no_grad", "multi", "inference", "stale"]
 
 
 class Raised(Exception):
@@ -221,7 +222,7 @@ class Graph:
         base = tensor.base
         if base is None or (tensor.node is None and not self.requires_grad(base)):
             return tensor.node
-        if tensor.made_at != tensor.counter.value:
+        if tensor.made_at != tensor.counter.value and tensor.creation != "stale":
             self._assert_no_node(tensor)
             if PIECES_ASSERTED in self.quirks and tensor.number:
                 raise Raised(
@@ -285,6 +286,10 @@ class Graph:
         if tensor.base is not None:
             self._assert_no_node(tensor)
             refused = WRITTEN.get(tensor.creation)
+            if refused == Kind.NO_GRAD_VIEW_INPLACE and QUIET_REFUSED in self.broken:
+                refused = refused if self.requires_grad(tensor) else None
+            if tensor.creation == "stale" and tensor.node is None and self.requires_grad(tensor):
+                refused = Kind.MULTI_VIEW_INPLACE
             if refused is not None and refused not in self.broken:
                 raise Raised(refused, f"{tensor.name} is a {_WORDS[tensor.creation]}")
             in_leaf = self.requires_grad(tensor) and tensor.base.node is None
@@ -344,6 +349,8 @@ class Graph:
             or ((tensor.layout.overlaps_itself or _repeats(tensor.layout)) and not floods),
         )
         base.node = slices
+        if tensor.creation == "stale":
+            tensor.creation, tensor.made_at = "default", -1
         tensor.number = 0
         self.grad_fn(tensor)
 
@@ -365,4 +372,5 @@ _WORDS: dict[Creation, str] = {
     "multi": "view that came with others from one operation",
     "no_grad": "view made in no_grad",
     "inference": "view made in inference mode",
+    "stale": "piece of a split",
 }

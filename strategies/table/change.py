@@ -46,7 +46,7 @@ class Arrival:
     """A form of a row that is younger than the names which it is spelled with."""
 
     row: str
-    """Its name, or several with spaces between."""
+    """Its name, or several with spaces between; "" for every row."""
     since: str
     what: str
     """It, in words that complete "torch 1.2 has no ..."."""

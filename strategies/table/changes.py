@@ -192,7 +192,7 @@ def missing_form(step: Shaped, torch: str) -> str:
         (
             arrival.what
             for arrival in ARRIVALS
-            if step.row.name in arrival.rows
+            if step.row.name in (arrival.rows or (step.row.name,))
             and within(f"<{arrival.since}", torch)
             and arrival.holds(step)
         ),

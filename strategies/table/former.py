@@ -14,6 +14,7 @@ import numpy as np
 from strategies import layout as lay
 from strategies.layout import Layout
 from strategies.table.change import Change
+from strategies.table.composed import still
 from strategies.table.indexed import index_fill
 from strategies.table.positions import leading
 from strategies.table.results import tensors
@@ -70,7 +71,42 @@ def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
     return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
 
 
+def _maximum(m: Any, self: Any, other: Any) -> Any:
+    return _by_masks(
+        m, "maximum", m.apply("le", self, other), m.apply("gt", self, other), self, other
+    )
+
+
+def _minimum(m: Any, self: Any, other: Any) -> Any:
+    return _by_masks(
+        m, "minimum", m.apply("ge", self, other), m.apply("lt", self, other), self, other
+    )
+
+
+def _by_masks(m: Any, primitive: str, not_self: Any, not_other: Any, self: Any, other: Any) -> Any:
+    """A tie is the second operand's alone, and where one is not a number both have the gradient."""
+    to_self = m.apply("where", not_self, still(m, self), self)
+    to_other = m.apply("where", not_other, still(m, other), other)
+    return m.apply("carry", m.apply(primitive, self, other), m.apply("add", to_self, to_other))
+
+
+_FIX = "torch.fix calls torch.trunc with out= (UnaryOps.cpp)"
+
 FORMER: tuple[Change, ...] = (
+    *(
+        Change("trunc", "<1.12", {"begins_at": lambda layouts, params: 1}, _FIX, way=way)
+        for way in ("fix", "torch.fix")
+    ),
+    Change(
+        "heaviside",
+        "<1.12",
+        {"differentiable": False},
+        "computed where autograd does not look (BinaryOps.cpp)",
+        form="plain",
+    ),
+    Change("i0", "<1.12", {"saves": (), "undifferentiable": "of each"}, _DERIVATIVES),
+    Change("maximum", ">=1.8,<1.12", {"meaning": _maximum}, _DERIVATIVES),
+    Change("minimum", ">=1.8,<1.12", {"meaning": _minimum}, _DERIVATIVES),
     Change(
         "contiguous contiguous_channels_last index_add index_copy index_fill index_put "
         "index_put_rows index_put_twice masked_fill masked_scatter scatter scatter_add",

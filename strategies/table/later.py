@@ -50,6 +50,11 @@ def _smaller_index(step: Shaped) -> bool:
     return any(one != two for axis, (one, two) in pairs if axis != along)
 
 
+def _of_other_sizes(step: Shaped) -> bool:
+    ways = step.row.in_place if step.in_place else step.row.plain
+    return "foreach" in (step.step.via or next(iter(ways))) and len(set(_shapes(step))) > 1
+
+
 LATER: tuple[Arrival, ...] = (
     Arrival(
         "conv1d conv2d conv3d conv1d_bias conv2d_bias conv3d_bias conv_transpose1d "
@@ -63,6 +68,14 @@ LATER: tuple[Arrival, ...] = (
         "1.12",
         "1-d pooling without a batch",
         _without_batch,
+    ),
+    Arrival("", "1.12", "torch._foreach functions of tensors of several sizes", _of_other_sizes),
+    Arrival("square_out", "1.12", "torch.square with out=", _always),
+    Arrival(
+        "index_fill",
+        "1.12",
+        "index_fill of a tensor without dimensions: the register has a script",
+        lambda step: not _ndim(step),
     ),
     Arrival("im2col", "1.13", "F.unfold without a batch", _without_batch),
     Arrival(
