@@ -15,6 +15,7 @@ from conformance.model.quirks import (
     PIECES_APART,
     PIECES_ASSERTED,
     SLOPE_UNSEEN,
+    SOUGHT_NOWHERE,
     UNGRADED_QUIETLY,
 )
 from conformance.oracle.answering import answer
@@ -259,3 +260,18 @@ def test_operands_of_one_range_were_taken_for_the_same() -> None:
     before = said("1.8.1", text)
     assert before.raises is None
     assert "other strides" in before.open
+
+
+def test_what_no_graph_reaches_was_sought_everywhere() -> None:
+    text = "a = leaf(2)\nb = leaf(2)\nx = b.mul(2.0)\nbackward(x, inputs=['{}'], via='grad')"
+    assert said("1.8.1", text.format("a"), SOUGHT_NOWHERE).unspecified
+    assert not said("1.8.1", text.format("b"), SOUGHT_NOWHERE).unspecified
+    assert not said("1.8.1", text.format("a")).unspecified
+
+
+def test_numbers_were_cast_to_their_target_in_1_2() -> None:
+    text = "m = ints(2)\nm.mul_(2.5)"
+    assert raised("1.4.0", text) == Kind.DTYPE_CAST
+    before = said("1.2.0", text)
+    assert before.raises is None
+    assert "cast" in before.open

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
 from conformance.model.laws import LEAVES_SAVED, SLICES_ASK
-from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN
+from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN, SOUGHT_NOWHERE
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 from strategies.layout import Layout
@@ -153,6 +153,9 @@ def _edges(
     """
     sought: dict[Node, list[Tensor]] = {}
     for tensor in inputs:
+        reached = tensor.node is not None or tensor.accumulator is not None
+        if SOUGHT_NOWHERE in graph.quirks and not reached and tensor.base is None:
+            raise Unspecified("nodes with an operand that requires no grad run, and are freed")
         edge = graph.edge(tensor)
         if not counts(tensor):
             raise Raised(Kind.INPUT_UNGRADED, f"{tensor.name} does not require grad")

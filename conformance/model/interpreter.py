@@ -12,7 +12,7 @@ from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
-from conformance.model.laws import broken_in
+from conformance.model.laws import RESULTS_FIT, broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
@@ -294,7 +294,7 @@ class Interpreter:
         creation = creation_of(step, self.graph)
         for number, value in enumerate(step.results):
             view = self.tensors[value.name] = self.viewed(parent, value, node, creation)
-            view.number = number
+            view.number = 0 if node is None else number
             if view.creation == "stale":
                 view.history = self.new_history()
                 view.silent = view.silent or (not records and self.graph.requires_grad(parent))
@@ -372,7 +372,10 @@ class Interpreter:
         if step.refused == Kind.FILL_DIMENSIONS.value:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
-        if step.refused:
+        cast = step.refused == Kind.DTYPE_CAST and RESULTS_FIT in self.graph.broken
+        if cast and len(operands) == 1 and len(step.operands) > 1:
+            acted.open = "a number was cast to the target's dtype"
+        elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
         unseen = FOREACH_UNVERSIONED in self.quirks and way_of(step) == "foreach"

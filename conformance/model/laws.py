@@ -24,6 +24,7 @@ class Law:
     source: str
 
 
+RESULTS_FIT = "what cannot be cast to its target is refused"
 STRIDES_COUNT = "operands of one range and other strides overlap partially"
 LEAVES_SAVED = "a view from no_grad can be saved"
 INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
@@ -69,6 +70,12 @@ LAWS: tuple[Law, ...] = (
         Kind.SAVED_DETACHED,
         "1.10",
         "saved_variable.cpp from 1.10 on looks whether an operand has its node still",
+    ),
+    Law(
+        RESULTS_FIT,
+        "1.4",
+        "release notes of 1.3, type promotion: an in-place operation whose result cannot be cast "
+        "raises; before, a number was cast to the tensor's dtype",
     ),
     Law(
         STRIDES_COUNT,

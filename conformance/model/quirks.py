@@ -31,6 +31,7 @@ PIECES_APART = "split-gives-no-views"
 PIECES_ASSERTED = "later-of-several-views-asserts"
 SLOPE_UNSEEN = "negative-slope-in-place-unseen"
 COMPOSED_OUT = "composed-with-out"
+SOUGHT_NOWHERE = "gradient-of-what-no-graph-reaches"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
 NOTHING_SUMMED = "einsum-of-nothing"
 FOREACH_UNVERSIONED = "foreach-in-place-unversioned"
@@ -51,7 +52,7 @@ FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
-        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS),
+        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE),
     }
 )
 """Those of older versions alone."""

@@ -20,11 +20,11 @@ _ELU = "elu_backward by the result (derivatives.yaml); elu-by-result in the regi
 _BY_RESULT = {"saves_in_place": saves("result")}
 
 
-def _of_result(by_result: Callable[..., Any]) -> Callable[..., Any]:
+def _of_result(by_exponential: Callable[[str], Any]) -> Callable[..., Any]:
     """A derivative that is computed from the result, whose sign is not always the operand's."""
 
     def meaning(m: Any, self: Any, *, alpha: float) -> Any:
-        values = by_result(m, self, alpha=alpha)
+        values = by_exponential("_by_result")(m, self, alpha=alpha)
         if not m.deviates("sign of the operand"):
             return values
         positive = m.apply("gt", values, 0.0)
@@ -77,13 +77,11 @@ BEFORE_1_8: tuple[Change, ...] = (
         {"saves": saves("input, weight")},
         "addmm, or mm of more dimensions (Linear.cpp)",
     ),
-    Change(
-        "elu", "<1.8", {"meaning": _of_result(elu_by_exponential("_by_result"))}, _ELU, form="plain"
-    ),
+    Change("elu", "<1.8", {"meaning": _of_result(elu_by_exponential)}, _ELU, form="plain"),
     Change(
         "celu",
         "<1.8",
-        {"meaning": _of_result(celu_by_exponential("_by_result"))},
+        {"meaning": _of_result(celu_by_exponential)},
         _ELU,
         form="plain",
     ),

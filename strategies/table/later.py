@@ -77,6 +77,12 @@ LATER: tuple[Arrival, ...] = (
         "index_fill of a tensor without dimensions: the register has a script",
         lambda step: not _ndim(step),
     ),
+    Arrival(
+        "lerp lerp_out",
+        "1.12",
+        "lerp by a weight of more dimensions than the other operands",
+        lambda step: len(_shapes(step)[-1]) > max(map(len, _shapes(step)[-3:-1]), default=0),
+    ),
     Arrival("im2col", "1.13", "F.unfold without a batch", _without_batch),
     Arrival(
         "pixel_shuffle",
