@@ -20,7 +20,7 @@ from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check
 from strategies.printer import Body, print_body
-from strategies.program import Program
+from strategies.program import Program, ProgramError
 from strategies.script import Known, demonstrate, write_script
 
 
@@ -123,6 +123,13 @@ class Judging:
         kind = f"{self.subject.mode}-{self.subject.device}"
         self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
 
+    def _there(self, draft: Draft) -> tuple[Draft, str]:
+        """A program by the rows of the subject's torch; as it is if it cannot be there, and why."""
+        try:
+            return draft.as_in(self.subject.torch), ""
+        except ProgramError as error:
+            return draft, f"such a program: {error}"
+
     def judged(
         self,
         program: Program,
@@ -136,10 +143,10 @@ class Judging:
         nobody to run it. Without the oracle, errors, flags and memory alone are judged. The draft
         that a program was grown on need not be made anew.
         """
-        draft = (draft or check(program)).as_in(self.subject.torch)
+        draft, illegal = self._there(draft or check(program))
         body = print_body(draft, device=self.subject.device, watch=watched)
         none = Answer({}, {}, NOT_ASKED)
-        lacking = self.abilities.lacks(draft)
+        lacking = self.abilities.lacks(draft) or illegal
         if lacking:
             prediction = by.predict(draft, watched=watched)
             reason = f"torch {self.subject.torch} has no {lacking}"

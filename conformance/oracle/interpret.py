@@ -168,6 +168,8 @@ class Walk:
             self._alias(step)
         elif all(made.how == "fresh" for made in step.made):
             self._compute(step, acted)
+        else:
+            self._part(step, acted)
 
     def connected(self, acted: Acted) -> tuple[bool, ...]:
         """For each tensor operand of a step, whether a gradient flows back through it."""
@@ -234,6 +236,20 @@ class Walk:
         old = self.place(source.name)
         take = self.assembly.cut if old in self.live else self.assembly.snapshot
         self.cells[self.place(result.name)] = take(self.cells[old])
+
+    def _part(self, step: Shaped, acted: Acted) -> None:
+        """A view has cells of its own only where it has a history of its own."""
+        source = step.operands[0]
+        assert isinstance(source, Value)
+        old = self.place(source.name)
+        for result in step.results:
+            place = self.place(result.name)
+            if place not in self.cells:
+                flows = acted.recorded or old not in self.live
+                take = self.assembly.snapshot if flows else self.assembly.cut
+                self.cells[place] = take(self.cells[old])
+                if acted.recorded:
+                    self.live.add(place)
 
     def _write(self, step: Shaped, acted: Acted) -> None:
         if step.row.inert:
