@@ -34,6 +34,10 @@ class Finding:
     step: int | None = None
     quirk: str = ""
     """For a script: the registered way to deviate that was seen, exactly, if it was one."""
+    off: tuple[int, ...] = ()
+    """Where `expected` and `observed` are the entries of a tensor, the places of those that differ
+    by more than is allowed, in row-major order.
+    """
 
     @property
     def gravity(self) -> int:
@@ -221,13 +225,14 @@ def _difference(
     good = close(numbers, values, expected.slack, dtype=dtype)
     if good.all():
         return None
+    off = tuple(int(place) for place in np.flatnonzero(~good))
     at = tuple(int(i) for i in np.argwhere(~good)[0])
     place = f"[{', '.join(map(str, at))}]" if at else ""
     message = (
         f"{what}{place} is {float(numbers[at])!r} and should be {float(values[at])!r} "
         f"(jax oracle, rtol {ORACLE_RTOL:g})"
     )
-    return Finding(kind, message, _shown(values), _shown(numbers))
+    return Finding(kind, message, _shown(values), _shown(numbers), off=off)
 
 
 def _shown(array: NDArray[np.float64]) -> str:

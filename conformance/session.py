@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
+from conformance.cells import forms, operations
 from conformance.claims.catalogue import CATALOGUE, TRANSFORMED, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
 from conformance.examine import Examiner
+from conformance.explain import trace_of
 from conformance.interrupts import INTERRUPTED, Interrupts
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
@@ -33,6 +36,14 @@ from conformance.subjects import (
 )
 from conformance.trial import Trial
 from conformance.usage import UsageError, installed
+from strategies.draft import check
+from strategies.program import encode
+
+_FILES = (
+    *("report.html", "junit.xml", "report.json", "ctrf.json"),
+    *("summary.md", "badge.json", "badge.svg", "history.jsonl"),
+)
+"""What is written beside the records when a run is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,14 @@ def find_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise UsageError(f"There is no profile {name!r}; use one of {', '.join(PROFILES)}.")
     return PROFILES[name]
+
+
+def _shown(deviation: Deviation, torch: str) -> tuple[rec.Source | None, rec.Trace | None]:
+    """The program of an entry as JSON, and step by step; neither of one that is a script."""
+    program = deviation.program
+    if program is None:
+        return None, None
+    return msgspec.json.decode(encode(program)), trace_of(check(program).as_in(torch))
 
 
 @dataclass(slots=True)
@@ -163,9 +182,9 @@ class Session:
         """Raise RecordError if anything of the run could not be written where it must be."""
         with rec.RecordWriter(self.plan.out):
             pass
-        for name in ("report.html", "junit.xml"):
+        for name in _FILES:
             _check_file(self.plan.out / name)
-        for name in ("previous", "examples"):
+        for name in ("previous", "examples", "report"):
             folder = self.plan.out / name
             if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
                 raise rec.RecordError(
@@ -248,6 +267,8 @@ class Session:
                 rec.Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
                 for c in claims
             ),
+            schema=rec.SCHEMA,
+            operations={row.name: forms(row) for row in operations()},
         )
 
     # -- trials ---------------------------------------------------------------------------------
@@ -309,6 +330,7 @@ class Session:
                         entry.torch,
                         found.script,
                         found.note,
+                        *_shown(deviation, subject.torch),
                     )
                 )
 

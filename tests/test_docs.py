@@ -20,6 +20,7 @@ from rich.console import Console
 
 from conformance.claims.catalogue import CATALOGUE
 from conformance.claims.claim import Claim
+from conformance.claims.laws import LAWS
 from conformance.cli.main import commands
 from conformance.cli.run import run
 from conformance.deviations import register
@@ -249,6 +250,12 @@ def test_ids_exist(document: str) -> None:
     for name in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", prose(document)):
         # Words that are added to the name of a mode stand in code as well.
         assert name in IDS | SUBJECTS or any(mode.endswith(name) for mode in TRANSFORMS), name
+
+
+def test_every_claim_says_what_its_cases_are_held_to() -> None:
+    """No claim without a law, and no law without a claim."""
+    assert set(LAWS) == set(CATALOGUE)
+    assert all(claim.law == LAWS[claim.id] for claim in CATALOGUE.values())
 
 
 def test_quoted_claims_are_titles() -> None:

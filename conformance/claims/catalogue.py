@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from conformance.claims.claim import Claim, UnknownClaim
+from conformance.claims.laws import LAWS
 
 _NOTES = "https://docs.pytorch.org/docs/stable/notes/autograd.html"
 _NO_GRAD = "https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html"
@@ -21,8 +24,6 @@ _CLAIMS = (
         _NOTES,
         "Always, but for ways around autograd: .data, storage access and partially overlapping "
         "operands.",
-        "A program raises exactly where the model says, or every value and every gradient equals "
-        "the jax oracle's.",
     ),
     Claim(
         "relu-default",
@@ -318,7 +319,9 @@ _CLAIMS = (
     ),
 )
 
-CATALOGUE: dict[str, Claim] = {claim.id: claim for claim in _CLAIMS}
+CATALOGUE: dict[str, Claim] = {
+    claim.id: replace(claim, law=LAWS.get(claim.id, "")) for claim in _CLAIMS
+}
 """Claim id -> claim."""
 
 ABOUT_PROGRAMS = frozenset(
