@@ -269,8 +269,6 @@ _CLAIMS = (
         "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html",
         "Subjects that transform functions, such as compile-aot_eager; not where the compiler left "
         "a function to Python, nor where nothing says what is computed without an error.",
-        "Values, gradients and input mutations equal the jax oracle's, requires_grad, leaves and "
-        "memory are what the model says; or an error comes, wherever, where the model says one.",
     ),
     Claim(
         "random-fill-cuts-gradient",
