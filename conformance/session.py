@@ -7,6 +7,7 @@ import platform
 import secrets
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
 from conformance.cells import forms, operations
-from conformance.claims.catalogue import CATALOGUE, find_claim
+from conformance.claims.catalogue import CATALOGUE, TRANSFORMED, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
 from conformance.examine import Examiner
@@ -114,7 +115,18 @@ class Session:
     def claims(self) -> list[Claim]:
         """The claims of this run, in the catalogue's order."""
         wanted = {find_claim(id).id for id in self.plan.claims}
-        return [claim for claim in CATALOGUE.values() if not wanted or claim.id in wanted]
+        return [
+            claim
+            for claim in CATALOGUE.values()
+            if (not wanted or claim.id in wanted) and any(map(self.asks(claim.id), self.subjects))
+        ]
+
+    def asks(self, claim: str) -> Callable[[str], bool]:
+        """Whether a subject, by its name, is asked a claim: of those that transform functions only
+        what that does, of the others everything else.
+        """
+        about = claim in TRANSFORMED
+        return lambda name: (self.subjects[name].transform is not None) == about
 
     @property
     def writer(self) -> rec.RecordWriter:
@@ -134,7 +146,8 @@ class Session:
                 "A run that is resumed goes on with its own seed; leave --seed out, or --resume."
             )
         specs = [parse_subject(name) for name in names]
-        claims = self.claims
+        for id in self.plan.claims:
+            find_claim(id)
         self._check_folder()
         try:
             for spec in specs:
@@ -152,6 +165,13 @@ class Session:
         else:
             self._put_aside()
         set_hypothesis_home_dir(self.plan.out / "examples")
+        claims = self.claims
+        if not claims:
+            self._let_go()
+            raise UsageError(
+                f"No subject of this run is asked {' or '.join(self.plan.claims)}; name one that "
+                "transforms functions, as in --subject compile-aot_eager, or one that does not."
+            )
         self._writer = rec.RecordWriter(self.plan.out)
         self._machine = Machine(self.progress.say)
         self.writer.write(self._header(run_id, claims))

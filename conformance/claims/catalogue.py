@@ -261,6 +261,16 @@ _CLAIMS = (
         "order, and where kernels multiply in an order of their own and only one order overflows.",
     ),
     Claim(
+        "transformed-same",
+        "A transformed function does what it did",
+        "What a function computes, its gradients, and what it writes into its inputs stay the same "
+        "where it is compiled, functionalized or checkpointed; what must raise does, or is right.",
+        (),
+        "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html",
+        "Subjects that transform functions, such as compile-aot_eager; not where the compiler left "
+        "a function to Python, nor where nothing says what is computed without an error.",
+    ),
+    Claim(
         "random-fill-cuts-gradient",
         "A random fill cuts the gradient",
         "After x.uniform_(), normal_() and their kin what x was computed from gets a gradient of "
@@ -329,6 +339,10 @@ ABOUT_PROGRAMS = frozenset(
     }
 )
 """The claims that are put by programs, though some of them by scripts as well."""
+
+
+TRANSFORMED = frozenset({"transformed-same"})
+"""The claims about subjects that transform functions, of which no other claim is asked."""
 
 
 def find_claim(id: str) -> Claim:

@@ -45,6 +45,9 @@ LAWS = {
     "place as out of place.",
     "special-numbers": "Each operation by itself gives the values and gradients that its formula "
     "gives in jax, NaN included.",
+    "transformed-same": "Values, gradients and input mutations equal the jax oracle's, and "
+    "requires_grad, leaves and memory are what the model says; or an error comes, wherever, where "
+    "the model says one.",
     "random-fill-cuts-gradient": "The gradient of what the target was computed from is zeros, and "
     "the numbers are the generator's.",
     "complex-gradients": "The gradient of a real loss is dL/dx + i dL/dy.",

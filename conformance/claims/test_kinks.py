@@ -18,7 +18,8 @@ from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.subjects import Subject
 from conformance.trial import Script, Trial
-from strategies.table.changes import TABLES, within
+from strategies.table.change import within
+from strategies.table.changes import TABLES
 
 NAN, INF = math.nan, math.inf
 _ELU_SCALE = 1.0507009873554805 * 1.6732632423543772
