@@ -114,3 +114,11 @@ def test_any_program_has_a_trace(index: int) -> None:
     assert len(names) == len(set(names))
     if trace.outcome == "runs":
         assert set(names) == set(draft.values)
+
+
+@pytest.mark.parametrize("torch", ["1.2.0", "1.8.1", "2.0.1", "2.15.0"])
+def test_programs_have_traces_in_every_version(torch: str) -> None:
+    """A finding on another torch is explained by the rows of that version."""
+    for index in range(40):
+        trace = trace_of(check(build(Seeded(47, index))).as_in(torch))
+        assert trace.steps and trace.storages
