@@ -6,7 +6,7 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,22 @@ def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
     return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
 
 
+def _clamp(m: Any, self: Any, *, min: float | None = None, max: float | None = None) -> Any:
+    """The gradient is multiplied by 0 outside, so that it is NaN where it is infinite or NaN."""
+    low, high = -inf if min is None else min, inf if max is None else max
+    inside = m.apply("logical_and", m.apply("ge", self, low), m.apply("le", self, high))
+    moves = m.apply("mul", self, m.apply("where", inside, 1.0, 0.0))
+    return m.apply("carry", m.apply("clamp", self, low, high), moves)
+
+
+def _sinc(m: Any, self: Any) -> Any:
+    """The derivative at 0 is 0 / 0."""
+    result = m.apply("sinc", self)
+    moves = m.apply("mul", still(m, m.apply("div", self, self)), self)
+    zero = m.apply("eq", self, 0.0)
+    return m.apply("where", zero, m.apply("carry", result, moves), result)
+
+
 def _maximum(m: Any, self: Any, other: Any) -> Any:
     return _by_masks(
         m, "maximum", m.apply("le", self, other), m.apply("gt", self, other), self, other
@@ -104,6 +120,8 @@ FORMER: tuple[Change, ...] = (
         "computed where autograd does not look (BinaryOps.cpp)",
         form="plain",
     ),
+    Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
+    Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),
     Change("i0", "<1.12", {"saves": (), "undifferentiable": "of each"}, _DERIVATIVES),
     Change("maximum", ">=1.8,<1.12", {"meaning": _maximum}, _DERIVATIVES),
     Change("minimum", ">=1.8,<1.12", {"meaning": _minimum}, _DERIVATIVES),
@@ -159,7 +177,7 @@ FORMER: tuple[Change, ...] = (
         "log_softmax, which saves its operand, and nll_loss",
     ),
     Change("kl_div", "<1.12", {"saves": saves("self, target")}, _DERIVATIVES),
-    Change("hardtanh threshold", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
+    Change("hardtanh relu6 threshold", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
     Change("remainder", "<1.12", {"saves": (), "ungraded": "other"}, _DERIVATIVES),
     Change(
         "fmod",
