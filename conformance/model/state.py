@@ -228,15 +228,15 @@ class Graph:
             return tensor.node
         if tensor.made_at != tensor.counter.value and tensor.creation != "stale":
             self._assert_no_node(tensor)
-            if PIECES_ASSERTED in self.quirks and tensor.number:
-                raise Raised(
-                    Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
-                )
             refused = REBASED.get(tensor.creation)
             if refused is not None and refused not in self.broken:
                 raise Raised(
                     refused,
                     f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
+                )
+            if PIECES_ASSERTED in self.quirks and tensor.number:
+                raise Raised(
+                    Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
                 )
             tensor.node = Node("as_strided", [self.edge(base)], self.number())
             tensor.made_at = tensor.counter.value

@@ -92,6 +92,12 @@ LATER: tuple[Arrival, ...] = (
         "torch.nansum with out= and without dim",
         lambda step: step.params.get("dim") is None,
     ),
+    Arrival(
+        "copysign_out",
+        "1.12",
+        "torch.copysign of a number with out=",
+        lambda step: isinstance(step.operands[-1], float),
+    ),
     Arrival("square_out", "1.12", "torch.square with out=", _always),
     Arrival(
         "index_fill",
