@@ -42,6 +42,7 @@ SCRIPT_QUIRKS = frozenset(
         "foreach-addcdiv-index",
         "gather-by-columns",
         "index-fill-adds-dimension",
+        "conv-transpose-of-points",
         "igamma-series-nine-digits",
         "kron-out-unseen",
         "kron-refuses-strides",

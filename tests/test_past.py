@@ -232,3 +232,16 @@ def test_clamp_multiplied_gradients_by_its_mask(machine: Machine) -> None:
         found = answer(there, predict(there), machine).gradients["a"].values.tolist()
         assert (found[0] != found[0]) is masked
         assert found[1] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("stride", "torch", "left_open"),
+    [(2, "1.8.1", True), (1, "1.8.1", False), (2, "1.12.1", False)],
+)
+def test_transposed_convolution_of_points_is_left_open(
+    stride: int, torch: str, left_open: bool
+) -> None:
+    leaves = (Leaf("a", (1, 1, 2), [1.0, 2.0]), Leaf("w", (1, 1, 1), [1.0]))
+    step = Apply("conv_transpose1d", ("a", "w"), {"stride": stride}, ("x0",))
+    there = check(Program(leaves, (step,))).as_in(torch)
+    assert bool(predict(there).open) is left_open

@@ -113,8 +113,8 @@ KINKS: tuple[Kink, ...] = (
     *(Kink(f"x.{name}()", 2.0, INF, torch=">=1.8") for name in ("max", "min")),
     # That all get all of it is wrong, and registered (ties-get-all-gradient).
     *(Kink(f"x.{name}()", 2.0, 1.0, torch="<1.8") for name in ("max", "min")),
-    _tie("maximum", 0.5, ">=1.7"),
-    _tie("minimum", 0.5, ">=1.7"),
+    *(_tie(name, 0.5, ">=1.12") for name in ("maximum", "minimum")),
+    *(_tie(name, 0.0, ">=1.8,<1.12") for name in ("maximum", "minimum")),
     *(_tie(name, 1.0, ">=1.8,<2.15") for name in ("fmax", "fmin")),
     *(_tie(name, 0.5, ">=2.15") for name in ("fmax", "fmin")),
     Kink("x.norm()", 0.0, 0.0),

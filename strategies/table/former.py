@@ -16,6 +16,7 @@ from strategies.layout import Layout
 from strategies.table.change import Change
 from strategies.table.composed import still
 from strategies.table.indexed import index_fill
+from strategies.table.normalising import renorm, size_along
 from strategies.table.positions import leading
 from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Params, saves
@@ -71,6 +72,21 @@ def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
     return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
 
 
+def _points(layouts: Layouts, params: Params) -> str:
+    """A kernel of one element is taken for a stride of 1."""
+    kernel = tensors(layouts)[1].shape[2:]
+    steps = params["stride"] != 1 or params["padding"] != 0
+    return "conv_transpose of a kernel of one element" if prod(kernel) == 1 and steps else ""
+
+
+def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+    """Left open where a norm is the largest that is allowed: either side's derivative is one."""
+    axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
+    largest = m.apply("eq", size_along(m, self, p, axes), maxnorm)
+    m.apply("sole", m.apply("where", largest, 2.0, 1.0))
+    return renorm(m, self, p=p, dim=dim, maxnorm=maxnorm)
+
+
 def _clamp(m: Any, self: Any, *, min: float | None = None, max: float | None = None) -> Any:
     """The gradient is multiplied by 0 outside, so that it is NaN where it is infinite or NaN."""
     low, high = -inf if min is None else min, inf if max is None else max
@@ -120,6 +136,13 @@ FORMER: tuple[Change, ...] = (
         "computed where autograd does not look (BinaryOps.cpp)",
         form="plain",
     ),
+    Change(
+        "conv_transpose1d conv_transpose2d conv_transpose3d",
+        ">=1.8,<1.12",
+        {"astray": _points},
+        "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
+    ),
+    Change("renorm", "<1.12", {"meaning": _renorm}, "renorm_backward (FunctionsManual.cpp)"),
     Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
     Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),
     Change("i0", "<1.12", {"saves": (), "undifferentiable": "of each"}, _DERIVATIVES),
