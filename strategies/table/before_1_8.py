@@ -154,6 +154,7 @@ BEFORE_1_8: tuple[Change, ...] = (
         "kernels of TH, which did not look",
         form="in place",
     ),
+    Change("addr", "<1.8", {"unchecked_reads": True}, "a kernel of TH, which did not look"),
     Change(
         "atan2 fmod log_normal masked_scatter remainder",
         "<1.8",

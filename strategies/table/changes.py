@@ -15,6 +15,7 @@ from strategies.table.before_2 import BEFORE_2
 from strategies.table.change import Arrival, Change, Form, within
 from strategies.table.former import FORMER
 from strategies.table.later import LATER
+from strategies.table.old_layouts import OLD_LAYOUTS
 from strategies.table.row import Row, saves
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ CHANGES: tuple[Change, ...] = (
     *BEFORE_2,
     *FORMER,
     *BEFORE_1_8,
+    *OLD_LAYOUTS,
 )
 
 
