@@ -47,6 +47,7 @@ SCRIPT_QUIRKS = frozenset(
         "kron-out-unseen",
         "kron-refuses-strides",
         "logcumsumexp-loses-nan",
+        "logit-by-place",
         "masked-scatter-by-memory",
         "max-pool3d-refuses-strides",
         "median-of-expanded",

@@ -89,6 +89,12 @@ CHANGES: tuple[Change, ...] = (
         _EXPANDED,
     ),
     Change(
+        "logit",
+        "<2.4",
+        {"meaning": meanings.logit},
+        "logit_backward_kernel (BinaryOpsKernel.cpp); the register has a script",
+    ),
+    Change(
         "pad",
         "<2.13",
         {"fits": meanings.pads_to_something},
