@@ -22,9 +22,9 @@ def _row_major(name: str) -> Callable[[Layouts, Params], tuple[Made, ...]]:
 
 
 def _power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
-    """A power by a number is row-major, one by a tensor lies as its operands do."""
-    made = TABLE["pow"].result(layouts, params)
-    return _row_major("pow")(layouts, params) if layouts[1] is None else made
+    """A power by a tensor is row-major, one by a number lies as its operand does."""
+    row_major = _row_major("pow")
+    return (TABLE["pow"].result if layouts[1] is None else row_major)(layouts, params)
 
 
 def _rotated(layouts: Layouts, params: Params) -> tuple[Made, ...]:
@@ -33,7 +33,7 @@ def _rotated(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     if params["k"] % 4 == 0:
         return cloned(layouts, params)
     made = contiguous(layout.shape)
-    return (Made(transposed(made, *params["dims"]) if params["k"] % 2 else made),)
+    return (Made(transposed(made, 0, 1) if params["k"] % 2 else made),)
 
 
 _KERNELS = "results begin as at::empty of their sizes, without strides (observed by offsets)"
