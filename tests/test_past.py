@@ -245,3 +245,16 @@ def test_transposed_convolution_of_points_is_left_open(
     step = Apply("conv_transpose1d", ("a", "w"), {"stride": stride}, ("x0",))
     there = check(Program(leaves, (step,))).as_in(torch)
     assert bool(predict(there).open) is left_open
+
+
+def test_prelu_multiplied_the_gradient_of_its_weight_by_zero(machine: Machine) -> None:
+    leaves = (
+        Leaf("a", (2,), [1.0, -1.0], requires_grad=True),
+        Leaf("w", (1,), [1.0], requires_grad=True),
+    )
+    steps = (Apply("prelu", ("a", "w"), {}, ("x0",)), Backward(("x0",), (["-inf", 2.0],)))
+    draft = check(Program(leaves, steps))
+    for torch, masked in (("1.8.1", True), ("1.12.1", False)):
+        there = draft.as_in(torch)
+        (found,) = answer(there, predict(there), machine).gradients["w"].values.tolist()
+        assert found == -2.0 if not masked else found != found

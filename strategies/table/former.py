@@ -13,6 +13,7 @@ import numpy as np
 
 from strategies import layout as lay
 from strategies.layout import Layout
+from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
 from strategies.table.composed import still
 from strategies.table.indexed import index_fill
@@ -70,6 +71,15 @@ def _seen_by_larger_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]
 
 def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
     return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
+
+
+def _prelu(m: Any, self: Any, weight: Any) -> Any:
+    """The gradient of the weight is multiplied by 0 where the operand passes."""
+    slope, passes = slopes(self, weight), m.apply("gt", self, 0.0)
+    stopped = m.apply("where", passes, 0.0, self)
+    to_self = m.apply("where", passes, self, m.apply("mul", stopped, still(m, slope)))
+    to_weight = m.apply("mul", still(m, stopped), slope)
+    return m.apply("carry", still(m, to_self), m.apply("add", to_self, to_weight))
 
 
 def _points(layouts: Layouts, params: Params) -> str:
@@ -142,6 +152,7 @@ FORMER: tuple[Change, ...] = (
         {"astray": _points},
         "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
     ),
+    Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
     Change("renorm", "<1.12", {"meaning": _renorm}, "renorm_backward (FunctionsManual.cpp)"),
     Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
     Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),
