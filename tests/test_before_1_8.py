@@ -275,3 +275,24 @@ def test_numbers_were_cast_to_their_target_in_1_2() -> None:
     before = said("1.2.0", text)
     assert before.raises is None
     assert "cast" in before.open
+
+
+@pytest.mark.parametrize(
+    ("torch", "op", "strides"),
+    [
+        ("1.4.0", "exp()", (3, 1)),
+        ("1.8.1", "exp()", (1, 2)),
+        ("1.4.0", "add(1.0)", (1, 2)),
+        ("1.8.1", "flip(dims=[0])", (3, 1)),
+        ("1.12.1", "flip(dims=[0])", (1, 2)),
+        ("1.8.1", "rot90(k=1)", (1, 3)),
+        ("1.8.1", "rot90(k=2)", (3, 1)),
+        ("1.4.0", "pow(2.0)", (1, 2)),
+        ("1.4.0", "pow(b)", (3, 1)),
+    ],
+)
+def test_results_of_some_kernels_were_row_major(
+    torch: str, op: str, strides: tuple[int, ...]
+) -> None:
+    draft = program(f"a = const(3, 2)\nb = a.t()\nx = b.{op}").as_in(torch)
+    assert draft.values["x"].layout.strides == strides

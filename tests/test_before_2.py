@@ -37,6 +37,14 @@ def test_the_mean_along_a_dimension_kept_its_operand(
     assert raised(torch, text) == kind
 
 
+def test_unfold_of_1_13_kept_its_operand() -> None:
+    text = (
+        "a = leaf(1, 1, 1)\nb = a.mul(2.0)\nx = b.im2col(kernel_size=1)\nb.mul_(2.0)\nbackward(x)"
+    )
+    assert raised("1.13.1", text) == Kind.SAVED_MODIFIED
+    assert raised("2.0.1", text) is None
+
+
 @pytest.mark.parametrize(("torch", "offset"), [("1.13.1", 0), ("2.0.1", 2)])
 def test_scattering_into_a_part_copied_the_part_alone(torch: str, offset: int) -> None:
     scattered = "y = x.slice_scatter(b, dim=0, start=0, length=1)"

@@ -390,3 +390,15 @@ def test_ldexp_was_of_a_power_that_is_row_major(torch: str, strides: tuple[int, 
     steps = (Apply("t", ("a",), {}, ("x0",)), Apply("ldexp", ("b", "x0"), {}, ("x1",)))
     draft = check(Program((leaf, Leaf("b", (), [1.0])), steps)).as_in(torch)
     assert draft.values["x1"].layout.strides == strides
+
+
+@pytest.mark.parametrize(
+    ("torch", "at", "open_"),
+    [("2.0.1", "-0.0", True), ("2.0.1", "0.0", False), ("2.4.1", "-0.0", False)],
+)
+def test_logit_is_open_at_negative_zero_before_2_4(
+    machine: Machine, torch: str, at: str, *, open_: bool
+) -> None:
+    draft = drafted("logit", of=[float(at), 0.5]).as_in(torch)
+    found = answer(draft, predict(draft), machine)
+    assert bool(found.unspecified) is open_

@@ -229,6 +229,9 @@ input that does not require grad; backward; 1.10.2 to 2.15.0:
     can't retain_grad on Tensor that has requires_grad=False
 view from no_grad saved as a leaf; backward; 1.2.0 to 1.10.2:
     No grad accumulator for a saved leaf!
+view that should be the first of several; step; 1.8.1:
+    diff_view_meta->output_nr_ == 0 INTERNAL ASSERT FAILED at
+    "/pytorch/torch/csrc/autograd/variable.cpp":417, please report a bug to PyTorch.
 view that should be the first of several; step; 1.2.0 to 1.4.0:
     diff_view_meta->output_nr_ == 0 INTERNAL ASSERT FAILED at
     /pytorch/torch/csrc/autograd/variable.cpp:144, please report a bug to PyTorch.

@@ -13,6 +13,7 @@ from conformance.model.quirks import (
     FORMER,
     NO_GRAD_VIEW,
     NOTHING_SUMMED,
+    PIECES_ASSERTED,
     PIECES_STALE,
     ROOT_RUNS,
     SLICES_WANT_ALL,
@@ -179,3 +180,81 @@ def test_ties_of_two_tensors_were_the_second_one_s(
     found = answer(there, predict(there), machine)
     assert found.gradients["a"].values.tolist() == to_a
     assert found.gradients["b"].values.tolist() == to_b
+
+
+def test_a_piece_that_is_stale_and_not_the_first_failed_an_assertion() -> None:
+    for write, kind in (("b.mul_(3.0)\nq.mul_(2.0)", Kind.PIECE_ASSERTED), ("q.mul_(2.0)", None)):
+        assert kind_of(SPLIT + write, "1.8.1", PIECES_STALE, PIECES_ASSERTED) == kind
+
+
+def test_an_input_that_no_node_has_read_is_left_open() -> None:
+    draft = program("a = leaf(1)\nb = leaf(1)\nx = a.mul(2.0)\nbackward(x, inputs=['b'])")
+    assert "no node has read" in predict(draft, quirks=frozenset({ROOT_RUNS})).unspecified
+
+
+def test_a_view_from_no_grad_could_be_written_where_nothing_required_grad() -> None:
+    """It was a view as any other from then on."""
+    text = "a = leaf(2)\nb = const(2)\nwith no_grad: x = b.view(shape=[2])\nx.mul_(a)\nx.mul_(2.0)"
+    assert kind_of(text, "1.8.1") is None
+    assert kind_of(text, "1.12.1") == Kind.NO_GRAD_VIEW_INPLACE
+
+
+@pytest.mark.parametrize(
+    ("op", "via", "kind"), [("mul", "multiply", None), ("mul", "method", Kind.FREED)]
+)
+def test_aliases_kept_no_number(op: str, via: str, kind: Kind | None) -> None:
+    leaf = Leaf("a", (), [1.0], requires_grad=True)
+    steps = (Apply(op, ("a", 2.0), {}, ("x0",), via), Backward(("x0",)), Backward(("x0",)))
+    raises = predict(check(Program((leaf,), steps)).as_in("1.8.1")).raises
+    assert (raises and raises.kind) == kind
+
+
+def test_the_derivative_of_sinc_at_0_was_not_a_number(machine: Machine) -> None:
+    leaf = Leaf("a", (2,), [0.0, 1.5], requires_grad=True)
+    draft = check(
+        Program((leaf,), (Apply("sinc", ("a",), {}, ("x0",)), Backward(("x0",), ([1.0, 1.0],))))
+    )
+    for torch, wanted in (("1.8.1", [True, False]), ("1.12.1", [False, False])):
+        there = draft.as_in(torch)
+        found = answer(there, predict(there), machine).gradients["a"].values
+        assert [x != x for x in found] == wanted
+
+
+def test_clamp_multiplied_gradients_by_its_mask(machine: Machine) -> None:
+    leaf = Leaf("a", (2,), [-1.0, 0.5], requires_grad=True)
+    steps = (
+        Apply("clamp", ("a",), {"min": 0.0}, ("x0",)),
+        Backward(("x0",), (["inf", 2.0],)),
+    )
+    draft = check(Program((leaf,), steps))
+    for torch, masked in (("1.8.1", True), ("1.12.1", False)):
+        there = draft.as_in(torch)
+        found = answer(there, predict(there), machine).gradients["a"].values.tolist()
+        assert (found[0] != found[0]) is masked
+        assert found[1] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("stride", "torch", "left_open"),
+    [(2, "1.8.1", True), (1, "1.8.1", False), (2, "1.12.1", False)],
+)
+def test_transposed_convolution_of_points_is_left_open(
+    stride: int, torch: str, left_open: bool
+) -> None:
+    leaves = (Leaf("a", (1, 1, 2), [1.0, 2.0]), Leaf("w", (1, 1, 1), [1.0]))
+    step = Apply("conv_transpose1d", ("a", "w"), {"stride": stride}, ("x0",))
+    there = check(Program(leaves, (step,))).as_in(torch)
+    assert bool(predict(there).open) is left_open
+
+
+def test_prelu_multiplied_the_gradient_of_its_weight_by_zero(machine: Machine) -> None:
+    leaves = (
+        Leaf("a", (2,), [1.0, -1.0], requires_grad=True),
+        Leaf("w", (1,), [1.0], requires_grad=True),
+    )
+    steps = (Apply("prelu", ("a", "w"), {}, ("x0",)), Backward(("x0",), (["-inf", 2.0],)))
+    draft = check(Program(leaves, steps))
+    for torch, masked in (("1.8.1", True), ("1.12.1", False)):
+        there = draft.as_in(torch)
+        (found,) = answer(there, predict(there), machine).gradients["w"].values.tolist()
+        assert found == -2.0 if not masked else found != found

@@ -73,12 +73,16 @@ def run_backward(
     flow = Flow(roots=roots)
     try:
         flow.starts = starts = [_start(graph, root) for root in roots]
+        unread = [t for t in inputs or () if t.node is None and t.accumulator is None]
         sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
         wanted = None if inputs is None else _wanted(starts, sought)
         known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
         alone = ROOT_RUNS in graph.quirks and len(starts) == 1
         if alone and wanted is not None:
             wanted.add(starts[0])
+        read = wanted is None or not unread or _dependencies(starts).keys() <= wanted
+        if ROOT_RUNS in graph.quirks and not read:
+            raise Unspecified("which nodes run for an input that no node has read")
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
         ready, passed_over = Ready(), set[Node]()

@@ -203,7 +203,14 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         Message(("is not allowed on a Tensor created from .data or .detach()",), torch="<1.13"),
     ),
     (Kind.VIEW_ASSERTED, Message(("!grad_fn INTERNAL ASSERT FAILED",), torch=">=1.8,<2.0")),
-    (Kind.PIECE_ASSERTED, Message(("output_nr_ == 0 INTERNAL ASSERT FAILED",), torch="<1.5")),
+    (
+        Kind.PIECE_ASSERTED,
+        Message(("output_nr_ == 0 INTERNAL ASSERT FAILED",), ('at "',), torch="<1.5"),
+    ),
+    (
+        Kind.PIECE_ASSERTED,
+        Message(('output_nr_ == 0 INTERNAL ASSERT FAILED at "',), torch=">=1.8,<1.10"),
+    ),
     (Kind.OUT_GRAD, Message(("functions with out=... arguments don't support automatic",))),
 )
 """A message fits one of these at most."""

@@ -108,16 +108,3 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
     pads = step.row.name == "pad" and PAD_ITSELF in interpreter.quirks
     if pads and max(step.params["pad"]) <= 0:
         raise Unspecified("F.pad by nothing gives its operand, or memory of it")
-
-
-def refresh(interpreter: Interpreter, target: Tensor, others: list[Tensor]) -> None:
-    """A piece of a split that is written, or a view of one, is a view of its base from then on
-    (observed).
-    """
-    base = target.base
-    if target.creation != "stale" or base is None:
-        return
-    if target in others and target.made_at != target.counter.value - 1:
-        raise Unspecified("a stale piece of a split that is its own operand")
-    target.history = base.history
-    interpreter.graph.rehistoried = True

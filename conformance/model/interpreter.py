@@ -39,7 +39,6 @@ from conformance.model.quirks import (
 )
 from conformance.model.saving import (
     READ_IN_ORDER,
-    WRAPS,
     applies,
     asks_autograd,
     by_name,
@@ -49,6 +48,7 @@ from conformance.model.saving import (
     out_of_sight,
     recorded_row,
     sums_nothing,
+    wraps_number,
 )
 from conformance.model.state import (
     Counter,
@@ -254,7 +254,9 @@ class Interpreter:
                 continue
             tensor = result if save.what == "result" else named.get(save.what)
             if save.what == "private" or (save.what in named and named[save.what] is None):
-                node.keeps = node.keeps or save.what == "private" or step.row.name in WRAPS
+                node.keeps = (
+                    node.keeps or save.what == "private" or wraps_number(step, self.graph.broken)
+                )
             elif save.what == "self" and (written is not None or row.copies_first(layouts)):
                 node.keeps = True
             elif tensor is not None:
@@ -376,14 +378,13 @@ class Interpreter:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
         cast = step.refused == Kind.DTYPE_CAST and RESULTS_FIT in self.graph.broken
-        if cast and len(operands) == 1 and len(step.operands) > 1:
+        if cast and len(step.operands) > 1 and not any(t.layout.ndim for t in operands[1:]):
             acted.open = "a number was cast to the target's dtype"
         elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
         self._count_write(step, target, acted, operands)
         if node is not None:
-            former.refresh(self, target, operands[1:])
             self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
             self._save(node, step.row, step, operands, target, written=target)
         return acted

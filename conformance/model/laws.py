@@ -31,6 +31,8 @@ INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
 ERRORS_FIRST = "what has no derivative runs first"
 VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
 DETACHED_MOVES = "a detached tensor may change its shape"
+ALIASES_KEEP = "multiply and divide keep a number as mul and div do"
+QUIET_FIRST = "views that came with others in no_grad are views from no_grad"
 PIECES_REFUSED = "pieces of split and chunk are refused in place"
 QUIET_REFUSED = "a view from no_grad is refused in place whatever its base is"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
@@ -97,6 +99,16 @@ LAWS: tuple[Law, ...] = (
         "1.13",
         "torch.Tensor.detach before 1.13: 'In-place size / stride / storage changes [...] will "
         "instead trigger an error'",
+    ),
+    Law(
+        ALIASES_KEEP,
+        "1.12",
+        "native_functions.yaml of 1.8: multiply and divide of a Scalar have nodes of their own",
+    ),
+    Law(
+        QUIET_FIRST,
+        "1.12",
+        "VariableTypeManual of 1.8: MULTI_OUTPUT_NODE whatever the mode",
     ),
     Law(
         PIECES_REFUSED,

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from conformance.model.indexing import AT_POSITIONS
-from conformance.model.laws import ERRORS_FIRST, PIECES_REFUSED
+from conformance.model.laws import ALIASES_KEEP, ERRORS_FIRST, PIECES_REFUSED, QUIET_FIRST
 from conformance.model.quirks import CLAMP_SHAPES, PIECES_STALE, SPLITS
 from conformance.model.state import AT_ONCE, Counter, Creation, Graph, Node, Tensor
-from strategies.draft import Shaped, Value
+from strategies.draft import Shaped, Value, way_of
 from strategies.layout import broadcast_shapes
 from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
@@ -54,6 +54,8 @@ def creation_of(step: Shaped, graph: Graph) -> Creation:
     """How a view that the step makes came to be."""
     if PIECES_STALE in graph.quirks and step.row.name in SPLITS:
         return "stale"
+    if step.row.multi and step.row.name not in SPLITS and QUIET_FIRST in graph.broken:
+        return "multi"
     if not recording(step.step.modes):
         return "inference" if inferring(step.step.modes) else "no_grad"
     refused = step.row.name not in SPLITS or PIECES_REFUSED not in graph.broken
@@ -127,6 +129,12 @@ def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:
     of_low = (to_self or to_low) and broadcast_shapes(one, low) != whole
     of_high = to_high and broadcast_shapes(one, high) != whole
     return f"a mask of {step.step.op} does not fit into another" if of_low or of_high else ""
+
+
+def wraps_number(step: Shaped, broken: frozenset[str]) -> bool:
+    """Whether a number operand is kept as a tensor."""
+    alias = way_of(step).removeprefix("torch.") in ("multiply", "divide")
+    return step.row.name in WRAPS and not (alias and ALIASES_KEEP in broken)
 
 
 def sums_nothing(step: Shaped) -> bool:

@@ -228,15 +228,15 @@ class Graph:
             return tensor.node
         if tensor.made_at != tensor.counter.value and tensor.creation != "stale":
             self._assert_no_node(tensor)
-            if PIECES_ASSERTED in self.quirks and tensor.number:
-                raise Raised(
-                    Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
-                )
             refused = REBASED.get(tensor.creation)
             if refused is not None and refused not in self.broken:
                 raise Raised(
                     refused,
                     f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
+                )
+            if PIECES_ASSERTED in self.quirks and tensor.number:
+                raise Raised(
+                    Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
                 )
             tensor.node = Node("as_strided", [self.edge(base)], self.number())
             tensor.made_at = tensor.counter.value
@@ -296,6 +296,7 @@ class Graph:
                 refused = Kind.MULTI_VIEW_INPLACE
             if refused is not None and refused not in self.broken:
                 raise Raised(refused, f"{tensor.name} is a {_WORDS[tensor.creation]}")
+            self._accept(tensor, tensor.base)
             in_leaf = self.requires_grad(tensor) and tensor.base.node is None
             if in_leaf and Kind.VIEW_OF_LEAF_INPLACE not in self.broken:
                 raise Raised(
@@ -305,6 +306,17 @@ class Graph:
         node = tensor.node if stale_is_leaf else self.grad_fn(tensor)
         if self.requires_grad(tensor) and node is None:
             raise Raised(Kind.LEAF_INPLACE, f"{tensor.name} is a leaf that requires grad")
+
+    def _accept(self, tensor: Tensor, base: Tensor) -> None:
+        """A piece of a split, or a view from no_grad, that is written in spite of a warning is a
+        view as any other from then on (observed).
+        """
+        if tensor.creation == "stale":
+            self.rehistoried = self.rehistoried or tensor.history != base.history
+            tensor.history = base.history
+        quiet = tensor.creation == "no_grad" and QUIET_REFUSED in self.broken
+        if tensor.creation == "stale" or quiet:
+            tensor.creation = "default"
 
     @staticmethod
     def count_write(
@@ -354,8 +366,6 @@ class Graph:
             or ((tensor.layout.overlaps_itself or _repeats(tensor.layout)) and not floods),
         )
         base.node = slices
-        if tensor.creation == "stale":
-            tensor.creation, tensor.made_at = "default", -1
         tensor.number = 0
         self.grad_fn(tensor)
 

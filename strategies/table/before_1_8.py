@@ -146,6 +146,23 @@ BEFORE_1_8: tuple[Change, ...] = (
         for name in ("max_dim", "min_dim")
     ),
     Change(
+        "addcdiv addcmul addmm addr bernoulli cauchy clamp clamp_max clamp_min copy digamma eq "
+        "erfinv ge gt index_copy le lerp lgamma lt ne polygamma pow random renorm scatter "
+        "scatter_add setitem sign uniform",
+        "<1.4",
+        {"unchecked_overlap": True},
+        "kernels of TH, which did not look",
+        form="in place",
+    ),
+    Change("addr", "<1.8", {"unchecked_reads": True}, "a kernel of TH, which did not look"),
+    Change(
+        "atan2 fmod log_normal masked_scatter remainder",
+        "<1.8",
+        {"unchecked_overlap": True},
+        "kernels of TH, which did not look",
+        form="in place",
+    ),
+    Change(
         "celu elu hardtanh leaky_relu relu6 rrelu selu",
         "<1.8",
         {"unchecked_overlap": True},

@@ -60,6 +60,12 @@ BEFORE_2: tuple[Change, ...] = (
         "MeanBackward1 of 1.13 keeps self (derivatives.yaml, mean.dim)",
     ),
     Change(
+        "im2col",
+        ">=1.13,<2.0",
+        {"saves": saves("self")},
+        "Im2ColBackward of 1.13 keeps self (derivatives.yaml)",
+    ),
+    Change(
         "maximum minimum",
         "<2.0",
         {"reads_first": True},

@@ -26,6 +26,15 @@ def hardswish(m: Any, self: Any) -> Any:
     return m.apply("hardswish", self)
 
 
+def logit(m: Any, self: Any, *, eps: float | None) -> Any:
+    """Left open at -0.0, where the vectors of a kernel and its tail differed."""
+    zero = m.apply("where", m.apply("eq", self, 0.0), self, 1.0)
+    negative = m.apply("lt", m.apply("reciprocal", zero), 0.0)
+    m.apply("sole", m.apply("where", negative, 2.0, 1.0))
+    bounds = (-math.inf, math.inf) if eps is None else (eps, 1.0 - eps)
+    return m.apply("logit", self, *bounds)
+
+
 def atan2(m: Any, self: Any, other: Any) -> Any:
     """At the origin the quotients of the derivative are taken as they are: NaN."""
     angle = m.apply("atan2", self, other)

@@ -15,6 +15,7 @@ from strategies.table.before_2 import BEFORE_2
 from strategies.table.change import Arrival, Change, Form, within
 from strategies.table.former import FORMER
 from strategies.table.later import LATER
+from strategies.table.old_layouts import OLD_LAYOUTS
 from strategies.table.row import Row, saves
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ CHANGES: tuple[Change, ...] = (
         _EXPANDED,
     ),
     Change(
+        "logit",
+        "<2.4",
+        {"meaning": meanings.logit},
+        "logit_backward_kernel (BinaryOpsKernel.cpp); the register has a script",
+    ),
+    Change(
         "pad",
         "<2.13",
         {"fits": meanings.pads_to_something},
@@ -159,6 +166,7 @@ CHANGES: tuple[Change, ...] = (
     *BEFORE_2,
     *FORMER,
     *BEFORE_1_8,
+    *OLD_LAYOUTS,
 )
 
 

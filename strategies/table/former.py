@@ -6,16 +6,18 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 
 from strategies import layout as lay
 from strategies.layout import Layout
+from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
 from strategies.table.composed import still
 from strategies.table.indexed import index_fill
+from strategies.table.normalising import renorm, size_along
 from strategies.table.positions import leading
 from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Params, saves
@@ -71,6 +73,46 @@ def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
     return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
 
 
+def _prelu(m: Any, self: Any, weight: Any) -> Any:
+    """The gradient of the weight is multiplied by 0 where the operand passes."""
+    slope, passes = slopes(self, weight), m.apply("gt", self, 0.0)
+    stopped = m.apply("where", passes, 0.0, self)
+    to_self = m.apply("where", passes, self, m.apply("mul", stopped, still(m, slope)))
+    to_weight = m.apply("mul", still(m, stopped), slope)
+    return m.apply("carry", still(m, to_self), m.apply("add", to_self, to_weight))
+
+
+def _points(layouts: Layouts, params: Params) -> str:
+    """A kernel of one element is taken for a stride of 1."""
+    kernel = tensors(layouts)[1].shape[2:]
+    steps = params["stride"] != 1 or params["padding"] != 0
+    return "conv_transpose of a kernel of one element" if prod(kernel) == 1 and steps else ""
+
+
+def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+    """Left open where a norm is the largest that is allowed: either side's derivative is one."""
+    axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
+    largest = m.apply("eq", size_along(m, self, p, axes), maxnorm)
+    m.apply("sole", m.apply("where", largest, 2.0, 1.0))
+    return renorm(m, self, p=p, dim=dim, maxnorm=maxnorm)
+
+
+def _clamp(m: Any, self: Any, *, min: float | None = None, max: float | None = None) -> Any:
+    """The gradient is multiplied by 0 outside, so that it is NaN where it is infinite or NaN."""
+    low, high = -inf if min is None else min, inf if max is None else max
+    inside = m.apply("logical_and", m.apply("ge", self, low), m.apply("le", self, high))
+    moves = m.apply("mul", self, m.apply("where", inside, 1.0, 0.0))
+    return m.apply("carry", m.apply("clamp", self, low, high), moves)
+
+
+def _sinc(m: Any, self: Any) -> Any:
+    """The derivative at 0 is 0 / 0."""
+    result = m.apply("sinc", self)
+    moves = m.apply("mul", still(m, m.apply("div", self, self)), self)
+    zero = m.apply("eq", self, 0.0)
+    return m.apply("where", zero, m.apply("carry", result, moves), result)
+
+
 def _maximum(m: Any, self: Any, other: Any) -> Any:
     return _by_masks(
         m, "maximum", m.apply("le", self, other), m.apply("gt", self, other), self, other
@@ -104,6 +146,16 @@ FORMER: tuple[Change, ...] = (
         "computed where autograd does not look (BinaryOps.cpp)",
         form="plain",
     ),
+    Change(
+        "conv_transpose1d conv_transpose2d conv_transpose3d",
+        ">=1.8,<1.12",
+        {"astray": _points},
+        "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
+    ),
+    Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
+    Change("renorm", "<1.12", {"meaning": _renorm}, "renorm_backward (FunctionsManual.cpp)"),
+    Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
+    Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),
     Change("i0", "<1.12", {"saves": (), "undifferentiable": "of each"}, _DERIVATIVES),
     Change("maximum", ">=1.8,<1.12", {"meaning": _maximum}, _DERIVATIVES),
     Change("minimum", ">=1.8,<1.12", {"meaning": _minimum}, _DERIVATIVES),
@@ -159,7 +211,7 @@ FORMER: tuple[Change, ...] = (
         "log_softmax, which saves its operand, and nll_loss",
     ),
     Change("kl_div", "<1.12", {"saves": saves("self, target")}, _DERIVATIVES),
-    Change("hardtanh threshold", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
+    Change("hardtanh relu6 threshold", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
     Change("remainder", "<1.12", {"saves": (), "ungraded": "other"}, _DERIVATIVES),
     Change(
         "fmod",

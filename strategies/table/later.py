@@ -55,6 +55,16 @@ def _of_other_sizes(step: Shaped) -> bool:
     return "foreach" in (step.step.via or next(iter(ways))) and len(set(_shapes(step))) > 1
 
 
+def _ends(step: Shaped) -> list[tuple[int, ...]]:
+    given = step.operands[int(step.row.writes_out) :][:2]
+    return [() if isinstance(one, float) else one.layout.shape for one in given]
+
+
+def _weight(step: Shaped) -> tuple[int, ...]:
+    weight = step.operands[-1]
+    return () if isinstance(weight, float) else weight.layout.shape
+
+
 LATER: tuple[Arrival, ...] = (
     Arrival(
         "conv1d conv2d conv3d conv1d_bias conv2d_bias conv3d_bias conv_transpose1d "
@@ -70,6 +80,24 @@ LATER: tuple[Arrival, ...] = (
         _without_batch,
     ),
     Arrival("", "1.12", "torch._foreach functions of tensors of several sizes", _of_other_sizes),
+    Arrival(
+        "lerp lerp_out",
+        "1.12",
+        "lerp by a weight of more dimensions than the ends",
+        lambda step: len(_weight(step)) > max(map(len, _ends(step))),
+    ),
+    Arrival(
+        "nansum_out",
+        "1.12",
+        "torch.nansum with out= and without dim",
+        lambda step: step.params.get("dim") is None,
+    ),
+    Arrival(
+        "copysign_out",
+        "1.12",
+        "torch.copysign of a number with out=",
+        lambda step: isinstance(step.operands[-1], float),
+    ),
     Arrival("square_out", "1.12", "torch.square with out=", _always),
     Arrival(
         "index_fill",

@@ -143,7 +143,8 @@ def _is_copied(layouts: Layouts) -> bool:
     return not (one.is_contiguous or suggests_channels_last(one))
 
 
-def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+def renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+    """Slices whose norm is too large are made smaller."""
     axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
     too_large = m.apply("gt", size_along(m, self, p, axes), maxnorm)
     # What stays as it is must not reach the norm, whose derivative may be NaN there.
@@ -334,7 +335,7 @@ ROWS: tuple[Row, ...] = (
         "renorm",
         operands("self"),
         like_first,
-        _renorm,
+        renorm,
         methods("renorm", 1),
         in_place_method("renorm", 1),
         params=(
