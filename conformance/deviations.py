@@ -48,6 +48,7 @@ SCRIPT_QUIRKS = frozenset(
         "sgn-gradient-immutable",
         "stack-gradients-share-memory",
         "triangle-out-of-bounds",
+        "wrapped-diagonal-out-of-bounds",
     }
 )
 """The quirks that a script shows: claims put by scripts can name them in a finding, and programs

@@ -170,7 +170,12 @@ def recording(modes: tuple[Mode, ...]) -> bool:
     """Whether autograd records inside these regions: the innermost decides, but for inference mode,
     which nothing inside it ends.
     """
-    return not inferring(modes) and (RECORDS[modes[-1]] if modes else True)
+    return not inferring(modes) and grad_mode(modes)
+
+
+def grad_mode(modes: tuple[Mode, ...]) -> bool:
+    """What torch.is_grad_enabled() says inside these regions: inference mode or not."""
+    return RECORDS[modes[-1]] if modes else True
 
 
 def inferring(modes: tuple[Mode, ...]) -> bool:

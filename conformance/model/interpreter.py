@@ -21,9 +21,11 @@ from conformance.model.quirks import (
     INFERENCE_ALIAS,
     LDEXP_OUT,
     LOGIC_UNSEEN,
+    LOOKS_ITSELF,
     MEMORYLESS,
     NO_GRAD_VIEW,
     OUT_RECORDED,
+    RESHAPES_AFTER,
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
@@ -54,7 +56,7 @@ from conformance.model.state import (
 )
 from strategies import layout as lay
 from strategies.draft import Draft, Shaped, Value, way_of
-from strategies.program import Backward, inferring, recording
+from strategies.program import Backward, grad_mode, inferring, recording
 from strategies.table.row import Row
 
 
@@ -359,13 +361,16 @@ class Interpreter:
         """
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
+        if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):
+            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
         for place in viewed:
             # To view an operand is to read its node, which may raise.
             self.graph.edge(operands[place - 1])
         node, acted = None, Acted(connected=(False,) * (1 + len(operands)))
-        if wanting and recording(step.step.modes) and asks_autograd(step, self.operands(step)):
+        asked = recording(step.step.modes) and asks_autograd(step, self.operands(step))
+        if wanting and asked:
             why = f"{wanting[0].name} requires grad"
             if OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
                 raise Raised(Kind.OUT_GRAD, why)
@@ -388,8 +393,9 @@ class Interpreter:
         self, step: Shaped, target: Tensor, acted: Acted, operands: list[Tensor]
     ) -> None:
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        times = step.row.writes_in(layouts, step.params)
         inside = inferring(step.step.modes)
+        once = inside and step.row.name in RESHAPES_AFTER
+        times = 1 if once else step.row.writes_in(layouts, step.params)
         self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
 
     # -- backward -------------------------------------------------------------------------------

@@ -23,6 +23,13 @@ UNWATCHED = "kron-saves-out-of-sight"
 OUT_RECORDED = "out-by-fallback"
 FOREACH_UNSEEN = "foreach-in-place-unseen"
 LDEXP_OUT = "ldexp-in-place-refused"
+LOOKS_ITSELF = frozenset({"matmul_out"})
+"""Rows whose `out=` forms look at the grad mode and at gradients before autograd is asked, and so
+refuse them in inference mode as well.
+"""
+RESHAPES_AFTER = frozenset({"matmul_out"})
+"""Rows whose `out=` forms end with a change of shape in place, which inference mode does not count.
+"""
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 QUIRKS = frozenset(

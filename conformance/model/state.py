@@ -279,6 +279,7 @@ class Graph:
         in inference mode, unless an operand is no inference tensor (observed).
         """
         if tensor.inference and not tensor.loose and not inferring:
+            done.open = done.open or ("only the first of several writes is done" * (times > 1))
             raise Raised(
                 Kind.INFERENCE_WRITE, f"{tensor.name} is an inference tensor, written outside", done
             )
