@@ -1,8 +1,8 @@
 """The findings of docs/findings.md: reads them, runs their scripts, and writes what is derived.
 
 `python -m tools.findings` writes the table at the top anew. With `--check` it writes nothing, and
-ends with 1 if the table is not the one that belongs there. Every `--python INTERPRETER` runs all
-scripts under the torch of another interpreter, and the lines that name versions are written anew.
+ends with 1 if the table is not the one that belongs there. Every `--python INTERPRETER` runs those
+scripts under the torch of that interpreter whose section does not name its version yet.
 """
 
 from __future__ import annotations
@@ -147,9 +147,10 @@ def with_versions(page: str, pythons: Sequence[str]) -> str:
     found = findings(page)
     seen: dict[str, dict[str, str]] = {one.title: stated(one.fields["Versions"]) for one in found}
     for python in pythons:
-        torch, outputs = run(found, python)
-        for title, output in outputs.items():
-            seen[title][Version(torch).base_version] = ending(output)
+        version = Version(run([], python)[0]).base_version
+        missing = [one for one in found if version not in seen[one.title]]
+        for title, output in run(missing, python)[1].items():
+            seen[title][version] = ending(output)
     for one in found:
         section = f"\n## {one.title}\n"
         at = page.index("- Versions:", page.index(section))
