@@ -142,6 +142,8 @@ def test_mean_kept_its_operand_for_the_count(torch: str, kept: list[str]) -> Non
     [
         ("2.8.0", Kind.VIEW_OF_LEAF_INPLACE, [[None, None, None]]),
         ("2.8.0", Kind.LEAF_INPLACE, ["..."]),
+        ("2.8.0", Kind.LEAF_INPLACE, [[None, 2, None]]),
+        ("2.8.0", Kind.VIEW_OF_LEAF_INPLACE, [[None, 3, None]]),
         ("2.8.0", Kind.VIEW_OF_LEAF_INPLACE, ["...", [None, None, None]]),
         ("2.13.0", Kind.LEAF_INPLACE, [[None, None, None]]),
     ],

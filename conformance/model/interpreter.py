@@ -378,7 +378,9 @@ class Interpreter:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
         cast = step.refused == Kind.DTYPE_CAST and RESULTS_FIT in self.graph.broken
-        if cast and len(step.operands) > 1 and not any(t.layout.ndim for t in operands[1:]):
+        # A tensor without dimensions counts as a number beside one that has some.
+        numbers = all(target.layout.ndim and not t.layout.ndim for t in operands[1:])
+        if cast and numbers and len(step.operands) > 1:
             acted.open = "a number was cast to the target's dtype"
         elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")

@@ -111,6 +111,12 @@ LATER: tuple[Arrival, ...] = (
         "lerp by a weight of more dimensions than the other operands",
         lambda step: len(_shapes(step)[-1]) > max(map(len, _shapes(step)[-3:-1]), default=0),
     ),
+    Arrival(
+        "masked_scatter",
+        "1.8",
+        "a derivative of masked_scatter of a 0-d tensor",
+        lambda step: not _ndim(step),
+    ),
     Arrival("im2col", "1.13", "F.unfold without a batch", _without_batch),
     Arrival(
         "pixel_shuffle",
