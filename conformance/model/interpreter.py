@@ -419,7 +419,10 @@ class Interpreter:
                 raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
             fail(node, step, self.graph.broken)
-        acted.open = check_overlap(step, target, operands, self.graph.broken)
+        same = (operands[0].memory, operands[0].layout) == (target.memory, target.layout)
+        # What writes by an index copies its first operand into `out`, unless it lies there already.
+        others = operands[1:] if same and step.row.reads_apart else operands
+        acted.open = check_overlap(step, target, others, self.graph.broken)
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
