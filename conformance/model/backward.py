@@ -106,7 +106,7 @@ def run_backward(
             if known is not None and _beneath(node, known):
                 raise Unspecified("a node that was not asked for, and that torch did not count")
             _run(graph, node, flow, wanted, retain_graph=retain_graph)
-            for follower in node.edges:
+            for follower in _followers(node):
                 if follower is None:
                     continue
                 if wanted is not None and follower not in wanted:
@@ -123,6 +123,16 @@ def run_backward(
             flow.accumulated = [t for t in flow.accumulated if t not in flow.taken]
             flow.captured.clear()
     return flow
+
+
+_IN_ORDER = {"linear_bias": (2, 0, 1)}
+"""Operations whose node has its edges in another order than they have operands (observed)."""
+
+
+def _followers(node: Node) -> list[Node | None]:
+    """Where gradients go next, in the order in which what is ready is put into the queue."""
+    order = _IN_ORDER.get(node.operation)
+    return [node.edges[place] for place in order] if order else node.edges
 
 
 _SHARED_LEAF = "elements of the leaf {} share cells"
