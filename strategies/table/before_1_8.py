@@ -6,7 +6,6 @@ saved if that is wanted, and one that several name always.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,11 +33,13 @@ def _of_result(by_exponential: Callable[[str], Any]) -> Callable[..., Any]:
     return meaning
 
 
-def _open_at_its_end(primitive: str) -> Callable[..., Any]:
-    """At minus infinity, where it has no limit, digamma was infinity before it was NaN."""
+def _open_at_its_poles(primitive: str) -> Callable[..., Any]:
+    """At integers up to 0, and at minus infinity, digamma was infinity before it was NaN."""
 
     def meaning(m: Any, self: Any) -> Any:
-        m.apply("sole", m.apply("where", m.apply("eq", self, -math.inf), 2.0, 1.0))
+        integers = m.apply("eq", m.apply("floor", self), self)
+        poles = m.apply("logical_and", integers, m.apply("le", self, 0.0))
+        m.apply("sole", m.apply("where", poles, 2.0, 1.0))
         return m.apply(primitive, self)
 
     return meaning
@@ -122,8 +123,8 @@ BEFORE_1_8: tuple[Change, ...] = (
         "(input - target) ** 2 where target requires grad, else its own kernel (functional.py)",
     ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
-    Change("digamma", "<1.8", {"meaning": _open_at_its_end("digamma")}, "digamma (Math.h)"),
-    Change("lgamma", "<1.8", {"meaning": _open_at_its_end("lgamma")}, "digamma (Math.h)"),
+    Change("digamma", "<1.8", {"meaning": _open_at_its_poles("digamma")}, "digamma (Math.h)"),
+    Change("lgamma", "<1.8", {"meaning": _open_at_its_poles("lgamma")}, "digamma (Math.h)"),
     Change("lerp", "<1.4", {"ungraded": "weight"}, _DERIVATIVES),
     Change("polygamma", "<1.4", {"undifferentiable": "in place"}, _DERIVATIVES),
     Change(
