@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
-from conformance.model.laws import LEAVES_SAVED, SLICES_ASK
+from conformance.model.laws import LEAVES_SAVED, SAVED_BY_NAME, SLICES_ASK
 from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN, SOUGHT_NOWHERE
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
@@ -302,12 +302,14 @@ def _refuse_overlap(graph: Graph, work: Node, flow: Flow) -> None:
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
-    """Look at every saved tensor: inputs in the order of their names, then results (observed).
+    """Look at every saved tensor: inputs by their names, or as they were saved, then results
+    (observed).
 
     "Once you access self.saved_tensors it is checked, and if it is greater than the saved value an
     error is raised" (Autograd mechanics). That an operand must have its node still is observed.
     """
-    for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
+    by_name = SAVED_BY_NAME not in graph.broken
+    for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what if by_name else "")):
         if not graph.checks and saved.stale:
             continue
         if graph.checks and not saved.is_result:

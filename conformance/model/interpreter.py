@@ -12,7 +12,7 @@ from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
-from conformance.model.laws import RESULTS_FIT, broken_in
+from conformance.model.laws import RESULTS_FIT, SAVED_BY_NAME, broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
@@ -41,6 +41,7 @@ from conformance.model.saving import (
     READ_IN_ORDER,
     applies,
     asks_autograd,
+    by_formulas,
     by_name,
     creation_of,
     fail,
@@ -246,7 +247,8 @@ class Interpreter:
         tensors = [name for name, tensor in named.items() if tensor is not None]
         viewed = {tensors[place] for place in step.row.viewed(layouts)}
         edges = dict(zip(tensors, node.edges, strict=True))
-        for save in row.saved(step.in_place):
+        kept = row.saved(step.in_place)
+        for save in kept if SAVED_BY_NAME not in self.graph.broken else by_formulas(row, kept):
             late = step.in_place and save.what == "result"
             if not applies(save, named, edges, step.params) or late != (
                 step.in_place and result is not None
