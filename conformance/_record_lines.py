@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedIOBase, FileIO
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +12,20 @@ from typing import Any, cast
 import msgspec
 
 
-def read_lines(path: Path, kind: Any, broken: list[str]) -> Iterator[tuple[int, Any]]:
-    """Decode a file line by line; what is no such line goes to `broken` as file:line: sentence."""
+def read_lines(
+    path: Path, kind: Any, broken: list[str], *, replaced: tuple[bytes, bytes] | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Decode a file line by line; what is no such line goes to `broken` as file:line: sentence.
+
+    A line that begins with the first of `replaced` is left out if the next one begins with the
+    second and goes on with the same fields: half of a run's lines name what is about to run, and
+    the next one says what became of it.
+    """
     if not path.exists():
         return
     decoder = msgspec.json.Decoder(kind)
-    for number, line in enumerate(_raw_lines(path, broken), start=1):
+    lines: Iterable[tuple[int, bytes]] = enumerate(_raw_lines(path, broken), start=1)
+    for number, line in lines if replaced is None else _without(lines, *replaced):
         if not line.strip():
             continue
         try:
@@ -25,6 +33,23 @@ def read_lines(path: Path, kind: Any, broken: list[str]) -> Iterator[tuple[int, 
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             cut = "" if line.endswith(b"\n") else "the line was cut off: "
             broken.append(f"{path}:{number}: not a record and left out ({cut}{error})")
+
+
+def _without(
+    lines: Iterable[tuple[int, bytes]], before: bytes, after: bytes
+) -> Iterator[tuple[int, bytes]]:
+    waiting: tuple[int, bytes] | None = None
+    for number, line in lines:
+        if waiting is not None:
+            if not line.startswith(after + waiting[1][len(before) : -2]):
+                yield waiting
+            waiting = None
+        if line.startswith(before) and line.endswith(b"}\n"):
+            waiting = (number, line)
+        else:
+            yield number, line
+    if waiting is not None:
+        yield waiting
 
 
 def _raw_lines(path: Path, broken: list[str]) -> Iterator[bytes]:

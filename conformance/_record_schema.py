@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-SCHEMA = 1
+from conformance._trace_schema import Trace
+
+SCHEMA = 2
+"""Of the records of today.
+
+Those of schema 1 lack `operations`, `source`, `trace`, `off`, `detected` and `cells`.
+"""
 
 VerdictWord = Literal[
     "conforms",
@@ -56,6 +62,10 @@ KINDS: tuple[Kind, ...] = (
 """Every kind of deviation, gravest first."""
 
 
+Source = dict[str, Any]
+"""A program as JSON, in the form of docs/program-format.md."""
+
+
 class Host(Struct, frozen=True, omit_defaults=True):
     """Versions on the side that predicts and judges."""
 
@@ -91,8 +101,16 @@ class Claim(Struct, frozen=True, omit_defaults=True):
     law: str = ""
 
 
+Forms = Literal["plain", "in place", "both"]
+"""How an operation can be written in a program."""
+
+
 class Run(Struct, frozen=True, omit_defaults=True, tag="run"):
-    """The first line of a run; `started` is an ISO date and time, `command` reproduces the run."""
+    """The first line of a run; `started` is an ISO date and time, `command` reproduces the run.
+
+    `operations` are all that programs can hold, so that it can be seen which none did. A line
+    without `schema` is of schema 1, which did not write it down.
+    """
 
     id: str
     started: str
@@ -103,7 +121,8 @@ class Run(Struct, frozen=True, omit_defaults=True, tag="run"):
     host: Host
     subjects: tuple[Subject, ...]
     claims: tuple[Claim, ...]
-    schema: Annotated[int, Meta(ge=1)] = msgspec.field(default=SCHEMA)
+    schema: Annotated[int, Meta(ge=1)] = 1
+    operations: dict[str, Forms] = {}
 
 
 class Start(Struct, frozen=True, tag="start"):
@@ -122,13 +141,25 @@ class InFlight(Struct, frozen=True, tag="in-flight"):
     program: str
 
 
-class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict"):
+class Detected(Struct, frozen=True):
+    """How many cases it took until a claim failed, and how long; shrinking does not count."""
+
+    cases: int
+    seconds: float
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", gc=False):
     """What became of one program; everything after `verdict` is there only if it does not conform.
 
     `script` runs by itself, `step` is where the disagreement showed, `deviation` is an id in the
     register, `command` replays the program, `minimal` is false where shrinking ran out of budget.
     Of an unspecified program, `observed` is what the subject did: `raises ...` or `ends with ...`
     (empty in records of older versions of the suite).
+
+    Of one that deviates, `source` is the program as JSON and `trace` what it does by the rules
+    (both absent where the case is a script); `off` are the places in row-major order of entries
+    that differ by more than is allowed, where `expected` and `observed` are the entries of a
+    tensor; `detected` says what it took until the claim failed for the first time.
     """
 
     claim: str
@@ -145,10 +176,17 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict"):
     reason: str = ""
     command: str = ""
     minimal: bool = True
+    source: Source | None = None
+    trace: Trace | None = None
+    off: tuple[int, ...] = ()
+    detected: Detected | None = None
 
 
 class Counterexample(Struct, frozen=True, omit_defaults=True, tag="counterexample"):
-    """A program outside a claim's scope that breaks it; `searched` is how many programs it took."""
+    """A program outside a claim's scope that breaks it; `searched` is how many programs it took.
+
+    `trace` is what it does by the rules, where it is a program and no script.
+    """
 
     claim: str
     subject: str
@@ -157,6 +195,7 @@ class Counterexample(Struct, frozen=True, omit_defaults=True, tag="counterexampl
     message: str
     searched: int
     title: str = ""
+    trace: Trace | None = None
 
 
 class Outside(Struct, frozen=True):
@@ -168,11 +207,17 @@ class Outside(Struct, frozen=True):
     found: bool
 
 
+Cells = tuple[int, int, int, int, int]
+"""Steps of one operation in each column of `conformance.cells.COLUMNS`."""
+
+
 class Finish(Struct, frozen=True, omit_defaults=True, tag="finish"):
     """A claim ends on a subject.
 
     `counts` are programs by verdict, `seconds` is wall time, and `note` is what a reader must know
-    (why it was not exercised, that its scope may have changed).
+    (why it was not exercised, that its scope may have changed). `cells` are operations with the
+    number of steps that were plain, in place, on a view, in `no_grad`, and of a saved tensor
+    (`conformance.cells` says what each means); programs that were not exercised do not count.
     """
 
     claim: str
@@ -182,13 +227,15 @@ class Finish(Struct, frozen=True, omit_defaults=True, tag="finish"):
     seconds: float = 0.0
     note: str = ""
     outside: Outside | None = None
+    cells: dict[str, Cells] = {}
 
 
 class Deviation(Struct, frozen=True, omit_defaults=True, tag="deviation"):
     """An entry of the register as this run met it on one subject.
 
     `status` is `deviates` where the subject does something else than the entry says; `note` is what
-    it does then, or why the entry was not exercised.
+    it does then, or why the entry was not exercised. `source` and `trace` are of its program, where
+    it has one.
     """
 
     id: str
@@ -203,6 +250,18 @@ class Deviation(Struct, frozen=True, omit_defaults=True, tag="deviation"):
     torch: str = ""
     script: str = ""
     note: str = ""
+    source: Source | None = None
+    trace: Trace | None = None
+
+
+class Elsewhere(Struct, frozen=True, omit_defaults=True, tag="elsewhere"):
+    """What another subject makes of a program that deviated, asked after the run was over."""
+
+    program: str
+    subject: str
+    torch: str
+    verdict: VerdictWord
+    message: str = ""
 
 
 class End(Struct, frozen=True, tag="end"):
@@ -213,12 +272,25 @@ class End(Struct, frozen=True, tag="end"):
     exit_code: int
 
 
-Record = Run | Start | InFlight | Verdict | Counterexample | Finish | Deviation | End
+Record = Run | Start | InFlight | Verdict | Counterexample | Finish | Deviation | Elsewhere | End
+
+
+class Past(Struct, frozen=True, omit_defaults=True):
+    """A line of `history.jsonl`: how each claim stood on each subject when a run in the folder
+    ended.
+
+    `torches` are the subjects with their torch; of several lines of one run the last counts.
+    """
+
+    run: str
+    started: str
+    torches: dict[str, str]
+    verdicts: dict[str, dict[str, str]]
 
 
 class ProgramLine(Struct, frozen=True, omit_defaults=True):
     """A line of `programs.jsonl`: a program as JSON, or the script that is the whole claim."""
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-    program: Raw = Raw(b"")
+    program: Raw = msgspec.field(default_factory=Raw)
     script: str = ""

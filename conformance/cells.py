@@ -15,10 +15,13 @@ it. Steps count up to the one that raises, and that one with them.
 
 from __future__ import annotations
 
+from collections import Counter as Counting
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from conformance.model.interpreter import Interpreter
 from conformance.model.state import Counter, Node, Raised, Unspecified
+from conformance.records import Cells, Forms
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, recording
 from strategies.table import TABLE, Row
@@ -34,6 +37,13 @@ COLUMNS = (PLAIN, IN_PLACE, ON_VIEW, IN_NO_GRAD, OF_SAVED)
 def operations() -> tuple[Row, ...]:
     """The rows of the table, in its order."""
     return tuple(TABLE.values())
+
+
+def forms(row: Row) -> Forms:
+    """How an operation can be written."""
+    if row.plain and row.in_place:
+        return "both"
+    return "plain" if row.plain else "in place"
 
 
 def why_never(row: Row, column: str) -> str:
@@ -57,6 +67,27 @@ def cells_of(draft: Draft) -> Iterator[tuple[str, str]]:
             return
         if isinstance(step, Backward) and acted.flow is not None and acted.flow.raised is not None:
             return
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many steps fell into each cell."""
+
+    _steps: Counting[tuple[str, str]] = field(default_factory=Counting)
+
+    def add(self, draft: Draft) -> None:
+        """Count the steps of one more program."""
+        self._steps.update(cells_of(draft))
+
+    @property
+    def counted(self) -> dict[str, Cells]:
+        """Operation -> steps in each column, for operations that have any."""
+        met = sorted({name for name, _ in self._steps})
+        return {name: self._row(name) for name in met}
+
+    def _row(self, name: str) -> Cells:
+        plain, in_place, on_view, in_no_grad, of_saved = (self._steps[name, c] for c in COLUMNS)
+        return plain, in_place, on_view, in_no_grad, of_saved
 
 
 def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:

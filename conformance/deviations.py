@@ -24,6 +24,7 @@ from conformance.model import QUIRKS
 from conformance.model.quirks import FORMER
 from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
 from conformance.records import KINDS
+from conformance.transform_causes import CAUSES
 from strategies.draft import check
 from strategies.program import Program, ProgramError, decode
 
@@ -37,15 +38,23 @@ SCRIPT_QUIRKS = frozenset(
     {
         "alpha-dropout-ignores-inplace",
         "batch-norm-mixed-formats",
+        "channel-shuffle-underived",
         "foreach-addcdiv-index",
+        "gather-by-columns",
+        "index-fill-adds-dimension",
+        "conv-transpose-of-points",
         "igamma-series-nine-digits",
         "kron-out-unseen",
         "kron-refuses-strides",
         "logcumsumexp-loses-nan",
+        "logit-by-place",
+        "masked-scatter-by-memory",
         "max-pool3d-refuses-strides",
         "median-of-expanded",
         "nan-gradient-by-place",
+        "pad-refuses-nothing",
         "sgn-gradient-immutable",
+        "slice-scatter-reads-no-step",
         "stack-gradients-share-memory",
         "triangle-out-of-bounds",
         "wrapped-diagonal-out-of-bounds",
@@ -128,7 +137,7 @@ def read_register(path: Path) -> tuple[Deviation, ...]:
             raise RegisterError(f"{where}: {entry.kind!r} is no kind of deviation.")
         if (program is None) == (not entry.script):
             raise RegisterError(f"{where} must have either a program or a script.")
-        of_programs = QUIRKS | FORMER | REPLACED.keys() | {SELF_PRODUCT}
+        of_programs = QUIRKS | FORMER | REPLACED.keys() | {SELF_PRODUCT} | CAUSES.keys()
         known = of_programs if program is not None else SCRIPT_QUIRKS
         if entry.quirk not in known:
             raise RegisterError(f"{where}: {entry.quirk!r} is none of {', '.join(sorted(known))}.")

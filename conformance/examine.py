@@ -10,8 +10,9 @@ from conformance.oracle.answering import answer
 from conformance.oracle.answers import Answer
 from conformance.oracle.machine import OPINIONS, Machine
 from conformance.subjects import Subject
+from conformance.transformed import TransformedJudging
 from conformance.verdict import Judged, Judging
-from strategies.draft import Draft
+from strategies.draft import Draft, check
 from strategies.program import Program
 
 
@@ -56,6 +57,13 @@ class Examiner(Judging):
     ) -> None:
         super().__init__(subject, timeout_s, register() if known is None else known)
         self.authorities = ModelAndOracle(machine)
+        transform = subject.transform
+        self._transformed: TransformedJudging | None = None
+        if transform is not None:
+            at_work = known if known is not None else register()
+            eager = f"eager-{subject.device}"
+            eagerly = tuple(d for d in at_work if d.applies(eager, subject.torch))
+            self._transformed = TransformedJudging(subject, transform, (*eagerly, *self.known))
 
     def examine(
         self,
@@ -66,6 +74,9 @@ class Examiner(Judging):
         oracle: bool = True,
     ) -> Judged:
         """The verdict on a program by the model and the oracle, as `Judging.judged` reaches it."""
+        if self._transformed is not None:
+            draft = (draft or check(program)).as_in(self.subject.torch)
+            return self._transformed.judged(draft, self.authorities)
         return self.judged(program, self.authorities, draft=draft, watched=watched, oracle=oracle)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from conformance.model import Prediction, fragments
@@ -56,6 +58,20 @@ def expectation(
         unreadable=tuple(unreadable),
         unspecified=unspecified,
     )
+
+
+def outward(expected: Expectation, visible: frozenset[str]) -> Expectation:
+    """What of it can be seen where functions are transformed: of the tensors that come out, values,
+    gradients, whether they require grad, and whether they are leaves.
+    """
+    exact = tuple(
+        (what, value)
+        for what, value in expected.exact
+        if what.partition(".")[0] in visible
+        and what.endswith((".requires_grad", ".is_leaf", ".grad"))
+    )
+    numbers = tuple(pair for pair in expected.numbers if pair[0].partition(".")[0] in visible)
+    return replace(expected, raises=None, made="", exact=exact, numbers=numbers, unreadable=())
 
 
 def _gradients(

@@ -34,6 +34,10 @@ class Finding:
     step: int | None = None
     quirk: str = ""
     """For a script: the registered way to deviate that was seen, exactly, if it was one."""
+    off: tuple[int, ...] = ()
+    """Where `expected` and `observed` are the entries of a tensor, the places of those that differ
+    by more than is allowed, in row-major order.
+    """
 
     @property
     def gravity(self) -> int:
@@ -66,7 +70,7 @@ def judge(
 ) -> list[Finding]:
     """Every difference, gravest first; an error in the wrong place hides all others."""
     if observation.crash or observation.hang:
-        return [_stopped(observation)]
+        return [stopped(observation)]
     seen = seen_error(draft, body, observation)
     if prediction.unspecified and seen is not None and seen.step is not None:
         # What was predicted is judged: the steps before the one that is left open.
@@ -76,16 +80,16 @@ def judge(
         return [wrong]
     findings = [
         *_compare_flags(prediction, observation),
-        *_compare_memory(draft, prediction, observation),
+        *compare_memory(draft, prediction, observation),
     ]
     if not answer.unspecified:
-        findings += _compare_values(draft, answer, observation)
+        findings += compare_values(draft, answer, observation)
         if not prediction.hidden:
-            findings += _compare_gradients(prediction, answer, observation)
+            findings += compare_gradients(prediction, answer, observation)
     return sorted(findings, key=lambda finding: finding.gravity)
 
 
-def _stopped(observation: Observation) -> Finding:
+def stopped(observation: Observation) -> Finding:
     if observation.hang:
         return Finding("hang", "the program did not end in time", "an end", "none")
     return Finding("crash", f"the worker died: {observation.crash}", "an answer", "a dead worker")
@@ -139,7 +143,7 @@ def _compare_error(draft: Draft, prediction: Prediction, seen: Seen | None) -> F
 # -- flags --------------------------------------------------------------------------------------
 
 
-def _tensors(observation: Observation) -> dict[str, TensorSeen]:
+def tensors_of(observation: Observation) -> dict[str, TensorSeen]:
     return {n: v for n, v in observation.values.items() if isinstance(v, TensorSeen)}
 
 
@@ -160,7 +164,7 @@ def compare_flags(name: str, flags: Flags, seen: FlagsSeen) -> Iterator[Finding]
 
 
 def _compare_flags(prediction: Prediction, observation: Observation) -> Iterator[Finding]:
-    seen = _tensors(observation)
+    seen = tensors_of(observation)
     for name, flags in prediction.flags.items():
         if name not in seen:
             yield Finding("wrong value", f"{name} is missing", "a tensor", "nothing")
@@ -174,11 +178,11 @@ def _compare_flags(prediction: Prediction, observation: Observation) -> Iterator
                 yield Finding("wrong flag", text, finding.expected, finding.observed, number)
 
 
-def _compare_memory(
+def compare_memory(
     draft: Draft, prediction: Prediction, observation: Observation
 ) -> Iterator[Finding]:
     """Which tensors share memory, and where in it each lies."""
-    seen = _tensors(observation)
+    seen = tensors_of(observation)
     first: dict[int, str] = {}
     for name, memory in prediction.memory.items():
         if name not in seen:
@@ -221,13 +225,14 @@ def _difference(
     good = close(numbers, values, expected.slack, dtype=dtype)
     if good.all():
         return None
+    off = tuple(int(place) for place in np.flatnonzero(~good))
     at = tuple(int(i) for i in np.argwhere(~good)[0])
     place = f"[{', '.join(map(str, at))}]" if at else ""
     message = (
         f"{what}{place} is {float(numbers[at])!r} and should be {float(values[at])!r} "
         f"(jax oracle, rtol {ORACLE_RTOL:g})"
     )
-    return Finding(kind, message, _shown(values), _shown(numbers))
+    return Finding(kind, message, _shown(values), _shown(numbers), off=off)
 
 
 def _shown(array: NDArray[np.float64]) -> str:
@@ -238,8 +243,8 @@ def _eps_of(seen: str) -> str:
     return "float32" if seen == "float32" else "float64"
 
 
-def _compare_values(draft: Draft, answer: Answer, observation: Observation) -> Iterator[Finding]:
-    for name, seen in _tensors(observation).items():
+def compare_values(draft: Draft, answer: Answer, observation: Observation) -> Iterator[Finding]:
+    for name, seen in tensors_of(observation).items():
         if name not in answer.values:
             continue
         wanted = draft.values[name].dtype
@@ -254,10 +259,10 @@ def _compare_values(draft: Draft, answer: Answer, observation: Observation) -> I
             yield finding
 
 
-def _compare_gradients(
+def compare_gradients(
     prediction: Prediction, answer: Answer, observation: Observation
 ) -> Iterator[Finding]:
-    seen = _tensors(observation)
+    seen = tensors_of(observation)
     for name, graded in prediction.graded.items():
         # Whether it is a leaf cannot be asked, and so its gradient was not asked for.
         unreadable = name in prediction.flags and prediction.flags[name].unreadable is not None

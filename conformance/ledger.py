@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import msgspec
 
 from conformance.examine import Judged
+from conformance.explain import trace_of
 from conformance.judge import Finding
 from conformance.outcome import done
 from conformance.records import (
+    Cells,
     Counterexample,
+    Detected,
     Finish,
     InFlight,
     Outside,
@@ -58,7 +61,9 @@ class Ledger:
             )
         )
 
-    def failure(self, judged: Judged, finding: Finding, *, minimal: bool) -> None:
+    def failure(
+        self, judged: Judged, finding: Finding, *, minimal: bool, detected: Detected | None
+    ) -> None:
         """A program that deviates, by the finding."""
         self._keep(judged.program)
         self.records.write(
@@ -75,6 +80,10 @@ class Ledger:
                 observed=finding.observed,
                 command=self._replay(judged.program),
                 minimal=minimal,
+                source=msgspec.json.decode(encode(judged.program)),
+                trace=trace_of(judged.draft),
+                off=finding.off,
+                detected=detected,
             )
         )
 
@@ -97,7 +106,9 @@ class Ledger:
             )
         )
 
-    def script_failure(self, script: Script, finding: Finding, *, minimal: bool) -> None:
+    def script_failure(
+        self, script: Script, finding: Finding, *, minimal: bool, detected: Detected | None
+    ) -> None:
         """A script that deviates, by the finding."""
         text = script.text(self.device)
         self.records.program(script.id, text)
@@ -113,19 +124,24 @@ class Ledger:
                 expected=finding.expected,
                 observed=finding.observed,
                 minimal=minimal,
+                detected=detected,
             )
         )
 
     def bound(
-        self, case: Program | Script, text: str, message: str, *, searched: int, title: str
+        self, case: Judged | Script, text: str, message: str, *, searched: int, title: str
     ) -> None:
         """The counterexample that bounds the claim's scope, found by a search."""
+        trace = None
         if isinstance(case, Script):
             self.records.program(case.id, text)
+            id = case.id
         else:
-            self._keep(case)
+            self._keep(case.program)
+            id = case.program.id
+            trace = trace_of(case.draft)
         self.records.write(
-            Counterexample(self.claim, self.subject, case.id, text, message, searched, title)
+            Counterexample(self.claim, self.subject, id, text, message, searched, title, trace)
         )
 
     def finish(
@@ -135,10 +151,10 @@ class Ledger:
         seconds: float,
         note: str,
         outside: Outside | None,
+        cells: Mapping[str, Cells],
     ) -> None:
-        self.records.write(
-            Finish(self.claim, self.subject, verdict, dict(counts), seconds, note, outside)
-        )
+        found = (verdict, dict(counts), seconds, note, outside, dict(cells))
+        self.records.write(Finish(self.claim, self.subject, *found))
 
     def _keep(self, program: Program) -> None:
         self.records.program(program.id, msgspec.Raw(encode(program)))

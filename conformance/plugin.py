@@ -81,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     pairs = [
         (claim, name)
         for name in session.subjects
-        if claim in wanted and (claim, name) not in session.finished
+        if claim in wanted and session.asks(claim)(name) and (claim, name) not in session.finished
     ]
     ids = [f"{claim}@{name}" for claim, name in pairs]
     metafunc.parametrize("trial", pairs, ids=ids, indirect=True)

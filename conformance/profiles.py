@@ -12,7 +12,8 @@ class Profile:
     `examples` programs are judged for an ordinary claim and `correctness` for the one that the
     suite stands for; `searched` are drawn outside a claim's scope; `scripts` for claims whose cases
     are whole scripts. Each operation of the table gets `turns` programs plain, in place, on a view
-    and not. Shrinking gets `shrink_s` seconds a claim.
+    and not. `transformed` programs are judged where functions are compiled or transformed.
+    Shrinking gets `shrink_s` seconds a claim.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Profile:
     networks: int
     turns: int
     searched: int = 500
+    transformed: int = 300
     shrink_s: float = 20.0
     derandomised: bool = False
 
@@ -29,8 +31,8 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("quick", 40, 150, 20, 4, 1, derandomised=True),
+        Profile("quick", 40, 150, 20, 4, 1, transformed=30, derandomised=True),
         Profile("default", 300, 1500, 60, 12, 20),
-        Profile("nightly", 5000, 60000, 1000, 30, 300),
+        Profile("nightly", 5000, 60000, 1000, 30, 300, transformed=20000),
     )
 }

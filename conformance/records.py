@@ -21,24 +21,32 @@ from conformance._record_schema import (
     KINDS,
     SCHEMA,
     VERDICTS,
+    Cells,
     Claim,
     Counterexample,
+    Detected,
     Deviation,
     DeviationStatus,
+    Elsewhere,
     End,
     Finish,
+    Forms,
     Host,
     InFlight,
     Kind,
     Outside,
+    Past,
     ProgramLine,
     Record,
     Run,
+    Source,
     Start,
     Subject,
     Verdict,
     VerdictWord,
 )
+from conformance._trace_schema import Storage as TraceStorage
+from conformance._trace_schema import Trace, TraceStep
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,16 +56,21 @@ __all__ = [
     "SCHEMA",
     "VERDICTS",
     "Attempt",
+    "Cells",
     "Claim",
     "Counterexample",
+    "Detected",
     "Deviation",
     "DeviationStatus",
+    "Elsewhere",
     "End",
     "Finish",
+    "Forms",
     "Host",
     "InFlight",
     "Kind",
     "Outside",
+    "Past",
     "ProgramLine",
     "Record",
     "RecordError",
@@ -66,15 +79,28 @@ __all__ = [
     "RowVerdict",
     "Run",
     "RunRecords",
+    "Source",
     "Start",
     "Subject",
+    "Trace",
+    "TraceStep",
+    "TraceStorage",
     "Verdict",
     "VerdictWord",
+    "past_of",
     "read_run",
+    "remember",
     "summarise",
 ]
 
 RowVerdict = Literal[VerdictWord, "interrupted"]
+
+
+_IN_FLIGHT = (b'{"type":"in-flight",', b'{"type":"verdict",')
+"""How a line starts that names a program which is about to run, and one that says how it ended."""
+
+
+_HISTORY = "history.jsonl"
 
 
 class RecordError(Exception):
@@ -169,8 +195,12 @@ class RunRecords:
     programs: dict[str, ProgramLine] = field(default_factory=dict)
     attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
     deviations: dict[tuple[str, str], Deviation] = field(default_factory=dict)
+    elsewhere: dict[tuple[str, str], Elsewhere] = field(default_factory=dict)
+    """Program and subject -> what became of it there."""
     end: End | None = None
     broken: list[str] = field(default_factory=list)
+    history: list[Past] = field(default_factory=list)
+    """Runs that were in the folder before, and this one, the oldest first."""
 
     def attempt(self, claim: str, subject: str) -> Attempt:
         """The attempt of a claim on a subject, made if it is not there."""
@@ -192,18 +222,44 @@ def read_run(path: Path) -> RunRecords:
     verdicts = _verdicts_file(path)
     records = RunRecords(path)
     try:
-        for number, record in read_lines(verdicts, Record, records.broken):
+        lines = read_lines(verdicts, Record, records.broken, replaced=_IN_FLIGHT)
+        for number, record in lines:
             _take(records, record, f"{verdicts}:{number}")
         programs = _beside(verdicts)
         if programs is not None:
-            lines = read_lines(programs, ProgramLine, records.broken)
-            records.programs = {line.id: line for _, line in lines}
+            kept = read_lines(programs, ProgramLine, records.broken)
+            records.programs = {line.id: line for _, line in kept}
+        past = read_lines(verdicts.parent / _HISTORY, Past, records.broken)
+        records.history = [*{line.run: line for _, line in past}.values()] if path.is_dir() else []
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror or error}).") from error
     if records.run is None and not records.attempts:
         reason = f" ({records.broken[0]})" if records.broken else ""
         raise RecordError(f"{verdicts} holds no records of a run{reason}.")
     return records
+
+
+def past_of(records: RunRecords) -> Past:
+    """A run as a line of the history of its folder."""
+    verdicts: dict[str, dict[str, str]] = {}
+    for row in summarise(records):
+        verdicts.setdefault(row.claim, {})[row.subject] = row.verdict
+    if records.run is None:
+        return Past(str(records.path), "", {}, verdicts)
+    torches = {subject.name: subject.torch for subject in records.run.subjects}
+    return Past(records.run.id, records.run.started, torches, verdicts)
+
+
+def remember(records: RunRecords) -> None:
+    """Append how a run ended to the history of its folder; raises RecordError if that cannot be."""
+    target = records.path / _HISTORY
+    try:
+        with open_to_append(target) as file:
+            file.write(encode(past_of(records)) + b"\n")
+    except OSError as error:
+        raise RecordError(
+            f"The file {target} cannot be written ({error.strerror or error})."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -277,6 +333,8 @@ def _take(records: RunRecords, record: Record, place: str) -> None:
         attempt.finish, attempt.in_flight = record, ""
     elif isinstance(record, Deviation):
         records.deviations[record.id, record.subject] = record
+    elif isinstance(record, Elsewhere):
+        records.elsewhere[record.program, record.subject] = record
     elif isinstance(record, Run):
         _take_run(records, record, place)
     else:
@@ -295,6 +353,7 @@ def _take_run(records: RunRecords, run: Run, place: str) -> None:
     if records.run is not None:
         records.attempts.clear()
         records.deviations.clear()
+        records.elsewhere.clear()
     records.run, records.end = run, None
 
 

@@ -7,17 +7,21 @@ import platform
 import secrets
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
-from conformance.claims.catalogue import CATALOGUE, find_claim
+from conformance.cells import forms, operations
+from conformance.claims.catalogue import CATALOGUE, TRANSFORMED, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
 from conformance.examine import Examiner
+from conformance.explain import trace_of
 from conformance.interrupts import INTERRUPTED, Interrupts
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
@@ -32,6 +36,14 @@ from conformance.subjects import (
 )
 from conformance.trial import Trial
 from conformance.usage import UsageError, installed
+from strategies.draft import check
+from strategies.program import encode
+
+_FILES = (
+    *("report.html", "junit.xml", "report.json", "ctrf.json"),
+    *("summary.md", "badge.json", "badge.svg", "history.jsonl"),
+)
+"""What is written beside the records when a run is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,14 @@ def find_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
+def _shown(deviation: Deviation, torch: str) -> tuple[rec.Source | None, rec.Trace | None]:
+    """The program of an entry as JSON, and step by step; neither of one that is a script."""
+    program = deviation.program
+    if program is None:
+        return None, None
+    return msgspec.json.decode(encode(program)), trace_of(check(program).as_in(torch))
+
+
 @dataclass(slots=True)
 class Session:
     """A run in progress; every verdict is on disk as soon as it is reached."""
@@ -95,7 +115,18 @@ class Session:
     def claims(self) -> list[Claim]:
         """The claims of this run, in the catalogue's order."""
         wanted = {find_claim(id).id for id in self.plan.claims}
-        return [claim for claim in CATALOGUE.values() if not wanted or claim.id in wanted]
+        return [
+            claim
+            for claim in CATALOGUE.values()
+            if (not wanted or claim.id in wanted) and any(map(self.asks(claim.id), self.subjects))
+        ]
+
+    def asks(self, claim: str) -> Callable[[str], bool]:
+        """Whether a subject, by its name, is asked a claim: of those that transform functions only
+        what that does, of the others everything else.
+        """
+        about = claim in TRANSFORMED
+        return lambda name: (self.subjects[name].transform is not None) == about
 
     @property
     def writer(self) -> rec.RecordWriter:
@@ -115,7 +146,8 @@ class Session:
                 "A run that is resumed goes on with its own seed; leave --seed out, or --resume."
             )
         specs = [parse_subject(name) for name in names]
-        claims = self.claims
+        for id in self.plan.claims:
+            find_claim(id)
         self._check_folder()
         try:
             for spec in specs:
@@ -133,6 +165,13 @@ class Session:
         else:
             self._put_aside()
         set_hypothesis_home_dir(self.plan.out / "examples")
+        claims = self.claims
+        if not claims:
+            self._let_go()
+            raise UsageError(
+                f"No subject of this run is asked {' or '.join(self.plan.claims)}; name one that "
+                "transforms functions, as in --subject compile-aot_eager, or one that does not."
+            )
         self._writer = rec.RecordWriter(self.plan.out)
         self._machine = Machine(self.progress.say)
         self.writer.write(self._header(run_id, claims))
@@ -143,9 +182,9 @@ class Session:
         """Raise RecordError if anything of the run could not be written where it must be."""
         with rec.RecordWriter(self.plan.out):
             pass
-        for name in ("report.html", "junit.xml"):
+        for name in _FILES:
             _check_file(self.plan.out / name)
-        for name in ("previous", "examples"):
+        for name in ("previous", "examples", "report"):
             folder = self.plan.out / name
             if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
                 raise rec.RecordError(
@@ -228,6 +267,8 @@ class Session:
                 rec.Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
                 for c in claims
             ),
+            schema=rec.SCHEMA,
+            operations={row.name: forms(row) for row in operations()},
         )
 
     # -- trials ---------------------------------------------------------------------------------
@@ -289,6 +330,7 @@ class Session:
                         entry.torch,
                         found.script,
                         found.note,
+                        *_shown(deviation, subject.torch),
                     )
                 )
 

@@ -12,13 +12,14 @@ from typing import Any, NoReturn, TypeVar
 from hypothesis import strategies as st
 
 from conformance.abilities import LeftOut
+from conformance.cells import Tally
 from conformance.claims.claim import Claim
 from conformance.examine import Examiner, Judged
 from conformance.hunt import Case, Caught, Effort, Failing, GaveUp, hunt, kept
 from conformance.judge import Finding
 from conformance.ledger import Ledger
 from conformance.profiles import Profile
-from conformance.records import Outside, RecordWriter, VerdictWord
+from conformance.records import Detected, Outside, RecordWriter, VerdictWord
 from conformance.scripts import PRELUDE, Script
 from strategies.program import Program
 from strategies.reducing import reduced
@@ -89,9 +90,13 @@ class Trial:
     counts: Counter[VerdictWord] = field(default_factory=Counter)
     outside: Outside | None = None
     left_out: LeftOut = field(default_factory=LeftOut)
+    cells: Tally = field(default_factory=Tally)
     note: str = ""
     verdict: VerdictWord | None = None
     started: float = field(default_factory=time.monotonic)
+    detected: Detected | None = None
+    """What it took until a case failed for the first time."""
+    _asked: int = 0
     _known: dict[str, Judged] = field(default_factory=dict)
     _properties: int = 0
 
@@ -132,10 +137,10 @@ class Trial:
         def case(program: Program) -> Judged:
             judged = self._examine(program, watched=watched, oracle=oracle)
             if judged.verdict == "deviates":
-                raise Disagreement(judged.gravest)
+                raise self._against(judged.gravest)
             broken = law(judged) if judged.verdict == "conforms" else None
             if broken is not None:
-                raise Disagreement(broken)
+                raise self._against(broken)
             return judged
 
         failure = self._hunt(inside, case, examples or self.profile.examples)
@@ -153,7 +158,7 @@ class Trial:
         def case(program: Program) -> Judged:
             judged = self._examine(program)
             if judged.verdict == "deviates":
-                raise Disagreement(judged.gravest)
+                raise self._against(judged.gravest)
             return judged
 
         for program in map(self.examiner.abilities.respelled, programs):
@@ -219,7 +224,7 @@ class Trial:
             searched.one_more()
             judged = self._examine(program, oracle=oracle, count=False)
             if judged.verdict == "deviates":
-                raise Disagreement(judged.gravest)
+                raise self._against(judged.gravest)
             message = breaks(judged) if judged.verdict != "not exercised" else None
             if message is not None:
                 searched.found = True
@@ -236,7 +241,7 @@ class Trial:
             judged = self._known[failure.case.id]
             text = judged.demonstration(title, shown(judged))
             message = str(failure.error)
-            self._ledger.bound(judged.program, text, message, searched=searched.cases, title=title)
+            self._ledger.bound(judged, text, message, searched=searched.cases, title=title)
 
     def _looked(self, searched: _Searched, title: str) -> None:
         """Note a search outside the scope; what finds nothing leaves the claim not exercised."""
@@ -309,7 +314,10 @@ class Trial:
         self._ledger.in_flight(identity)
         judged = self.examiner.examine(program, watched=watched, oracle=oracle)
         first = identity not in self._known
+        self._asked += first
         self._known[identity] = judged
+        if first and count and judged.verdict != "not exercised":
+            self.cells.add(judged.draft)
         if first and count and judged.verdict != "deviates":
             self.counts[judged.verdict] += 1
             self._ledger.judged(judged)
@@ -318,11 +326,17 @@ class Trial:
         self.tick(1)
         return judged
 
+    def _against(self, finding: Finding) -> Disagreement:
+        """What a case that fails raises; the first one says how long it took to find."""
+        if self.detected is None:
+            self.detected = Detected(self._asked, time.monotonic() - self.started)
+        return Disagreement(finding)
+
     def _deviates(self, judged: Judged, error: Failing, *, minimal: bool) -> NoReturn:
         self.verdict = "deviates"
         self.counts["deviates"] += 1
         finding = error.finding if isinstance(error, Disagreement) else judged.gravest
-        self._ledger.failure(judged, finding, minimal=minimal)
+        self._ledger.failure(judged, finding, minimal=minimal, detected=self.detected)
         raise error
 
     def _findings(self, script: Script) -> list[Finding]:
@@ -330,12 +344,14 @@ class Trial:
         the worker.
         """
         self._ledger.in_flight(script.id)
+        self._asked += 1
         observation = self.examiner.subject.run(script.body, script.observe, timeout_s=120.0)
         self.tick(1)
         if observation.crash or observation.hang:
             kind = "hang" if observation.hang else "crash"
             said = observation.crash or "no answer in time"
-            raise Disagreement(Finding(kind, f"the script ended the worker: {said}", "", said))
+            found = Finding(kind, f"the script ended the worker: {said}", "", said)
+            raise self._against(found)
         return sorted(script.findings(observation), key=lambda finding: finding.gravity)
 
     def _run_script(self, script: Script) -> None:
@@ -343,7 +359,7 @@ class Trial:
         registered = {d.entry.quirk: d.entry.id for d in self.examiner.known}
         for finding in findings:
             if finding.quirk not in registered:
-                raise Disagreement(finding)
+                raise self._against(finding)
         self.counts["known deviation" if findings else "conforms"] += 1
         self._ledger.script(script, {registered[f.quirk]: f for f in reversed(findings)})
 
@@ -351,7 +367,7 @@ class Trial:
         assert isinstance(error, Disagreement), "a script fails by a finding"
         self.verdict = "deviates"
         self.counts["deviates"] += 1
-        self._ledger.script_failure(script, error.finding, minimal=minimal)
+        self._ledger.script_failure(script, error.finding, minimal=minimal, detected=self.detected)
         raise error
 
     def _hunt(
@@ -384,7 +400,9 @@ class Trial:
         final = verdict or self.verdict or self._from_counts()
         seconds = time.monotonic() - self.started
         notes = filter(None, (note or self.note, self.left_out.note(self.examiner.subject.torch)))
-        self._ledger.finish(final, self.counts, seconds, "; ".join(notes), self.outside)
+        self._ledger.finish(
+            final, self.counts, seconds, "; ".join(notes), self.outside, self.cells.counted
+        )
         return final
 
     def _from_counts(self) -> VerdictWord:

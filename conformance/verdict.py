@@ -11,7 +11,7 @@ from typing import Protocol
 
 from conformance.abilities import Abilities
 from conformance.deviations import Deviation, named, register
-from conformance.expectation import expectation
+from conformance.expectation import expectation, outward
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction
 from conformance.oracle.answers import NOT_ASKED, Answer
@@ -20,7 +20,7 @@ from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check
 from strategies.printer import Body, print_body
-from strategies.program import Program
+from strategies.program import Program, ProgramError
 from strategies.script import Known, demonstrate, write_script
 
 
@@ -64,6 +64,8 @@ class Judged:
     reason: str = ""
     lacking: str = ""
     """What it uses that the subject's torch does not have, if that is why it was not run."""
+    visible: frozenset[str] | None = None
+    """The tensors that come out, where functions are transformed."""
 
     @property
     def raised(self) -> bool:
@@ -100,6 +102,8 @@ class Judged:
         if self.registered is not None:
             shown = expectation(self.draft, *self.registered, self.body, thorough=thorough)
             known = Known(named(self.deviations), shown)
+        if self.visible is not None:
+            expected = outward(expected, self.visible)
         guarded = self.prediction.raises is None and self.raised
         expected = replace(expected, header=header, guarded=guarded, known=known)
         return write_script(self.body, expected, rtol=ORACLE_RTOL)
@@ -119,6 +123,13 @@ class Judging:
         kind = f"{self.subject.mode}-{self.subject.device}"
         self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
 
+    def _there(self, draft: Draft) -> tuple[Draft, str]:
+        """A program by the rows of the subject's torch; as it is if it cannot be there, and why."""
+        try:
+            return draft.as_in(self.subject.torch), ""
+        except ProgramError as error:
+            return draft, f"such a program: {error}"
+
     def judged(
         self,
         program: Program,
@@ -132,10 +143,10 @@ class Judging:
         nobody to run it. Without the oracle, errors, flags and memory alone are judged. The draft
         that a program was grown on need not be made anew.
         """
-        draft = (draft or check(program)).as_in(self.subject.torch)
+        draft, illegal = self._there(draft or check(program))
         body = print_body(draft, device=self.subject.device, watch=watched)
         none = Answer({}, {}, NOT_ASKED)
-        lacking = self.abilities.lacks(draft)
+        lacking = self.abilities.lacks(draft) or illegal
         if lacking:
             prediction = by.predict(draft, watched=watched)
             reason = f"torch {self.subject.torch} has no {lacking}"

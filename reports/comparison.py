@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -139,6 +139,36 @@ class Comparison:
         return (item for column in self.columns for item in column.items)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What one run tells of one subject, looked up once however often it is compared.
+
+    `judged` is the verdict on each program of a claim (of several, the one that deviates), and
+    `wrong` are those that deviate.
+    """
+
+    subject: Subject
+    rows: Mapping[str, Row]
+    judged: Mapping[str, Mapping[str, Verdict]]
+    wrong: Mapping[str, Sequence[str]]
+    met: Mapping[str, Deviation]
+
+
+def told(records: RunRecords, subject: Subject) -> Told:
+    """All that the records tell of a subject."""
+    judged: dict[str, dict[str, Verdict]] = {}
+    wrong: dict[str, list[str]] = {}
+    for (claim, name), attempt in records.attempts.items():
+        if name != subject.name:
+            continue
+        deviating = [verdict for verdict in attempt.verdicts if verdict.verdict == "deviates"]
+        first = {verdict.program: verdict for verdict in reversed(attempt.verdicts)}
+        judged[claim] = first | {verdict.program: verdict for verdict in deviating}
+        wrong[claim] = [*dict.fromkeys(verdict.program for verdict in deviating)]
+    rows = {row.claim: row for row in summarise(records) if row.subject == subject.name}
+    return Told(subject, rows, judged, wrong, _met(records, subject.name))
+
+
 def compare(before: RunRecords, after: RunRecords) -> Comparison:
     """What changed from one run to the other, for each subject that can be matched.
 
@@ -148,8 +178,7 @@ def compare(before: RunRecords, after: RunRecords) -> Comparison:
     listed = (_listed(before), _listed(after))
     pairs, matched_by = _matched(*listed)
     columns = tuple(
-        Column(_who(old), _who(new), matched_by, tuple(_items(before, old, after, new)))
-        for old, new in pairs
+        compare_subjects(told(before, old), told(after, new), matched_by) for old, new in pairs
     )
     tally = Tally(item.change for column in columns for item in column.items)
     return Comparison(
@@ -160,6 +189,12 @@ def compare(before: RunRecords, after: RunRecords) -> Comparison:
         _side(after, listed[1], {new.name for _, new in pairs}),
         columns,
     )
+
+
+def compare_subjects(before: Told, after: Told, matched_by: MatchedBy) -> Column:
+    """What changed from one subject to another, of the same run or of two."""
+    items = tuple(_items(before, after))
+    return Column(_who(before.subject), _who(after.subject), matched_by, items)
 
 
 # -- which subject is compared with which
@@ -214,26 +249,20 @@ def _side(records: RunRecords, listed: Mapping[str, Subject], matched: set[str])
 # -- what changed on one subject
 
 
-def _items(before: RunRecords, old: Subject, after: RunRecords, new: Subject) -> Iterator[Item]:
+def _items(before: Told, after: Told) -> Iterator[Item]:
     """Each claim with the programs that deviate from it, then the entries of the register."""
-    rows = (_rows(before, old.name), _rows(after, new.name))
-    titles = {id: row.title for row_of in rows for id, row in row_of.items()}
+    titles = {id: row.title for rows in (before.rows, after.rows) for id, row in rows.items()}
     registered: dict[str, Seen] = {}
     for id, title in titles.items():
-        judged = (_judged(before, id, old.name), _judged(after, id, new.name))
-        yield _item(
-            *("claim", id, id, title),
-            _claim_seen(rows[0].get(id), judged[0]),
-            _claim_seen(rows[1].get(id), judged[1]),
-        )
-        for program, verdict in (judged[0] | judged[1]).items():
-            pair = (judged[0].get(program), judged[1].get(program))
-            if any(one is not None and one.verdict == "deviates" for one in pair):
-                yield _item("program", program, id, title, *map(_program_seen, pair))
-            if pair[0] is not None and pair[0].verdict == "deviates":
+        yield _item("claim", id, id, title, _claim_seen(before, id), _claim_seen(after, id))
+        judged = [side.judged.get(id, {}) for side in (before, after)]
+        for program in dict.fromkeys((*before.wrong.get(id, ()), *after.wrong.get(id, ()))):
+            pair = [programs.get(program) for programs in judged]
+            yield _item("program", program, id, title, *map(_program_seen, pair))
+            if pair[0] is not None and pair[0].verdict == "deviates" and pair[1] is not None:
                 # It was there before somebody registered it.
-                registered |= dict.fromkeys(_entries_of(verdict), _program_seen(pair[0]))
-    yield from _entries(before, old, after, new, registered)
+                registered |= dict.fromkeys(_entries_of(pair[1]), _program_seen(pair[0]))
+    yield from _entries(before, after, registered)
 
 
 def _item(what: What, id: str, claim: str, title: str, before: Seen, after: Seen) -> Item:
@@ -245,24 +274,11 @@ def _item(what: What, id: str, claim: str, title: str, before: Seen, after: Seen
     return Item(change, what, id, claim, title, before, after)
 
 
-def _rows(records: RunRecords, subject: str) -> dict[str, Row]:
-    return {row.claim: row for row in summarise(records) if row.subject == subject}
-
-
-def _judged(records: RunRecords, claim: str, subject: str) -> dict[str, Verdict]:
-    """Each program of a claim with its verdict; of several, the one that deviates."""
-    attempt = records.attempts.get((claim, subject))
-    judged: dict[str, Verdict] = {}
-    for verdict in attempt.verdicts if attempt else ():
-        if verdict.program not in judged or verdict.verdict == "deviates":
-            judged[verdict.program] = verdict
-    return judged
-
-
-def _claim_seen(row: Row | None, judged: Mapping[str, Verdict]) -> Seen:
+def _claim_seen(side: Told, id: str) -> Seen:
+    row = side.rows.get(id)
     if row is None:
         return Seen("", message="this claim was not part of the run")
-    wrong = [verdict for verdict in judged.values() if verdict.verdict == "deviates"]
+    wrong = [side.judged[id][program] for program in side.wrong.get(id, ())]
     if row.verdict != "deviates" or not wrong:
         return Seen(row.verdict, message=row.note)
     gravest = min(wrong, key=lambda verdict: gravity(verdict.kind))
@@ -284,20 +300,14 @@ def _entries_of(verdict: Verdict) -> list[str]:
     return [id for id in verdict.deviation.split(", ") if id]
 
 
-def _entries(
-    before: RunRecords,
-    old: Subject,
-    after: RunRecords,
-    new: Subject,
-    unregistered: Mapping[str, Seen],
-) -> Iterator[Item]:
+def _entries(before: Told, after: Told, unregistered: Mapping[str, Seen]) -> Iterator[Item]:
     """Every entry that either run met; `unregistered` are ids whose programs deviated before."""
-    met = (_met(before, old.name), _met(after, new.name))
-    for id, entry in (met[0] | met[1]).items():
-        earlier = _entry_seen(met[0].get(id), entry, old)
+    for id in dict.fromkeys((*before.met, *after.met)):
+        entry = after.met[id] if id in after.met else before.met[id]
+        earlier = _entry_seen(before.met.get(id), entry, before.subject)
         if not earlier.verdict and id in unregistered:
             earlier = unregistered[id]
-        later = _entry_seen(met[1].get(id), entry, new)
+        later = _entry_seen(after.met.get(id), entry, after.subject)
         yield _item("deviation", id, entry.claim, entry.title, earlier, later)
 
 

@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import Counter as Tally
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from itertools import pairwise
 
-from conformance.records import Deviation, Kind, Verdict
-from reports.words import gravity
+from conformance.records import Deviation, Kind, Source, Verdict
+from reports.columns import Column
+from reports.drawing import Drawing, draw
+from reports.entries import Entries, entries
+from reports.words import PageNames, gravity
 
-Seen = list[tuple[str, Verdict]]
-"""Verdicts that do not conform, each with the label of its subject."""
+Seen = list[tuple[Column, Verdict]]
+"""Verdicts that do not conform, each with its subject."""
 
-Named = dict[str, tuple[str, str]]
-"""Title and anchor of each claim."""
+Named = Mapping[str, tuple[str, str]]
+"""Title and page of each claim."""
 
 SHOWN = 5
 """Programs shown for one kind of one claim: enough to see a pattern, few enough to read."""
+_DECIDED = {
+    "conforms": "conforms",
+    "unexpectedly conforms": "conforms",
+    "deviates": "deviates",
+    "known deviation": "deviates",
+    "still": "deviates",
+}
+"""Verdict or status -> what it says of a version of torch, where it decides."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a subject makes of a program that deviated somewhere; empty where it was not asked."""
+
+    label: str
+    torch: str
+    verdict: str
+    message: str = ""
+
+
+AskedOf = Mapping[tuple[str, str], Sequence[Asked]]
+"""Claim and program that deviated somewhere -> every subject, the oldest torch first."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +55,44 @@ class Finding:
 
     verdict: Verdict
     title: str
-    anchor: str
+    claim_page: str
+    page: str
     script: str
-    subjects: list[str] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    asked: Sequence[Asked] = ()
+    """Every subject with the verdict on this very program, the oldest torch first."""
+
+    @property
+    def subjects(self) -> list[str]:
+        """The labels of those on which it was seen."""
+        return [column.label for column in self.columns]
+
+    @cached_property
+    def drawing(self) -> Drawing | None:
+        """The program step by step, where the records have it."""
+        trace = self.verdict.trace
+        return draw(trace, self.verdict.step) if trace is not None else None
+
+    @cached_property
+    def entries(self) -> Entries | None:
+        """What was expected beside what came out, where both are numbers."""
+        verdict = self.verdict
+        return entries(verdict.expected, verdict.observed, verdict.off)
+
+    @property
+    def boundaries(self) -> list[str]:
+        """Between which versions of torch its verdict changes, among those that were asked."""
+        return _boundaries((one.torch, one.verdict) for one in self.asked)
+
+    @property
+    def alone(self) -> bool:
+        """Whether only those on which it was seen were asked."""
+        return len({one.label for one in self.asked if one.verdict}) <= len(self.columns)
+
+    @property
+    def bisect(self) -> str:
+        """The command that looks for the boundary among all versions at hand."""
+        return _bisect(self.verdict.source, self.verdict.claim)
 
 
 @dataclass(frozen=True)
@@ -35,7 +101,7 @@ class FindingGroup:
 
     kind: Kind | None
     title: str
-    anchor: str
+    claim_page: str
     shown: list[Finding]
     more: int
 
@@ -44,10 +110,15 @@ class FindingGroup:
 class Status:
     """What became of a known deviation on one subject; `programs` met it."""
 
-    subject: str
+    column: Column
     status: str
     programs: int
     note: str
+
+    @property
+    def subject(self) -> str:
+        """The subject's label."""
+        return self.column.label
 
 
 @dataclass(frozen=True)
@@ -56,7 +127,8 @@ class Known:
 
     entry: Deviation
     title: str
-    anchor: str
+    claim_page: str
+    page: str
     script: str
     statuses: list[Status]
 
@@ -66,80 +138,146 @@ class Known:
         gone = ("unexpectedly conforms", "deviates")
         return any(status.status in gone for status in self.statuses)
 
+    @property
+    def still(self) -> int:
+        """On how many subjects it still shows."""
+        return sum(status.status == "still" for status in self.statuses)
 
-def findings(seen: Seen, named: Named, scripts: dict[str, str]) -> list[FindingGroup]:
+    @cached_property
+    def drawing(self) -> Drawing | None:
+        """Its program step by step, where the records have it."""
+        return draw(self.entry.trace) if self.entry.trace is not None else None
+
+    @property
+    def boundaries(self) -> list[str]:
+        """Between which versions of torch its status changes, among those that were asked."""
+        return _boundaries((s.column.subject.torch, s.status) for s in self.statuses)
+
+    @property
+    def bisect(self) -> str:
+        """The command that looks for the boundary among all versions at hand."""
+        return _bisect(self.entry.source, "")
+
+    @property
+    def replay(self) -> str:
+        """The command that judges its program again."""
+        subject = next((s.column.subject.name for s in self.statuses if s.status == "still"), "")
+        if self.entry.source is None or not subject:
+            return ""
+        text = shlex.quote(json.dumps(self.entry.source, separators=(",", ":")))
+        return f"echo {text} | autograd-conformance check - --subject {shlex.quote(subject)}"
+
+    def age(self, today: str) -> int | None:
+        """Days from the entry's date to another, if both are dates."""
+        try:
+            return (date.fromisoformat(today[:10]) - date.fromisoformat(self.entry.date)).days
+        except ValueError:
+            return None
+
+
+def findings(
+    seen: Seen, named: Named, scripts: Mapping[str, str], asked: AskedOf, pages: PageNames
+) -> list[FindingGroup]:
     """Unregistered deviations by kind and claim, the gravest kind first, minimal programs first."""
     groups: dict[tuple[Kind | None, str], list[Finding]] = {}
-    deviating = [(subject, verdict) for subject, verdict in seen if verdict.verdict == "deviates"]
+    deviating = [(column, verdict) for column, verdict in seen if verdict.verdict == "deviates"]
     for finding in _merged(deviating, named, scripts):
         groups.setdefault((finding.verdict.kind, finding.verdict.claim), []).append(finding)
     order = list(named)
     ranked = sorted(groups.items(), key=lambda item: (gravity(item[0][0]), order.index(item[0][1])))
-    return [
-        FindingGroup(
-            kind, *named[claim], _smallest_first(group)[:SHOWN], max(0, len(group) - SHOWN)
-        )
-        for (kind, claim), group in ranked
-    ]
+    found = []
+    for (kind, claim), group in ranked:
+        shown = [
+            replace(
+                finding,
+                page=pages.new(f"finding-{claim}-{finding.verdict.program}"),
+                asked=asked.get((claim, finding.verdict.program), ()),
+            )
+            for finding in _smallest_first(group)[:SHOWN]
+        ]
+        found.append(FindingGroup(kind, *named[claim], shown, max(0, len(group) - SHOWN)))
+    return found
 
 
-def unjudged(seen: Seen, named: Named, scripts: dict[str, str]) -> list[Finding]:
+def unjudged(seen: Seen, named: Named, scripts: Mapping[str, str]) -> list[Finding]:
     """Programs at which the suite failed or gave up; never findings about a subject."""
     ours = [pair for pair in seen if pair[1].verdict in ("suite error", "gave up")]
     return _merged(ours, named, scripts)
 
 
 def known_deviations(
-    entries: list[tuple[str, Deviation]], seen: Seen, named: Named, scripts: dict[str, str]
+    entries: list[tuple[Column, Deviation]],
+    seen: Seen,
+    named: Named,
+    scripts: Mapping[str, str],
+    pages: PageNames,
 ) -> list[Known]:
     """The register as the runs met it, the gravest kind first.
 
     An entry that verdicts name and no record describes is listed with what the verdicts say.
     """
-    met = Tally((v.deviation, subject) for subject, v in seen if v.verdict == "known deviation")
+    met = Tally(
+        (id, column.number)
+        for column, verdict in seen
+        if verdict.verdict == "known deviation"
+        for id in named_by(verdict)
+    )
     first: dict[str, Verdict] = {}
     for _, verdict in seen:
         if verdict.verdict == "known deviation":
-            first.setdefault(verdict.deviation, verdict)
+            for id in named_by(verdict):
+                first.setdefault(id, verdict)
     known: dict[str, Known] = {}
-    for subject, entry in [*entries, *_undescribed(entries, seen)]:
+    for column, entry in [*entries, *_undescribed(entries, seen)]:
         item = known.get(entry.id)
         if item is None:
             example = first.get(entry.id)
             script = entry.script or (_script(example, scripts) if example else "")
-            title, anchor = named.get(entry.claim, (entry.claim, ""))
-            item = known[entry.id] = Known(entry, title, anchor, script, [])
-        programs = met[entry.id, subject]
-        item.statuses.append(Status(subject, entry.status, programs, entry.note))
+            title, claim_page = named.get(entry.claim, (entry.claim, ""))
+            page = pages.new(f"known-{entry.id}")
+            item = known[entry.id] = Known(entry, title, claim_page, page, script, [])
+        programs = met[entry.id, column.number]
+        item.statuses.append(Status(column, entry.status, programs, entry.note))
     return sorted(known.values(), key=lambda item: (not item.fixed, gravity(item.entry.kind)))
 
 
-def _undescribed(entries: list[tuple[str, Deviation]], seen: Seen) -> list[tuple[str, Deviation]]:
-    described = {(subject, entry.id) for subject, entry in entries}
-    made: dict[tuple[str, str], Deviation] = {}
-    for subject, verdict in seen:
-        key = (subject, verdict.deviation)
-        if verdict.verdict == "known deviation" and key not in described:
-            made[key] = Deviation(
-                id=verdict.deviation,
-                kind=verdict.kind or "spurious error",
-                claim=verdict.claim,
-                title=verdict.deviation or "an entry without a name",
-                cause=verdict.reason or verdict.message,
-                subject=subject,
-                status="still",
-            )
-    return [(subject, entry) for (subject, _), entry in made.items()]
+def named_by(verdict: Verdict) -> list[str]:
+    """The entries of the register that a known deviation names."""
+    return verdict.deviation.split(", ")
 
 
-def _merged(seen: Seen, named: Named, scripts: dict[str, str]) -> list[Finding]:
+def _undescribed(
+    entries: list[tuple[Column, Deviation]], seen: Seen
+) -> list[tuple[Column, Deviation]]:
+    described = {(column.number, entry.id) for column, entry in entries}
+    made: dict[tuple[int, str], tuple[Column, Deviation]] = {}
+    for column, verdict in seen:
+        if verdict.verdict != "known deviation":
+            continue
+        for id in named_by(verdict):
+            if (column.number, id) not in described:
+                entry = Deviation(
+                    id=id,
+                    kind=verdict.kind or "spurious error",
+                    claim=verdict.claim,
+                    title=id or "an entry without a name",
+                    cause=verdict.reason or verdict.message,
+                    subject=column.subject.name,
+                    status="still",
+                )
+                made[column.number, id] = (column, entry)
+    return list(made.values())
+
+
+def _merged(seen: Seen, named: Named, scripts: Mapping[str, str]) -> list[Finding]:
     merged: dict[tuple[str, str, Kind | None, str], Finding] = {}
-    for subject, verdict in seen:
+    for column, verdict in seen:
         key = (verdict.claim, verdict.program, verdict.kind, verdict.message)
         if key not in merged:
-            merged[key] = Finding(verdict, *named[verdict.claim], _script(verdict, scripts))
-        if subject not in merged[key].subjects:
-            merged[key].subjects.append(subject)
+            title, page = named[verdict.claim]
+            merged[key] = Finding(verdict, title, page, "", _script(verdict, scripts))
+        if column not in merged[key].columns:
+            merged[key].columns.append(column)
     return list(merged.values())
 
 
@@ -147,5 +285,23 @@ def _smallest_first(group: list[Finding]) -> list[Finding]:
     return sorted(group, key=lambda finding: (not finding.verdict.minimal, len(finding.script)))
 
 
-def _script(verdict: Verdict, scripts: dict[str, str]) -> str:
+def _script(verdict: Verdict, scripts: Mapping[str, str]) -> str:
     return verdict.script or scripts.get(verdict.program, "")
+
+
+def _boundaries(asked: Iterable[tuple[str, str]]) -> list[str]:
+    """A phrase for each two neighbouring versions of torch that differ, where both decide."""
+    decided = [(torch, _DECIDED[word]) for torch, word in asked if word in _DECIDED and torch]
+    return [
+        f"{before} on torch {old}, {after} on torch {new}"
+        for (old, before), (new, after) in pairwise(decided)
+        if before != after
+    ]
+
+
+def _bisect(source: Source | None, claim: str) -> str:
+    if source is None:
+        return ""
+    text = shlex.quote(json.dumps(source, separators=(",", ":")))
+    about = f" --claim {shlex.quote(claim)}" if claim else ""
+    return f"echo {text} | autograd-conformance bisect --program -{about}"

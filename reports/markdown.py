@@ -35,13 +35,13 @@ def render_markdown(comparison: Comparison) -> str:
 def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"## {summed_up(comparison)}"
     yield ""
-    yield f"- A: {_text(run_of(comparison.before))}"
-    yield f"- B: {_text(run_of(comparison.after))}"
+    yield f"- A: {escaped(run_of(comparison.before))}"
+    yield f"- B: {escaped(run_of(comparison.after))}"
     for sentence in unmatched(comparison):
-        yield f"- {_text(sentence)}"
+        yield f"- {escaped(sentence)}"
     for column in comparison.columns:
         yield ""
-        yield f"### {_text(heading(column))}"
+        yield f"### {escaped(heading(column))}"
         yield from _column(column)
 
 
@@ -58,7 +58,7 @@ def _column(column: Column) -> Iterator[str]:
         number = sum(len(group.names) for group in groups)
         title = f"not exercised ({number}): {MEANINGS['not exercised']}"
         lines = [
-            f"- {_text(group.reason)}: {'; '.join(map(_text, group.names))}" for group in groups
+            f"- {escaped(group.reason)}: {'; '.join(map(escaped, group.names))}" for group in groups
         ]
         yield ""
         yield from _folded(title, lines)
@@ -72,7 +72,7 @@ def _table(title: str, items: list[Item]) -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for item in items:
         cells = (name(item), stood(item, True), stood(item, False), finding(item))
-        yield f"| {' | '.join(map(_text, cells))} |"
+        yield f"| {' | '.join(map(escaped, cells))} |"
 
 
 def _folded(title: str, lines: Iterator[str] | list[str]) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _folded(title: str, lines: Iterator[str] | list[str]) -> Iterator[str]:
     yield "</details>"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """A text on one line, in which nothing is a mark."""
     flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKS.sub(r"\\\1", flat)

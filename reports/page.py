@@ -1,9 +1,10 @@
-"""From records to what a page shows: columns, the matrix of claims, findings, the register."""
+"""From records to what the pages show: columns, the matrix of claims, findings, the register."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,31 +16,21 @@ from conformance.records import (
     Row,
     RowVerdict,
     RunRecords,
-    Subject,
     Verdict,
     VerdictWord,
     summarise,
 )
+from reports.affected import asked_of
+from reports.columns import Column, columns_of
+from reports.drawing import Drawing, draw
 from reports.findings import Finding, FindingGroup, Known, findings, known_deviations, unjudged
-from reports.words import ARTICLES, NO_ARTICLE, SEVERITY, gravity, slug
+from reports.history import Stood, history
+from reports.words import ARTICLES, NO_ARTICLE, SEVERITY, PageNames, gravity
 
 _MOST = 8
 """Reasons that are shown of one claim on one subject."""
 _RESULT = re.compile(r"\bx\d+\b")
 """The name of a drawn result."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One subject of one run.
-
-    `label` tells it from every other column; `run` is there only where name and version do not.
-    """
-
-    label: str
-    run: str
-    subject: Subject
-    records: RunRecords
 
 
 @dataclass(frozen=True)
@@ -62,6 +53,10 @@ class Cell:
     row: Row | None
     finish: Finish | None
     reasons: list[Reason]
+    past: list[Stood]
+    """How the claim stood on this subject in earlier runs and in this one, the oldest first."""
+    finding: str = ""
+    """The page of the gravest finding, if it deviates."""
 
     @property
     def verdict(self) -> RowVerdict:
@@ -78,6 +73,12 @@ class Cell:
         """Programs by verdict, most first."""
         return sorted(self.row.counts.items(), key=lambda item: -item[1]) if self.row else []
 
+    @property
+    def steps(self) -> int:
+        """Steps of the programs judged, if the records count them: each is plain or in place."""
+        cells = self.finish.cells if self.finish else {}
+        return sum(plain + in_place for plain, in_place, *_ in cells.values())
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -86,13 +87,18 @@ class Bound:
     example: Counterexample
     subjects: list[str]
 
+    @cached_property
+    def drawing(self) -> Drawing | None:
+        """It step by step, where the records have it."""
+        return draw(self.example.trace) if self.example.trace is not None else None
+
 
 @dataclass(frozen=True)
 class ClaimView:
     """A claim with its cells in the order of the columns."""
 
     claim: Claim
-    anchor: str
+    page: str
     cells: list[Cell]
     bounds: list[Bound]
 
@@ -108,6 +114,11 @@ class Group:
 
     title: str
     claims: list[ClaimView]
+
+    @property
+    def tally(self) -> list[tuple[RowVerdict, int]]:
+        """How many of them have each verdict, the one that needs attention most first."""
+        return _tally(self.claims)
 
 
 @dataclass(frozen=True)
@@ -126,11 +137,21 @@ class Page:
         """Every claim in the order of the page."""
         return [claim for group in self.groups for claim in group.claims]
 
+    @cached_property
+    def places(self) -> dict[tuple[str, str, str], str]:
+        """What an item of a comparison is, its claim and its id -> the page about it."""
+        found = {("claim", view.claim.id, view.claim.id): view.page for view in self.claims}
+        for known in self.known:
+            found["deviation", known.entry.claim, known.entry.id] = known.page
+        for group in self.findings:
+            for item in group.shown:
+                found["program", item.verdict.claim, item.verdict.program] = item.page
+        return found
+
     @property
     def tally(self) -> list[tuple[RowVerdict, int]]:
         """How many claims have each verdict, the one that needs attention most first."""
-        tally = Tally(claim.worst for claim in self.claims)
-        return [(verdict, tally[verdict]) for verdict in SEVERITY if tally[verdict]]
+        return _tally(self.claims)
 
     @property
     def programs(self) -> int:
@@ -150,12 +171,26 @@ class Page:
     @property
     def incomplete(self) -> int:
         """How many claims were cut off, or not judged on some program, and so prove nothing yet."""
-        troubled = {item.anchor for item in self.unjudged}
+        troubled = {item.claim_page for item in self.unjudged}
         unfinished = ("interrupted", "suite error", "gave up")
         return sum(
-            claim.anchor in troubled or any(cell.verdict in unfinished for cell in claim.cells)
+            claim.page in troubled or any(cell.verdict in unfinished for cell in claim.cells)
             for claim in self.claims
         )
+
+    @property
+    def judged(self) -> list[tuple[VerdictWord, int]]:
+        """Programs by verdict over all claims and subjects, those that need attention first."""
+        tally: Tally[VerdictWord] = Tally()
+        for claim in self.claims:
+            for cell in claim.cells:
+                tally.update(cell.row.counts if cell.row else {})
+        return sorted(tally.items(), key=lambda item: SEVERITY.index(item[0]))
+
+    @property
+    def started(self) -> str:
+        """When the latest of the runs started."""
+        return max((records.run.started for records in self.runs if records.run), default="")
 
     @property
     def torches(self) -> list[str]:
@@ -173,69 +208,70 @@ class Page:
         return [sentence for records in self.runs for sentence in records.broken]
 
 
-def build_page(runs: list[RunRecords]) -> Page:
-    """Everything that a page about these runs shows."""
+def _tally(claims: Iterable[ClaimView]) -> list[tuple[RowVerdict, int]]:
+    tally = Tally(claim.worst for claim in claims)
+    return [(verdict, tally[verdict]) for verdict in SEVERITY if tally[verdict]]
+
+
+def build_page(runs: Sequence[RunRecords], before: Iterable[RunRecords] = ()) -> Page:
+    """Everything that pages about these runs show; `before` are earlier ones, for the history."""
     rows = [{(row.claim, row.subject): row for row in summarise(records)} for records in runs]
-    columns = _columns(runs, rows)
-    by_column = dict(zip(map(id, runs), rows, strict=True))
+    columns = columns_of(runs, rows)
     claims = _claims(runs, rows)
-    anchors = _anchors(claims)
-    views = {
-        claim.id: ClaimView(
-            claim,
-            anchors[claim.id],
-            [_cell(column, by_column[id(column.records)], claim.id) for column in columns],
-            _bounds(columns, claim.id),
-        )
-        for claim in claims.values()
-    }
+    pages = PageNames()
+    named = {id: (claim.title, pages.new(f"claim-{id}")) for id, claim in claims.items()}
     seen = [
-        (column.label, verdict)
+        (column, verdict)
         for column in columns
         for claim in claims
         for verdict in _verdicts(column, claim)
         if verdict.verdict != "conforms"
     ]
-    named = {claim.id: (claim.title, anchors[claim.id]) for claim in claims.values()}
     scripts = _scripts(runs)
+    groups = findings(seen, named, scripts, asked_of(runs, columns, seen), pages)
+    found = {
+        (item.verdict.claim, column.number): item.page
+        for group in reversed(groups)
+        for item in reversed(group.shown)
+        for column in item.columns
+    }
+    past = history(before, runs)
+    views = [
+        ClaimView(
+            claim,
+            named[claim.id][1],
+            [_cell(column, claim.id, past, found) for column in columns],
+            _bounds(columns, claim.id),
+        )
+        for claim in claims.values()
+    ]
     entries = [
-        (column.label, entry)
+        (column, entry)
         for column in columns
         for (_, subject), entry in column.records.deviations.items()
         if subject == column.subject.name
     ]
     return Page(
-        runs,
+        _by_age(runs, columns),
         columns,
-        _groups(list(views.values())),
-        findings(seen, named, scripts),
-        known_deviations(entries, seen, named, scripts),
+        _groups(views),
+        groups,
+        known_deviations(entries, seen, named, scripts, pages),
         unjudged(seen, named, scripts),
     )
 
 
-def _columns(runs: list[RunRecords], rows: list[dict[tuple[str, str], Row]]) -> list[Column]:
-    found: list[tuple[Subject, RunRecords]] = []
-    for records, summary in zip(runs, rows, strict=True):
-        subjects = {s.name: s for s in records.run.subjects} if records.run else {}
-        for _, name in summary:
-            subjects.setdefault(name, Subject(name))
-        found += [(subject, records) for subject in subjects.values()]
-    names = Tally(subject.name for subject, _ in found)
-    versions = Tally((subject.name, subject.torch) for subject, _ in found)
-    columns = []
-    for subject, records in found:
-        label, run = subject.name, ""
-        if names[subject.name] > 1:
-            label += f", torch {subject.torch or 'unknown'}"
-        if versions[subject.name, subject.torch] > 1:
-            run = records.run.id if records.run else records.path.name
-            label += f", run {run}"
-        columns.append(Column(label, run, subject, records))
-    return columns
+def _by_age(runs: Iterable[RunRecords], columns: Iterable[Column]) -> list[RunRecords]:
+    """The runs in the order of the columns."""
+    first: dict[int, int] = {}
+    for column in columns:
+        first.setdefault(id(column.records), column.number)
+    return sorted(runs, key=lambda records: first.get(id(records), len(first)))
 
 
-def _claims(runs: list[RunRecords], rows: list[dict[tuple[str, str], Row]]) -> dict[str, Claim]:
+def _claims(
+    runs: Sequence[RunRecords], rows: Sequence[dict[tuple[str, str], Row]]
+) -> dict[str, Claim]:
     claims: dict[str, Claim] = {}
     for records in runs:
         for claim in records.run.claims if records.run else ():
@@ -246,19 +282,21 @@ def _claims(runs: list[RunRecords], rows: list[dict[tuple[str, str], Row]]) -> d
     return claims
 
 
-def _anchors(claims: dict[str, Claim]) -> dict[str, str]:
-    anchors: dict[str, str] = {}
-    for number, id in enumerate(claims):
-        anchor = f"claim-{slug(id)}"
-        anchors[id] = anchor if anchor not in anchors.values() else f"{anchor}-{number}"
-    return anchors
-
-
-def _cell(column: Column, rows: dict[tuple[str, str], Row], claim: str) -> Cell:
+def _cell(
+    column: Column,
+    claim: str,
+    past: dict[tuple[str, str], list[Stood]],
+    found: dict[tuple[str, int], str],
+) -> Cell:
     attempt = column.records.attempts.get((claim, column.subject.name))
-    reasons = _reasons(_verdicts(column, claim))
-    finish = attempt.finish if attempt else None
-    return Cell(column, rows.get((claim, column.subject.name)), finish, reasons)
+    return Cell(
+        column,
+        column.rows.get((claim, column.subject.name)),
+        attempt.finish if attempt else None,
+        _reasons(_verdicts(column, claim)),
+        past.get((claim, column.subject.name), []),
+        found.get((claim, column.number), ""),
+    )
 
 
 def _reasons(verdicts: list[Verdict]) -> list[Reason]:
@@ -281,7 +319,7 @@ def _verdicts(column: Column, claim: str) -> list[Verdict]:
     return attempt.verdicts if attempt else []
 
 
-def _bounds(columns: list[Column], claim: str) -> list[Bound]:
+def _bounds(columns: Sequence[Column], claim: str) -> list[Bound]:
     bounds: dict[tuple[str, str], Bound] = {}
     for column in columns:
         attempt = column.records.attempts.get((claim, column.subject.name))
@@ -300,7 +338,7 @@ def _groups(views: list[ClaimView]) -> list[Group]:
     return [group for group in groups.values() if group.claims]
 
 
-def _scripts(runs: list[RunRecords]) -> dict[str, str]:
+def _scripts(runs: Sequence[RunRecords]) -> dict[str, str]:
     return {
         id: line.script for records in runs for id, line in records.programs.items() if line.script
     }

@@ -52,6 +52,9 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
 _LONGEST = 20_000
+_LONGEST_NAME = 90
+_ADDRESS = re.compile(r"https://[a-z0-9.-]+(?::\d+)?(?:/[^\s\"<>\\]*)?")
+_ISSUE = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)/(?:issues|pull)/(\d+)(?:[#?].*)?")
 
 
 def visible(text: str) -> str:
@@ -59,16 +62,46 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def clipped(text: str) -> str:
-    """The text, cut at 20,000 characters with a line that says so."""
-    if len(text) <= _LONGEST:
+def clipped(text: str, most: int = _LONGEST) -> str:
+    """The text, cut at so many characters with a line that says so."""
+    if len(text) <= most:
         return text
-    return f"{text[:_LONGEST]}\n... ({len(text) - _LONGEST:,} more characters are in the records)"
+    return f"{text[:most]}\n... ({len(text) - most:,} more characters are in the records)"
+
+
+def address(text: str) -> bool:
+    """Whether a text may be a link: an entry of the register must not bring in a script."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def site(text: str) -> str:
+    """An address as a reader knows the place: `pytorch/pytorch #11390`, or the host."""
+    issue = _ISSUE.fullmatch(text)
+    if issue:
+        return f"{issue[1]} #{issue[2]}"
+    return text.removeprefix("https://").partition("/")[0]
 
 
 def slug(text: str) -> str:
     """The text as lower-case letters, digits and hyphens, for class names and anchors."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+class PageNames:
+    """Names of pages: letters, digits and hyphens alone, no two the same, whatever they are of."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def new(self, wish: str) -> str:
+        """A file name like the wish that was not given before."""
+        plain = slug(wish)[:_LONGEST_NAME].strip("-") or "page"
+        name, number = plain, 1
+        while name in self._given:
+            number += 1
+            name = f"{plain}-{number}"
+        self._given.add(name)
+        return f"{name}.html"
 
 
 def glyph(verdict: RowVerdict) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies import layout as lay
+from strategies.functions import check_functions
 from strategies.layout import Layout
 from strategies.limits import LARGEST, MOST_MODES, MOST_STEPS, too_large
 from strategies.parameters import complete
@@ -32,7 +33,7 @@ from strategies.program import (
 )
 from strategies.refusals import casts_to, written
 from strategies.table import OPERATIONS, Made, Refused, Row
-from strategies.table.changes import changes_in, row_in
+from strategies.table.changes import TABLES, changes_in, row_in
 from strategies.table.row import Layouts
 from strategies.values import materialise
 
@@ -79,6 +80,8 @@ class Draft:
     roots: dict[int, tuple[Layout, ...]] = field(default_factory=dict)
     """Index of a backward call -> how its roots lie there."""
     memories: int = 0
+    torch: str = TABLES
+    """The version of torch that the rows are of."""
     _objects: dict[str, str] = field(default_factory=dict)
     """Name -> the first name of the same tensor object."""
 
@@ -86,16 +89,15 @@ class Draft:
         return Program(tuple(self.leaves), tuple(self.steps))
 
     def as_in(self, torch: str) -> Draft:
-        """The same draft with the rows of a version of torch; itself if those are the table's."""
-        if not changes_in(torch):
+        """The same program by the rows of a version of torch; itself if it has those.
+
+        Raises ProgramError if it cannot be there.
+        """
+        if torch == self.torch:
             return self
-        shaped = [
-            step
-            if isinstance(step, Backward)
-            else replace(step, row=row_in(step, way_of(step), torch))
-            for step in self.shaped
-        ]
-        return replace(self, shaped=shaped)
+        if not changes_in(torch):
+            return replace(self, torch=torch)
+        return check(self.program(), torch)
 
     def _declare(self, name: str, where: str) -> None:
         check_name(name, where)
@@ -150,6 +152,7 @@ class Draft:
                 f"{where}: unknown operation {step.op!r}; `autograd-conformance ops` lists them."
             )
         row, in_place = OPERATIONS[step.op]
+        row = row_in(row, step.via or _first_way(row, in_place), self.torch, in_place=in_place)
         where = f"{where} ({step.op})"
         _check_modes(step, where)
         ways = row.in_place if in_place else row.plain
@@ -373,8 +376,11 @@ def spelling(row: Row, in_place: bool, via: str) -> str:
 
 def way_of(step: Shaped) -> str:
     """The name of the spelling by which a step is written."""
-    ways = step.row.in_place if step.in_place else step.row.plain
-    return step.step.via or next(iter(ways), "")
+    return step.step.via or _first_way(step.row, step.in_place)
+
+
+def _first_way(row: Row, in_place: bool) -> str:
+    return next(iter(row.in_place if in_place else row.plain), "")
 
 
 def _described(row: Row, layouts: Layouts) -> Layout:
@@ -391,13 +397,15 @@ def placed_in(template: str) -> frozenset[str]:
     return frozenset(_PLACED.findall(template))
 
 
-def check(program: Program) -> Draft:
-    """Replay a program; raises ProgramError, one sentence that names the place, if it cannot be."""
+def check(program: Program, torch: str = TABLES) -> Draft:
+    """Replay a program by the rows of a version of torch; raises ProgramError, one sentence that
+    names the place, if it cannot be.
+    """
     if not program.leaves:
         raise ProgramError("A program needs at least one leaf.")
     if len(program.steps) > MOST_STEPS:
         raise ProgramError(f"A program has at most {MOST_STEPS} steps, not {len(program.steps)}.")
-    draft = Draft()
+    draft = Draft(torch=torch)
     for leaf in program.leaves:
         draft.add_leaf(leaf)
     for number, step in enumerate(program.steps, start=1):
@@ -405,4 +413,5 @@ def check(program: Program) -> Draft:
             draft.add(step, f"step {number}")
         else:
             draft.add_backward(step, f"step {number}")
+    check_functions(program.steps)
     return draft

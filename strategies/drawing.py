@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import layout as lay
 from strategies.build import DEFAULT, Recipe, build
 from strategies.drawn import Drawn
+from strategies.functions import with_functions
 from strategies.layout import Layout
 from strategies.program import Program
 
@@ -75,3 +76,13 @@ def programs(*, recipe: Recipe = DEFAULT) -> st.SearchStrategy[Program]:
 @st.composite
 def _programs(draw: st.DrawFn, recipe: Recipe) -> Program:
     return build(Drawn(draw), recipe)
+
+
+@st.composite
+def programs_with_functions(draw: st.DrawFn) -> Program:
+    """Programs of the default recipe, of which one or two runs of steps are functions.
+
+    Examples shrink towards short functions at the start of short programs.
+    """
+    choose = Drawn(draw)
+    return with_functions(choose, build(choose))

@@ -15,8 +15,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from strategies.draft import Draft, Shaped, Value, placed_in, spelling
+from strategies.functions import Function, functions_of
 from strategies.layout import Layout
 from strategies.program import Backward, Data, Leaf, Mode
+from strategies.transforms import Transform
 from strategies.values import materialise
 
 _MANAGERS: dict[str, str] = {
@@ -171,11 +173,29 @@ class _Writer:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.open: list[tuple[Mode, int]] = []
+        self.inside = False
+        """Whether a function is open, in which the regions are."""
         self._functions = 0
         self._globals: list[tuple[int, dict[str, None]]] = []
 
     def _indent(self) -> str:
-        return "    " * len(self.open)
+        return "    " * (len(self.open) + self.inside)
+
+    def begin(self, function: Function) -> None:
+        """Open a function."""
+        self.enter(())
+        named = f"function_{function.number}({_listed(function.takes)})"
+        self.lines += ["@transformed", f"def {named}:"]
+        self.inside = True
+
+    def end(self, function: Function) -> None:
+        """Close a function, and call it."""
+        self.enter(())
+        call = f"function_{function.number}({_listed(function.takes)})"
+        gives = _listed(function.gives)
+        self.lines += [f"    return {gives}"] if gives else []
+        self.inside = False
+        self.lines.append(f"{gives} = {call}" if gives else call)
 
     def enter(self, modes: Sequence[Mode]) -> None:
         """Close and open regions until exactly these are open."""
@@ -217,24 +237,44 @@ def _assigned(shaped: Shaped) -> tuple[str, ...]:
     return (str(shaped.step.args[0]),) if augmented else ()
 
 
-def print_body(draft: Draft, *, device: str = "cpu", watch: bool = False) -> Body:
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def print_body(
+    draft: Draft,
+    *,
+    device: str = "cpu",
+    watch: bool = False,
+    transform: Transform | None = None,
+) -> Body:
     """The program's statements, one a line; `watch` adds a call that looks at every tensor's flags.
 
-    Raises nothing: the draft is legal.
+    With a transform, its functions are functions; without, they are steps like others. Raises
+    nothing: the draft is legal.
     """
     writer = _Writer()
+    functions = functions_of(draft.steps) if transform is not None else []
+    begins = {function.first: function for function in functions}
+    ends = {function.last: function for function in functions}
+    if transform is not None:
+        writer.lines += transform.setup.splitlines()
     for leaf in draft.leaves:
         writer.write(leaf_line(leaf, device), ())
     where: list[int] = []
     for index, step in enumerate(draft.shaped):
+        if index in begins:
+            writer.begin(begins[index])
         if isinstance(step, Backward):
             writer.enter(step.modes)
             where.append(writer.write(backward_line(draft, index, step, device), ()))
         else:
             writer.enter(step.step.modes)
             where.append(writer.write(statement(step), _assigned(step)))
-        if watch:
+        if watch and not writer.inside:
             writer.enter(())
             writer.write(f"watch({index})", ())
+        if index in ends:
+            writer.end(ends[index])
     writer.enter(())
     return Body("\n".join(writer.lines) + "\n", tuple(where))

@@ -36,10 +36,10 @@ RECORDS: dict[str, bool] = {
 }
 """Whether operations directly inside a mode are recorded (torch.autograd.grad_mode)."""
 
-# A program's text defines functions that are called decorated_1, decorated_2, ...
-_NAME = re.compile(r"(?!decorated_\d+\Z)[a-z][a-z0-9_]{0,23}")
+# A program's text defines functions that are called decorated_1, function_1, ...
+_NAME = re.compile(r"(?!(decorated|function)_\d+\Z)[a-z][a-z0-9_]{0,23}")
 _RESERVED = frozenset({"torch", "nn", "watch", "facts", "math", "random", "program", "expected"})
-_CALLED = frozenset({"float", "print", "globals"})
+_CALLED = frozenset({"float", "print", "globals", "transformed", "checkpoint"})
 """Python's own functions that a program's text or its script calls."""
 
 
@@ -79,6 +79,7 @@ class Apply(
 
     An in-place operation names no result: its first argument is the tensor that it writes. `modes`
     are the grad-mode regions around the step, outermost first; neighbours share their common ones.
+    Neighbours of the same `function`, but 0, are one function to a subject that transforms some.
     """
 
     op: str
@@ -87,6 +88,7 @@ class Apply(
     to: tuple[str, ...] = ()
     via: str = ""
     modes: tuple[Mode, ...] = ()
+    function: int = 0
 
 
 class Backward(

@@ -59,7 +59,12 @@ def written(row: Row, layouts: Layouts, params: dict[str, Any]) -> tuple[Layout,
         if not row.broadcasts:
             raise
         return target, "operands do not broadcast"
-    return target, "" if shape == target.shape else "broadcast target"
+    if shape == target.shape:
+        return target, ""
+    if not row.expands:
+        return target, "broadcast target"
+    more = any(o.ndim > target.ndim for o in others)
+    return target, "value of more dimensions" if more else "value of another size"
 
 
 def _assigned(target: Layout, value: Layout | None, index: list[Any]) -> tuple[Layout, str]:

@@ -158,7 +158,9 @@ def test_output_folder_that_is_a_file(ac: Command, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["report.html", "junit.xml", "previous", "examples"])
+@pytest.mark.parametrize(
+    "name", ["report.html", "junit.xml", "ctrf.json", "previous", "examples", "report"]
+)
 def test_part_of_the_output_that_is_in_the_way(ac: Command, tmp_path: Path, name: str) -> None:
     """What could not be written when the run is over is told of before it starts."""
     there = tmp_path / "out" / name

@@ -191,6 +191,13 @@ def test_kind_and_message(
     assert [(finding.kind, finding.message) for finding in found] == [(kind, message)]
 
 
+def test_places_of_what_differs(square: Judged) -> None:
+    """Only entries that differ by more than is allowed are named, in row-major order."""
+    (gradient,) = findings(square, wrong_gradient(square.observation))
+    (version,) = findings(square, flag(version=7)(square.observation))
+    assert (gradient.off, version.off) == ((5,), ())
+
+
 def test_unreadable_node(square: Judged) -> None:
     """A flag that raises when it is read, and should not, is a wrong flag."""
     message = (

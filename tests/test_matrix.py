@@ -220,7 +220,7 @@ def test_a_torch_that_does_not_start_is_not_exercised(
     monkeypatch.setenv("AUTOGRAD_CONFORMANCE_WORKERS", "")
     asked = matrix.Asked(tmp_path, "quick", "cpu", 0)
     console = Console(quiet=True)
-    assert matrix._judged(broken, asked, console, at_hand=False) == 0
+    assert matrix._judged(broken, asked, console, [], at_hand=False) == 0
     assert {row.note for row in summarise(read_run(tmp_path / "a"))} == {"torch==1.2.0: no numpy"}
 
 
@@ -228,7 +228,7 @@ def test_at_hand_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(on_tox, "_tox", lambda *arguments: pytest.fail("tox was asked"))
     asked = matrix.Asked(tmp_path, "quick", "cpu", 0)
     one, console = worker(tmp_path, "torch12", "torch==1.2.0"), Console(quiet=True)
-    assert matrix._judged(one, asked, console, at_hand=True) == 0
+    assert matrix._judged(one, asked, console, [], at_hand=True) == 0
     (note,) = {row.note for row in summarise(read_run(tmp_path / "torch12"))}
     assert note == "there is no environment with it; `tox run -e torch12` makes one"
 

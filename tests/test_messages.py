@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conformance.model import Kind, classify, fragments
-from conformance.model.errors import MESSAGES, NEWEST, OVERLAPS, Message
+from conformance.model.errors import MESSAGES, NEWEST, OVERLAPS, PAST, Message
 from conformance.subjects import InProcessSubject
 
 ENTRIES = (*MESSAGES, *OVERLAPS)
@@ -227,7 +227,12 @@ input that does not require grad; grad; 1.2.0 to 2.15.0:
     One of the differentiated Tensors does not require grad
 input that does not require grad; backward; 1.10.2 to 2.15.0:
     can't retain_grad on Tensor that has requires_grad=False
-none; step; 1.2.0 to 1.4.0:
+view from no_grad saved as a leaf; backward; 1.2.0 to 1.10.2:
+    No grad accumulator for a saved leaf!
+view that should be the first of several; step; 1.8.1:
+    diff_view_meta->output_nr_ == 0 INTERNAL ASSERT FAILED at
+    "/pytorch/torch/csrc/autograd/variable.cpp":417, please report a bug to PyTorch.
+view that should be the first of several; step; 1.2.0 to 1.4.0:
     diff_view_meta->output_nr_ == 0 INTERNAL ASSERT FAILED at
     /pytorch/torch/csrc/autograd/variable.cpp:144, please report a bug to PyTorch.
 none; step; 1.5.1:
@@ -239,7 +244,12 @@ out= where autograd records; step; 1.2.0 to 2.15.0:
 out= where autograd records; step; 1.7.1 to 1.8.1:
     heaviside(): functions with out=... arguments don't support automatic differentiation, but one
     of the arguments requires grad.
-none; step; 1.8.1 to 1.13.1:
+change of shape of a detached tensor; step; 1.2.0 to 1.10.2:
+    set_storage_offset is not allowed on a Tensor created from .data or .detach(). If your intent
+    is to change the metadata of a Tensor (such as sizes / strides / storage / storage_offset)
+    without autograd tracking the change, remove the .data / .detach() call and wrap the change in
+    a `with torch.no_grad():` block.
+view that should have no node; step; 1.8.1 to 1.13.1:
     !grad_fn INTERNAL ASSERT FAILED at "/pytorch/torch/csrc/autograd/variable.cpp":519, please
     report a bug to PyTorch.
 """
@@ -380,7 +390,7 @@ def test_entries_of_a_kind_share_no_version(kind: Kind, call: str) -> None:
 def test_the_newest_version_is_the_default() -> None:
     """Every kind has words in the newest version, which are those that no version asks for."""
     assert TRIED[-1] == NEWEST
-    for kind in Kind:
+    for kind in (kind for kind in Kind if kind not in PAST):
         assert any(wording.holds(NEWEST) for wording in worded(kind)), kind
         assert fragments(kind) == fragments(kind, NEWEST)
 
@@ -419,7 +429,7 @@ def check_local(kind: Kind, body: str, call: str, subject: InProcessSubject) -> 
     assert all(part in error.message for part in said), error.message
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in PAST])
 def test_the_local_torch_says_so(kind: Kind, eager: InProcessSubject) -> None:
     """The table holds for the torch of this interpreter."""
     check_local(kind, PROGRAMS[kind], "backward", eager)

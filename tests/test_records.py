@@ -14,9 +14,12 @@ import msgspec
 import pytest
 
 from conformance.records import (
+    SCHEMA,
     Claim,
     Counterexample,
+    Detected,
     Deviation,
+    Elsewhere,
     End,
     Finish,
     Host,
@@ -29,6 +32,8 @@ from conformance.records import (
     RunRecords,
     Start,
     Subject,
+    Trace,
+    TraceStep,
     Verdict,
     read_run,
     summarise,
@@ -38,7 +43,11 @@ PROGRAM = "0123456789abcdef"
 ROOT = Path(__file__).parent.parent
 
 
-def a_run(*, id: str = "r1", schema: int = 1) -> Run:
+OLD = Path(__file__).parent / "schema_1"
+"""A run that the suite recorded when the schema was 1."""
+
+
+def a_run(*, id: str = "r1", schema: int = SCHEMA) -> Run:
     subjects = (
         Subject("eager-cpu", torch="2.13.0", python="3.11.7", device="cpu"),
         Subject("eager-cuda", status="not exercised", reason="torch sees no CUDA device"),
@@ -70,12 +79,23 @@ EVERY_RECORD: list[Record] = [
         observed="1.0",
         command="check x.json",
         minimal=False,
+        source={"leaves": [], "steps": []},
+        trace=Trace(("a = 1",), (), (TraceStep(1, "a.mul_(2)", raises=True),), outcome="raises"),
+        off=(0, 3),
+        detected=Detected(12, 0.5),
     ),
     Counterexample("relu", "eager-cpu", PROGRAM, "import torch", "twice the mask", 12, "outside"),
     Finish(
-        "relu", "eager-cpu", "deviates", {"conforms": 1, "deviates": 1}, 1.5, "", Outside(9, True)
+        "relu",
+        "eager-cpu",
+        "deviates",
+        {"conforms": 1, "deviates": 1},
+        1.5,
+        outside=Outside(9, True),
+        cells={"mul": (3, 1, 0, 0, 2)},
     ),
     Deviation("d1", "wrong flag", "relu", "A flag", "a cause", "eager-cpu", "still"),
+    Elsewhere(PROGRAM, "torch==2.4.1", "2.4.1", "conforms"),
     End("2025-11-21T20:30:13Z", 60.0, 1),
 ]
 
@@ -95,7 +115,8 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert records.run == EVERY_RECORD[0]
     assert [*attempt.verdicts, *attempt.counterexamples, attempt.finish] == EVERY_RECORD[3:7]
     assert list(records.deviations.values()) == EVERY_RECORD[7:8]
-    assert records.end == EVERY_RECORD[8]
+    assert list(records.elsewhere.values()) == EVERY_RECORD[8:9]
+    assert records.end == EVERY_RECORD[9]
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
@@ -232,6 +253,18 @@ def test_a_damaged_compressed_file_is_read_up_to_the_damage(tmp_path: Path) -> N
     assert len(list(records.verdicts)) > 1000
 
 
+def test_what_was_in_flight_is_told_where_nothing_became_of_it(tmp_path: Path) -> None:
+    """By whatever the run was cut off; where a verdict follows, nothing is in flight."""
+    flights = [InFlight("relu", "eager-cpu", f"{n:016x}") for n in range(3)]
+    seen = conforming(program=flights[0].program)
+    run = write(tmp_path, a_run(), flights[0], seen, flights[1])
+    assert read_run(run).attempts["relu", "eager-cpu"].in_flight == flights[1].program
+    write(tmp_path, flights[2], conforming("leaf"))
+    assert read_run(run).attempts["relu", "eager-cpu"].in_flight == flights[2].program
+    write(tmp_path, flights[0], seen)
+    assert read_run(run).attempts["relu", "eager-cpu"].in_flight == ""
+
+
 def test_a_resumed_claim_counts_from_its_last_start(tmp_path: Path) -> None:
     """What an interrupted attempt judged is not counted twice; finished claims are kept."""
     leaf: list[Record] = [
@@ -278,9 +311,31 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 def test_records_of_a_newer_schema_are_refused(tmp_path: Path) -> None:
     """A schema that this version does not know is not guessed at."""
-    write(tmp_path, a_run(schema=2))
-    with pytest.raises(RecordError, match=r"schema 2 .* reads up to 1"):
+    write(tmp_path, a_run(schema=SCHEMA + 1))
+    with pytest.raises(RecordError, match=rf"schema {SCHEMA + 1} .* reads up to {SCHEMA}"):
         read_run(tmp_path)
+
+
+def test_records_of_an_older_schema_are_read() -> None:
+    """What the suite wrote when the schema was 1 loads whole; what it did not keep is not there."""
+    records = read_run(OLD)
+    assert records.run is not None and records.run.schema == 1
+    assert records.broken == []
+    verdicts = {row.claim: row.verdict for row in summarise(records)}
+    assert verdicts["saved-inplace-raises"] == "deviates"
+    (finding, *_) = (verdict for verdict in records.verdicts if verdict.verdict == "deviates")
+    assert finding.script and finding.program in records.programs
+    assert (finding.source, finding.trace, finding.detected) == (None, None, None)
+    assert records.end is not None
+
+
+def test_what_was_not_kept_takes_no_space(tmp_path: Path) -> None:
+    """A finding that is a script has neither source nor trace, and says nothing of them."""
+    verdict = Verdict("relu", "eager-cpu", PROGRAM, "deviates")
+    write(tmp_path, verdict)
+    line = (tmp_path / "verdicts.jsonl").read_text()
+    assert "source" not in line and "trace" not in line
+    assert next(iter(read_run(tmp_path).verdicts)) == verdict
 
 
 def test_a_row_sums_up_a_claim_on_a_subject(tmp_path: Path) -> None:

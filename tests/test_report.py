@@ -1,4 +1,4 @@
-"""The report is one safe, self-contained page that shows what the records hold."""
+"""The report is a folder of safe pages that show what the records hold."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance._trace_schema import Counter, Kept, Name, Storage, Visit
 from conformance.records import (
     KINDS,
     VERDICTS,
     Claim,
     Counterexample,
+    Detected,
     Deviation,
     End,
     Finish,
@@ -29,15 +31,17 @@ from conformance.records import (
     Run,
     Start,
     Subject,
+    Trace,
+    TraceStep,
     Verdict,
 )
-from reports.html import render_single, write_report
-from reports.words import MEANINGS, clipped, duration, moment, visible
+from reports.site import FOLDER, Sources, read, render, write_report
+from reports.words import MEANINGS, PageNames, address, clipped, duration, moment, site, visible
 
 HOSTILE = (
     "</script></style></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"' {{ 7*7 }}"
 )
-VOID = {"meta", "link"}
+VOID = {"meta", "link", "input"}
 
 
 class Parsed(HTMLParser):
@@ -72,6 +76,20 @@ class Parsed(HTMLParser):
         return [value for name, value in self.attributes if name == "href"]
 
 
+def trace(text: str) -> Trace:
+    """A step that writes a memory with an alias, which a node had saved, and a backward call."""
+    names = (Name(text, "leaf", requires_grad=True), Name(text, "view", text))
+    kept = (Kept(text, text, 0), Kept(text, text, 0, "overwritten"), Kept(text, text, 0, "freed"))
+    storage = Storage(0, text, names, (Counter((text, text), 0, 1),), kept)
+    path = (Visit(text, (text,)), Visit(text, adds_to=text), Visit(text, raises=True))
+    steps = (
+        TraceStep(1, text, (text,), (text,), storages=(storage,)),
+        TraceStep(2, text, raises=True, path=path),
+        TraceStep(3, text, reached=False),
+    )
+    return Trace((text,), (storage,), steps, (text,), "raises", text, (text,), text, text)
+
+
 def write_run(
     folder: Path,
     text: str = "plain",
@@ -82,7 +100,6 @@ def write_run(
     cut: bool = False,
 ) -> Path:
     """A run in which every string that a stranger may choose is `text`."""
-    deviation = {"cause": text, "date": text, "torch": text, "script": text}
     with RecordWriter(folder) as writer:
         writer.write(
             Run(
@@ -117,6 +134,9 @@ def write_run(
                     *(text, text, text, text, text),
                     command=text,
                     minimal=False,
+                    source={text: text},
+                    trace=trace(text),
+                    detected=Detected(3, 0.5),
                 )
             )
         writer.write(Verdict(*where, text, "known deviation", "wrong flag", deviation=text))
@@ -125,14 +145,37 @@ def write_run(
         for number in range(verdicts):
             writer.program(f"{number:016x}", {"steps": [["mul_", "x", 2.0]] * 8})
             writer.write(Verdict(*where, f"{number:016x}", "conforms"))
-        writer.write(Counterexample(*where, text, text, text, 12, text))
-        counts = {"deviates": 3, "conforms": verdicts}
-        writer.write(Finish(*where, "deviates", counts, 1.5, text, Outside(300, True)))  # type: ignore[arg-type]
+        writer.write(Counterexample(*where, text, text, text, 12, text, trace(text)))
+        writer.write(
+            Finish(
+                where[0],
+                where[1],
+                "deviates",
+                {"deviates": 3, "conforms": verdicts},
+                1.5,
+                text,
+                Outside(300, True),
+                {text: (3, 1, 0, 2, 0)},
+            )
+        )
         address = text if upstream is None else upstream
         writer.write(
-            Deviation(text, "wrong flag", where[0], text, subject=where[1], status="still",
-                      upstream=address, **deviation)
-        )  # fmt: skip
+            Deviation(
+                text,
+                "wrong flag",
+                where[0],
+                text,
+                text,
+                where[1],
+                status="still",
+                upstream=address,
+                date=text,
+                torch=text,
+                script=text,
+                source={text: text},
+                trace=trace(text),
+            )
+        )
         writer.write(Start(f"{text}-b", f"{text}-cpu", 7))
         if not cut:
             writer.write(Finish(f"{text}-b", f"{text}-cpu", "conforms", {"conforms": 9}, 2.0))
@@ -140,33 +183,100 @@ def write_run(
     return folder
 
 
-def page(tmp_path: Path, text: str = "plain", **options: object) -> Parsed:
-    return Parsed(render_single([write_run(tmp_path / "run", text, **options)]))  # type: ignore[arg-type]
+def pages(
+    *runs: Path, before: tuple[Path, ...] = (), planted: tuple[Path, ...] = ()
+) -> dict[str, str]:
+    """Every file of a report by its path."""
+    return dict(render(read(Sources(runs, before, planted))))
 
 
-def test_the_page_is_well_formed_and_every_link_inside_it_leads_somewhere(tmp_path: Path) -> None:
-    """Tags balance, ids are unique, and no anchor is missing."""
-    parsed = page(tmp_path)
-    assert len(set(parsed.ids)) == len(parsed.ids)
-    assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
+def only_pages(files: dict[str, str]) -> dict[str, str]:
+    """The pages among them."""
+    return {name: text for name, text in files.items() if name.endswith(".html")}
+
+
+def report(tmp_path: Path, text: str = "plain", **options: object) -> dict[str, str]:
+    """The report of one run in which every string is `text`, beside an earlier run like it."""
+    run = write_run(tmp_path / "run", text, **options)  # type: ignore[arg-type]
+    return only_pages(pages(run, before=(write_run(tmp_path / "before", text),), planted=(run,)))
+
+
+def shown(folder: Path, page: str = "index.html") -> str:
+    """The text of a page about one run, blanks as they are seen."""
+    return " ".join(Parsed(pages(folder)[page]).text.split())
+
+
+# -- pages are well-formed, safe, and lead to one another
+
+
+def target_of(name: str, link: str) -> str:
+    """The page that a link on a page leads to."""
+    path = link.partition("#")[0]
+    return str(Path(name).parent / path).replace(f"{FOLDER}/../", "") if path else name
+
+
+def test_pages_are_well_formed_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    """Tags balance, ids are unique, and no page or anchor is missing."""
+    made = report(tmp_path, upstream="https://example.org/issue")
+    ids = {name: set(Parsed(html).ids) for name, html in made.items()}
+    for name, html in made.items():
+        parsed = Parsed(html)
+        assert len(set(parsed.ids)) == len(parsed.ids), name
+        for link in parsed.links:
+            if not link.startswith(("https:", "data:")):
+                path, _, anchor = link.partition("#")
+                target = name if not path else str(Path(name).parent / path)
+                target = target.replace(f"{FOLDER}/../", "")
+                assert target in made, (name, link)
+                assert not anchor or anchor in ids[target] | {"main"}, (name, link)
+
+
+def test_every_page_can_be_reached_from_the_index(tmp_path: Path) -> None:
+    """Nobody has to guess an address."""
+    made = report(tmp_path)
+    found, left = {"index.html"}, ["index.html"]
+    while left:
+        name = left.pop()
+        for link in Parsed(made[name]).links:
+            if not link.startswith(("https:", "data:", "#")):
+                target = str(Path(name).parent / link.partition("#")[0]).replace(
+                    f"{FOLDER}/../", ""
+                )
+                if target not in found:
+                    found.add(target)
+                    left.append(target)
+    assert found == set(made)
+
+
+DRAWN = re.compile(r'<div class="memory".*?</div>', re.DOTALL)
+
+
+def structure(html: str) -> list[str]:
+    """The tags of a page but for drawings, of which a longer word may need another shape."""
+    return Parsed(DRAWN.sub("", html)).tags
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    """Markup in any field adds no tag to the page and is shown as it is."""
-    parsed = page(tmp_path, HOSTILE)
-    assert parsed.tags == page(tmp_path / "benign").tags
-    assert HOSTILE in parsed.text
-    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+    """Markup in any field adds no tag to any page and is shown as it is."""
+    hostile, benign = report(tmp_path, HOSTILE), report(tmp_path / "benign")
+    assert [*map(structure, hostile.values())] == [*map(structure, benign.values())]
+    for name, html in hostile.items():
+        parsed = Parsed(html)
+        assert not [attribute for attribute, _ in parsed.attributes if attribute.startswith("on")]
+        drawn = {tag for drawing in DRAWN.findall(html) for tag in Parsed(drawing).tags}
+        assert drawn <= {"div", "svg", "g", "rect", "line", "text", "p"}, name
+    assert HOSTILE in Parsed(hostile["index.html"]).text
 
 
-@settings(max_examples=25, deadline=None)
-@given(text=st.text(min_size=1))
+@settings(max_examples=12, deadline=None)
+@given(text=st.text(min_size=1).map("t{}".format))
 def test_any_text_stays_text(text: str) -> None:
-    """No string changes the structure of the page."""
+    """No string changes the structure of a page, or leads out of the folder."""
     with tempfile.TemporaryDirectory() as folder:
-        parsed = Parsed(render_single([write_run(Path(folder) / "any", text, upstream="-")]))
-        plain = Parsed(render_single([write_run(Path(folder) / "plain", upstream="-")]))
-    assert parsed.tags == plain.tags
+        made = only_pages(pages(write_run(Path(folder) / "any", text, upstream="-")))
+        plain = only_pages(pages(write_run(Path(folder) / "plain", upstream="-")))
+    assert [*map(structure, made.values())] == [*map(structure, plain.values())]
+    assert all(re.fullmatch(rf"index\.html|{FOLDER}/[a-z0-9-]+\.html", name) for name in made)
 
 
 def test_text_that_hides_or_reorders_is_shown_as_escapes() -> None:
@@ -178,77 +288,70 @@ def test_text_that_hides_or_reorders_is_shown_as_escapes() -> None:
 
 
 def test_nothing_is_fetched(tmp_path: Path) -> None:
-    """The page refers to no other file; its only addresses are links that a reader may follow."""
-    html = render_single([write_run(tmp_path / "run", upstream="https://example.org/issue")])
-    parsed = Parsed(html)
-    assert not {"img", "iframe", "object", "form", "video"} & set(parsed.tags)
-    assert not [value for name, value in parsed.attributes if name in ("src", "srcset", "style")]
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", html)
-    assert {link for link in parsed.links if not link.startswith("#")} == {
-        "data:,",
-        "https://example.org/issue",
-    }
+    """Pages refer to no other file; their only addresses are links that a reader may follow."""
+    for html in report(tmp_path, upstream="https://example.org/issue").values():
+        parsed = Parsed(html)
+        assert not {"img", "iframe", "object", "video", "use", "image"} & set(parsed.tags)
+        assert not [name for name, _ in parsed.attributes if name in ("src", "srcset", "style")]
+        assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", html)
+        outside = {link for link in parsed.links if link.startswith(("http", "data", "//"))}
+        assert outside <= {"data:,", "https://example.org/issue"}
 
 
 def test_the_policy_admits_the_pages_own_style_and_script_alone(tmp_path: Path) -> None:
     """The hashes in the policy are those of the two texts."""
-    html = render_single([write_run(tmp_path / "run", HOSTILE)])
-    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
-    for tag in ("style", "script"):
-        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in policy
-    assert policy.startswith("default-src 'none'")
+    for html in report(tmp_path, HOSTILE).values():
+        (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+        for tag in ("style", "script"):
+            (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            assert f"{tag}-src 'sha256-{digest}'" in policy
+        assert policy.startswith("default-src 'none'")
 
 
-def test_an_address_that_is_not_https_is_no_link(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["javascript:alert(1)", "http://example.org", 'https://e.org/"onclick=', "https:///x", ""],
+)
+def test_what_is_no_plain_address_is_no_link(tmp_path: Path, text: str) -> None:
     """An entry of the register cannot bring a script in by its address."""
-    assert "javascript:alert(1)" not in page(tmp_path, upstream="javascript:alert(1)").links
+    assert not address(text)
+    for html in report(tmp_path, upstream=text or "-").values():
+        assert text not in Parsed(html).links or not text
 
 
-def test_the_page_works_without_its_script(tmp_path: Path) -> None:
+def test_issues_are_named_as_readers_know_them() -> None:
+    """A link to an issue says which project and which number, another its host."""
+    assert site("https://github.com/pytorch/pytorch/issues/11390") == "pytorch/pytorch #11390"
+    assert site("https://docs.pytorch.org/docs/stable/nn.html") == "docs.pytorch.org"
+
+
+def test_names_of_pages_are_plain_and_unique() -> None:
+    """Whatever a claim is called, its page is a file beside the others."""
+    names = PageNames()
+    given = [names.new(wish) for wish in ("claim-a", "claim/a", "../../etc", "…", "x" * 300)]
+    assert given[:4] == ["claim-a.html", "claim-a-2.html", "etc.html", "page.html"]
+    assert len(given[4]) < 100
+
+
+def test_pages_work_without_their_script(tmp_path: Path) -> None:
     """All that needs the script is hidden until the script shows it."""
-    html = render_single([write_run(tmp_path / "run")])
-    assert re.search(r'<div id="filter"[^>]* hidden', html)
-    assert html.count("<button") == html[: html.index("<table")].count("<button")
+    for name, html in report(tmp_path).items():
+        parsed = Parsed(html)
+        forms = re.findall(r"<form.*?</form>", html, re.DOTALL)
+        assert all(" hidden" in form[: form.index(">")] for form in forms), name
+        assert parsed.tags.count("button") == sum(form.count("<button") for form in forms)
 
 
-def test_claims_stand_by_title_under_their_first_article(tmp_path: Path) -> None:
-    """The matrix names claims and articles by their titles."""
-    html = render_single([write_run(tmp_path / "run")])
-    matrix = Parsed(html[html.index("<table") : html.index("</table>") + len("</table>")])
-    words = [
-        "The inplace parameter of nn.ReLU()",
-        "plain A",
-        "What in-place means",
-        "plain B",
-        "Beyond the articles",
-        "plain C",
-    ]
-    places = [matrix.text.index(word) for word in words]
-    assert places == sorted(places)
-    assert "plain-a" not in matrix.text
+# -- the index
 
 
 def test_findings_come_gravest_first(tmp_path: Path) -> None:
     """The headline names the gravest kind, and the findings follow the order of kinds."""
-    html = render_single([write_run(tmp_path / "run")])
-    kinds = re.findall(r'<article class="finding">\s*<h3><span class="kind">([^<]*)', html)
+    html = report(tmp_path)["index.html"]
+    kinds = re.findall(r'<li class="finding">\s*<p><span class="kind">([^<]*)', html)
     assert kinds == ["silent wrong gradient", "wrong value", "spurious error"]
     assert "Gravest finding: silent wrong gradient" in Parsed(html).text
-
-
-def test_a_finding_shows_what_it_takes_to_see_it_again(tmp_path: Path) -> None:
-    """Script, expected, observed, message and command are there."""
-    with RecordWriter(tmp_path) as writer:
-        writer.program("ab" * 8, "print('the whole script')")
-        writer.write(
-            Verdict("c", "s", "ab" * 8, "deviates", "hang", "it hangs", expected="an end",
-                    observed="none", command="replay me", minimal=False)
-        )  # fmt: skip
-    text = Parsed(render_single([tmp_path])).text
-    shown = ["print('the whole script')", "an end", "none", "it hangs", "replay me", "not minimal"]
-    assert [fragment for fragment in shown if fragment not in text] == []
 
 
 def test_more_findings_than_a_reader_needs_are_counted(tmp_path: Path) -> None:
@@ -256,16 +359,16 @@ def test_more_findings_than_a_reader_needs_are_counted(tmp_path: Path) -> None:
     with RecordWriter(tmp_path) as writer:
         for n in range(500):
             writer.write(Verdict("c", "s", f"{n:016x}", "deviates", "hang", script="x\n" * n))
-    parsed = Parsed(render_single([tmp_path]))
-    assert parsed.text.count("Expected") + parsed.text.count("Program") == 5
-    assert "495 more programs" in parsed.text
+    made = pages(tmp_path)
+    assert sum(f"{FOLDER}/finding" in name for name in made) == 5
+    assert "495 more programs" in Parsed(made["index.html"]).text
 
 
 def test_a_suite_error_is_no_finding(tmp_path: Path) -> None:
     """What the suite failed at stands apart from deviations."""
     with RecordWriter(tmp_path) as writer:
         writer.write(Verdict("c", "s", "ab" * 8, "suite error", message="we broke"))
-    text = Parsed(render_single([tmp_path])).text
+    text = shown(tmp_path)
     assert text.index("Not judged") < text.index("we broke")
     assert "Gravest finding" not in text
     assert "Not a complete result: 1 claim" in text
@@ -275,7 +378,7 @@ def test_a_run_in_which_nothing_was_judged_is_no_success(tmp_path: Path) -> None
     """A subject that is not there scores nothing, not zero deviations."""
     with RecordWriter(tmp_path) as writer:
         writer.write(Finish("c", "s", "not exercised", note="torch sees no CUDA device"))
-    text = Parsed(render_single([tmp_path])).text
+    text = shown(tmp_path)
     assert "Nothing was judged." in text
     assert "No unregistered deviation" not in text
 
@@ -284,39 +387,47 @@ def test_a_claim_that_deviates_without_a_program_is_no_success(tmp_path: Path) -
     """Where the line of the deviating program is lost, the verdict of the claim still counts."""
     with RecordWriter(tmp_path) as writer:
         writer.write(Finish("c", "s", "deviates", {"deviates": 1}))
-    text = Parsed(render_single([tmp_path])).text
+    text = shown(tmp_path)
     assert "1 claim deviates, and the records hold no program that shows it" in text
 
 
-def test_a_known_deviation_that_no_record_describes_is_listed(tmp_path: Path) -> None:
-    """A cut-off run has verdicts that name an entry before the entry itself."""
+def test_known_deviations_stand_with_their_age_and_upstream(tmp_path: Path) -> None:
+    """Days since the entry was written, when the run started, and whom it was told."""
     with RecordWriter(tmp_path) as writer:
+        host = Host("3.12", "Linux")
         writer.write(
-            Verdict("c", "s", "ab" * 8, "known deviation", "wrong flag", deviation="flag-of-view")
+            Run(
+                "r",
+                "2026-03-11T10:00:00+00:00",
+                "0.1",
+                "quick",
+                7,
+                "run",
+                host,
+                (Subject("s"),),
+                (),
+            )
         )
-    text = Parsed(render_single([tmp_path])).text
-    assert "flag-of-view" in text
-    assert "met by 1 program" in text
-
-
-def test_unspecified_programs_are_shown_with_what_the_subject_did(tmp_path: Path) -> None:
-    """By reason, whatever the results are called: how many raised, and a program of each sort.
-
-    Records of older versions do not tell what was seen, and are shown without it.
-    """
-    reason = "x{}, which exp saved, was overwritten"
-    with RecordWriter(tmp_path) as writer:
-        for number, did in enumerate(("ends with a.grad = [2]", "raises at step 3: no", "", "")):
+        for id, date in (("old", "2026-03-01"), ("odd", "some day")):
             writer.write(
-                Verdict("c", "s", f"{number:016x}", "unspecified", reason=reason.format(number),
-                        observed=did)
+                Deviation(id, "wrong flag", "c", f"The {id} one", "a cause", "s", "still",
+                          "https://github.com/pytorch/pytorch/issues/7", date)
             )  # fmt: skip
-        writer.write(Verdict("d", "s", "ab" * 8, "unspecified", reason="too ill-conditioned"))
-    text = " ".join(Parsed(render_single([tmp_path])).text.split())
-    assert "unspecified: x, which exp saved, was overwritten (4 programs; 1 raised)" in text
-    assert "Program 0000000000000000 ends with a.grad = [2]" in text
-    assert "Program 0000000000000001 raises at step 3: no" in text
-    assert "too ill-conditioned (1 program)" in text
+    text = shown(tmp_path)
+    assert "The old one wrong flag 10 days ◆ still deviates pytorch/pytorch #7" in text
+    assert "The odd one wrong flag some day" in text
+
+
+def test_a_known_deviation_that_no_record_describes_is_listed(tmp_path: Path) -> None:
+    """A cut-off run has verdicts that name entries, of which it then met each, before them."""
+    with RecordWriter(tmp_path) as writer:
+        for program, deviation in (("ab" * 8, "flag-of-view"), ("cd" * 8, "flag-of-view, other")):
+            writer.write(
+                Verdict("c", "s", program, "known deviation", "wrong flag", deviation=deviation)
+            )
+    made = pages(tmp_path)
+    assert "met by 2 programs" in Parsed(made[f"{FOLDER}/known-flag-of-view.html"]).text
+    assert "met by 1 program" in Parsed(made[f"{FOLDER}/known-other.html"]).text
 
 
 def test_a_cut_off_run_says_so(tmp_path: Path) -> None:
@@ -324,21 +435,13 @@ def test_a_cut_off_run_says_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", cut=True)
     with (folder / "verdicts.jsonl").open("a") as file:
         file.write('{"type":"fin')
-    text = Parsed(render_single([folder])).text
+    text = shown(folder)
     assert "interrupted" in text
     assert "the run was cut off" in text
     assert "1 line of the records could not be read" in text
 
 
-def test_two_runs_stand_side_by_side(tmp_path: Path) -> None:
-    """Each version of torch has its own columns, and subjects of one name are told apart."""
-    runs = [write_run(tmp_path / torch, torch=torch) for torch in ("2.13.0", "1.2.0")]
-    html = render_single(runs)
-    head = Parsed(html[html.index("<thead") : html.index("</thead>") + len("</thead>")])
-    assert head.tags.count("th") == 1 + 4
-    assert "On plain-cpu, torch 2.13.0; plain-cpu, torch 1.2.0" in " ".join(
-        Parsed(html).text.replace("On", "On ").split()
-    )
+# -- words
 
 
 def test_every_verdict_is_explained_with_a_glyph_of_its_own() -> None:
@@ -352,25 +455,45 @@ def test_kinds_are_listed_gravest_first() -> None:
     assert (KINDS[0], KINDS[-1]) == ("silent wrong gradient", "spurious error")
 
 
-def test_a_default_run_makes_a_small_page(tmp_path: Path) -> None:
-    """12,000 verdicts stay far below a megabyte."""
-    html = render_single([write_run(tmp_path / "run", verdicts=12_000)])
-    assert len(html.encode()) < 300_000
-    assert "12,003 programs" in html
+# -- files
+
+
+def test_a_default_run_makes_small_pages(tmp_path: Path) -> None:
+    """12,000 verdicts make an index far below 300 KB, and no page of more than 1 MB."""
+    made = pages(write_run(tmp_path / "run", verdicts=12_000))
+    assert len(made["index.html"].encode()) < 300_000
+    assert max(len(html.encode()) for html in made.values()) < 1_000_000
+    assert "12,012 programs" in made["index.html"]
 
 
 def test_the_report_is_written_into_a_new_folder(tmp_path: Path) -> None:
-    """The path that comes back is the page."""
-    target = write_report([write_run(tmp_path / "run")], tmp_path / "new" / "out")
-    assert target == tmp_path / "new" / "out" / "index.html"
+    """The path that comes back is the index; the other pages are in a folder beside it."""
+    run = write_run(tmp_path / "run")
+    target = write_report(Sources((run,)), tmp_path / "new" / "out", "start.html")
+    assert target == tmp_path / "new" / "out" / "start.html"
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    matrix = target.parent / FOLDER / "matrix.html"
+    assert 'href="../start.html"' in matrix.read_text(encoding="utf-8")
+
+
+def test_pages_of_an_earlier_report_are_taken_away_and_nothing_else(tmp_path: Path) -> None:
+    """A finding that is gone has no page any more; what others put there stays."""
+    pages_of = tmp_path / "out" / FOLDER
+    write_report(Sources((write_run(tmp_path / "run"),)), tmp_path / "out")
+    (pages_of / "notes.html").write_text("mine")
+    assert list(pages_of.glob("finding-*.html"))
+    with RecordWriter(tmp_path / "clean") as writer:
+        writer.write(Finish("c", "s", "conforms", {"conforms": 1}))
+    write_report(Sources((tmp_path / "clean",)), tmp_path / "out")
+    assert not list(pages_of.glob("finding-*.html"))
+    assert (pages_of / "notes.html").read_text() == "mine"
 
 
 def test_a_place_that_cannot_hold_the_report_is_named(tmp_path: Path) -> None:
     """A file where the folder should be is one sentence, not a traceback."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="report cannot be written to"):
-        write_report([write_run(tmp_path / "run")], tmp_path / "file")
+        write_report(Sources((write_run(tmp_path / "run"),)), tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES
 from conformance.records import RecordWriter
 from conformance.subjects import InProcessSubject, Subject, open_subject
+from conformance.subjects.observation import ErrorSeen, Observation
 from conformance.trial import Disagreement, Script, Trial
 
 _MODULES = (
@@ -258,3 +259,32 @@ def test_fault_is_caught_in_a_worker(
 def test_every_claim_is_broken_by_a_fault() -> None:
     """There is no claim that nothing can break."""
     assert {claim for claim, _, _ in FAULTS} == set(CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("message", "quirk"),
+    [
+        ("derivative for channel_shuffle is not implemented", "channel-shuffle-underived"),
+        ("derivative for channel_shuffle is not what it was", ""),
+    ],
+)
+def test_an_error_that_is_registered_of_a_layer_is_called_by_its_name(
+    message: str, quirk: str
+) -> None:
+    """It is a known deviation where the register has it, and else deviates as any error."""
+    layer = LAYERS["ChannelShuffle"]
+    script = _twins.compared(_twins.Pair(layer, layer.variants[0], layer.shape))
+    error = ErrorSeen(class_name="RuntimeError", message=message)
+    (finding,) = script.findings(Observation(error=error))
+    assert finding.kind == "spurious error"
+    assert finding.quirk == quirk
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "complex32", "bcomplex32", "float8_e4m3fnuz"])
+def test_dtypes_that_came_later_can_require_grad_by_their_names(dtype: str) -> None:
+    assert test_dtypes.can_require_grad(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["bits16", "bool", "uint8", "quint8", "int4"])
+def test_dtypes_that_are_not_floating_point_cannot(dtype: str) -> None:
+    assert not test_dtypes.can_require_grad(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -129,6 +130,22 @@ def test_command_repeats_the_failure(put: Start) -> None:
     words = shlex.split(verdict.command)
     assert words[0] == "echo" and decode(words[1]) == shrunk
     assert words[2:] == "| autograd-conformance check - --subject eager-cpu".split()
+
+
+def test_failure_is_recorded_with_what_it_takes_to_look_at_it(put: Start) -> None:
+    """Its program, what that does step by step, and how soon it was met; the steps of all programs
+    are counted by operation.
+    """
+    tried = put(grows)
+    verdict, shrunk = failed(tried)
+    assert decode(json.dumps(verdict.source)) == shrunk
+    assert verdict.trace is not None
+    assert len(verdict.trace.steps) == len(shrunk.steps)
+    assert verdict.detected is not None
+    assert 1 <= verdict.detected.cases <= len(asked(tried))
+    finish = read_run(tried.out).attempts[CLAIM, "eager-cpu"].finish
+    assert finish is not None
+    assert finish.cells["mul"][0] + finish.cells["mul"][1] > 0
 
 
 def test_law_of_the_claim_is_held(put: Start) -> None:

@@ -78,8 +78,9 @@ def matrix(
 ) -> int:
     """Judge each torch of LABELS (all of tox.ini's versions), and write OUT/index.html.
 
-    The records of each are in OUT/LABEL. A torch that cannot be had here is not exercised, with the
-    reason, which is no failure.
+    All are then asked about each program that deviated on one of them. The records of each are in
+    OUT/LABEL. A torch that cannot be had here is not exercised, with the reason, which is no
+    failure.
     """
     find_profile(profile)
     for claim in claims:
@@ -88,13 +89,18 @@ def matrix(
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     asked = Asked(out, profile, device, seed, claims)
     console = Console(stderr=True)
-    codes = []
+    codes: list[int] = []
+    judged: list[str] = []
     for number, worker in enumerate(chosen, start=1):
         _say(console, f"\n{worker.label} ({number} of {len(chosen)})")
-        codes.append(_judged(worker, asked, console, at_hand=at_hand))
+        codes.append(_judged(worker, asked, console, judged, at_hand=at_hand))
         if codes[-1] == 130:
             break
     folders = [str(out / worker.label) for worker in chosen[: len(codes)]]
+    if len(judged) > 1 and 130 not in codes:
+        _say(console, "\nwhich versions are affected by what deviates")
+        names = [word for name in judged for word in ("--subject", name)]
+        codes.append(_wait((*_COMMAND, "affected", *folders, *names)))
     merged = _wait((*_COMMAND, "report", *folders, "--out", str(out)))
     return next((code for code in _GRAVEST if code in (*codes, merged)), 0)
 
@@ -110,8 +116,10 @@ def _chosen(labels: Sequence[str]) -> list[Worker]:
     return [known[label] for label in dict.fromkeys(wanted)]
 
 
-def _judged(worker: Worker, asked: Asked, console: Console, *, at_hand: bool) -> int:
-    """Judge one torch, or record why it cannot be; the exit code of its run."""
+def _judged(
+    worker: Worker, asked: Asked, console: Console, judged: list[str], *, at_hand: bool
+) -> int:
+    """Judge one torch, and add its name, or record why it cannot be; the exit code of its run."""
     folder = asked.out / worker.label
     try:
         environment = _environment(worker, console, at_hand=at_hand)
@@ -125,6 +133,7 @@ def _judged(worker: Worker, asked: Asked, console: Console, *, at_hand: bool) ->
         _say(console, f"{worker.label}: not exercised, {why}")
         record_absence(folder, asked, asked.subject(worker.subject), why)
         return 0
+    judged.append(name)
     return _wait(asked.run(name, folder))
 
 
@@ -162,6 +171,7 @@ def record_absence(folder: Path, asked: Asked, name: str, reason: str) -> None:
                     rec.Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
                     for c in CATALOGUE.values()
                 ),
+                schema=rec.SCHEMA,
             )
         )
         writer.write(rec.End(now, 0.0, 0))

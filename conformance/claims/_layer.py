@@ -26,6 +26,8 @@ class Layer:
     setup: str = ""
     keys: tuple[str, ...] = ()
     differentiable: bool = True
+    error: tuple[str, str] | None = None
+    """A part of what some torch says instead of a gradient, and the quirk that this is."""
 
     @property
     def functions(self) -> tuple[str, ...]:

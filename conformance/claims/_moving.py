@@ -75,7 +75,7 @@ def _moved(draw: st.DrawFn) -> Script:
     more = draw(st.sampled_from((1, 2, 100, 0, -1)))
     size = target.stored + more
     stays = "resize" in call and more <= 0
-    other = f"y = torch.zeros({size}, device=DEVICE)" if "(y)" in call else ""
+    other = f"y = torch.zeros({size}, dtype=x.dtype, device=DEVICE)" if "(y)" in call else ""
     return _script(target, call.format(size=size), "" if stays else MOVES, other)
 
 

@@ -56,7 +56,9 @@ for symbol, method in {methods}.items():
     try:
         exec("x = torch.ones(2, dtype=torch.int64, device=DEVICE); x " + symbol + "= 1")
     except (NotImplementedError, RuntimeError, TypeError) as error:
-        facts[symbol] = type(error).__name__
+        # That is what Python says where neither operand knows how.
+        unknown = "unsupported operand type" in str(error)
+        facts[symbol] = "NotImplementedError" if unknown else type(error).__name__
 """
 
 

@@ -59,16 +59,23 @@ Check = Callable[[Shown], Iterable[Finding]]
 """What must be seen, as the findings where it is not."""
 
 
-def expecting(check: Check) -> Callable[[Observation], list[Finding]]:
-    """The judge of a script that must raise nothing and show what `check` asks for."""
+def expecting(
+    check: Check, *, error: tuple[str, str] | None = None
+) -> Callable[[Observation], list[Finding]]:
+    """The judge of a script that must raise nothing and show what `check` asks for.
+
+    `error` is a part of the message that some torch raises instead, and the quirk that this is.
+    """
+    fragment, quirk = error or ("", "")
 
     def findings(observation: Observation) -> list[Finding]:
-        error = observation.error
-        if error is not None:
-            text = f"{error.class_name}: {error.message}"
-            place = f" at line {error.line}" if error.line else ""
+        raised = observation.error
+        if raised is not None:
+            text = f"{raised.class_name}: {raised.message}"
+            place = f" at line {raised.line}" if raised.line else ""
             message = f"the script raises{place} and should not: {text}"
-            return [Finding("spurious error", message, "no error", text)]
+            known = quirk if fragment in raised.message else ""
+            return [Finding("spurious error", message, "no error", text, quirk=known)]
         try:
             return list(check(Shown(observation)))
         except Missing as missing:

@@ -180,7 +180,7 @@ def _compared_alone(pair: Pair) -> Script:
         yield from same_contents(one, other, "layer_leaf.grad", "function_leaf.grad", why, _GRAD)
 
     seen = ("layer_out", "function_out", "layer_leaf", "function_leaf")
-    return Script(body, seen, expecting(check), pair.apart)
+    return Script(body, seen, expecting(check, error=pair.layer.error), pair.apart)
 
 
 def _compared_whole(pair: Pair) -> Script:

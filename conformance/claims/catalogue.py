@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from conformance.claims.claim import Claim, UnknownClaim
+from conformance.claims.laws import LAWS
 
 _NOTES = "https://docs.pytorch.org/docs/stable/notes/autograd.html"
 _NO_GRAD = "https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html"
@@ -21,8 +24,6 @@ _CLAIMS = (
         _NOTES,
         "Always, but for ways around autograd: .data, storage access and partially overlapping "
         "operands.",
-        "A program raises exactly where the model says, or every value and every gradient equals "
-        "the jax oracle's.",
     ),
     Claim(
         "relu-default",
@@ -260,6 +261,16 @@ _CLAIMS = (
         "order, and where kernels multiply in an order of their own and only one order overflows.",
     ),
     Claim(
+        "transformed-same",
+        "A transformed function does what it did",
+        "What a function computes, its gradients, and what it writes into its inputs stay the same "
+        "where it is compiled, functionalized or checkpointed; what must raise does, or is right.",
+        (),
+        "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html",
+        "Subjects that transform functions, such as compile-aot_eager; not where the compiler left "
+        "a function to Python, nor where nothing says what is computed without an error.",
+    ),
+    Claim(
         "random-fill-cuts-gradient",
         "A random fill cuts the gradient",
         "After x.uniform_(), normal_() and their kin what x was computed from gets a gradient of "
@@ -306,7 +317,9 @@ _CLAIMS = (
     ),
 )
 
-CATALOGUE: dict[str, Claim] = {claim.id: claim for claim in _CLAIMS}
+CATALOGUE: dict[str, Claim] = {
+    claim.id: replace(claim, law=LAWS.get(claim.id, "")) for claim in _CLAIMS
+}
 """Claim id -> claim."""
 
 ABOUT_PROGRAMS = frozenset(
@@ -326,6 +339,10 @@ ABOUT_PROGRAMS = frozenset(
     }
 )
 """The claims that are put by programs, though some of them by scripts as well."""
+
+
+TRANSFORMED = frozenset({"transformed-same"})
+"""The claims about subjects that transform functions, of which no other claim is asked."""
 
 
 def find_claim(id: str) -> Claim:

@@ -11,7 +11,10 @@ F = TypeVar("F", bound=Callable[..., None])
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the report says of a claim; `articles` are numbers of articles such as "000"."""
+    """What the report says of a claim; `articles` are numbers of articles such as "000".
+
+    `law` is what every case within the scope is held to.
+    """
 
     id: str
     title: str

@@ -46,8 +46,7 @@ def _silent(way: str) -> str:
 
 def _sweep() -> str:
     lines = [
-        "def tried(statement, dtype):",
-        "    shape = (2,)",
+        "def tried(statement, dtype, shape=(2,)):",
         '    space = {"torch": torch, "nn": nn, "DEVICE": DEVICE, "dtype": dtype, "shape": shape}',
         "    try:",
         '        space["plain"] = torch.empty(shape, dtype=dtype, device=DEVICE)',
@@ -69,6 +68,8 @@ def _sweep() -> str:
         "}",
         "for name, dtype in sorted(dtypes.items()):",
         "    facts[name] = {w: [tried(s, dtype) for s in ways[w]] for w in ways}",
+        "    empty = [tried(ways[w][0], dtype, (0,)) for w in ways]",
+        '    facts[name]["without elements"] = [e for e in empty if isinstance(e, str)]',
     ]
     return "\n".join(lines) + "\n"
 
@@ -84,6 +85,8 @@ def test_float_only_grad(trial: Trial) -> None:
         for dtype, ways in shown.facts().items():
             if not complexes and dtype.startswith("complex"):
                 continue
+            if ways.pop("without elements"):
+                unmade.add(dtype)
             for way, (control, asked, declined) in ways.items():
                 if isinstance(control, str):
                     unmade.add(dtype)
@@ -111,7 +114,7 @@ def _has_complex(trial: Trial) -> bool:
 
 def can_require_grad(dtype: str) -> bool:
     """Whether tensors of a dtype of this name can require grad."""
-    return dtype.startswith(("float", "bfloat", "complex"))
+    return dtype.startswith(("float", "bfloat", "complex", "bcomplex"))
 
 
 def _answered(where: str, can: bool, asked: Any) -> Iterator[Finding]:

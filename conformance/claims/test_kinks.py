@@ -18,7 +18,8 @@ from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.subjects import Subject
 from conformance.trial import Script, Trial
-from strategies.table.changes import TABLES, within
+from strategies.table.change import within
+from strategies.table.changes import TABLES
 
 NAN, INF = math.nan, math.inf
 _ELU_SCALE = 1.0507009873554805 * 1.6732632423543772
@@ -109,10 +110,11 @@ KINKS: tuple[Kink, ...] = (
     _function("hardswish", 3.0, 1.0, torch=">=2.8"),
     Kink("x.amax()", 2.0, INF),
     Kink("x.amin()", 2.0, INF),
-    Kink("x.max()", 2.0, INF),
-    Kink("x.min()", 2.0, INF),
-    _tie("maximum", 0.5, ">=1.7"),
-    _tie("minimum", 0.5, ">=1.7"),
+    *(Kink(f"x.{name}()", 2.0, INF, torch=">=1.8") for name in ("max", "min")),
+    # That all get all of it is wrong, and registered (ties-get-all-gradient).
+    *(Kink(f"x.{name}()", 2.0, 1.0, torch="<1.8") for name in ("max", "min")),
+    *(_tie(name, 0.5, ">=1.12") for name in ("maximum", "minimum")),
+    *(_tie(name, 0.0, ">=1.8,<1.12") for name in ("maximum", "minimum")),
     *(_tie(name, 1.0, ">=1.8,<2.15") for name in ("fmax", "fmin")),
     *(_tie(name, 0.5, ">=2.15") for name in ("fmax", "fmin")),
     Kink("x.norm()", 0.0, 0.0),
@@ -165,7 +167,7 @@ def script(kink: Kink, count: int, *, in_place: bool) -> Script:
     template = _WRITTEN if in_place else _PLAIN
     body = template.format(x=x, expression=kink.expression, statement=kink.in_place)
     wanted = np.full(count, kink.gradient)
-    if any(name in kink.expression for name in _SHARED):
+    if kink.gradient == INF and any(name in kink.expression for name in _SHARED):
         wanted = np.full(count, 1.0 / count)
 
     def check(shown: Shown) -> Iterator[Finding]:

@@ -62,9 +62,14 @@ IDLE = "dropout that does nothing"
 
 
 def _dtypes(trial: Trial) -> tuple[str, ...]:
-    """Floating-point dtypes in which every activation computes: the narrow ones from 2.0 on."""
-    narrow = Version(trial.examiner.subject.torch).release >= (2, 0)
-    return FLOATS if narrow and trial.device == "cpu" else FLOATS[:2]
+    """Floating-point dtypes in which every activation computes."""
+    torch = Version(trial.examiner.subject.torch).release
+    narrow = [dtype for dtype, since in _COMPUTES_SINCE.items() if torch >= since]
+    return (*FLOATS[:2], *narrow) if trial.device == "cpu" else FLOATS[:2]
+
+
+_COMPUTES_SINCE = {"bfloat16": (2, 0), "float16": (2, 4)}
+"""The narrow dtypes, and the first torch whose activations have kernels of them on a CPU."""
 
 
 _INPLACE = ("inplace=True", "inplace=False", "")

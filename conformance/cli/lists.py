@@ -13,6 +13,7 @@ from conformance.progress import Output
 from conformance.subjects import available_subjects, open_subject, prepared_subjects
 from strategies.table import OUT, TABLE
 from strategies.table.row import Row
+from strategies.transforms import TRANSFORMS
 
 
 def as_json(value: object) -> str:
@@ -68,8 +69,11 @@ def subjects(json_: bool) -> None:
     Output().print(table)
     click.echo(
         "\nOthers are named python=PATH, device=NAME[,import=MODULE] or command=COMMAND;\n"
-        "`tox run -e NAME` makes the environments of torch==VERSION."
+        "`tox run -e NAME` makes the environments of torch==VERSION.\n\n"
+        "What compiles or transforms functions is named by a mode:"
     )
+    for name in TRANSFORMS:
+        click.echo(f"  {name}")
 
 
 @click.command()

@@ -34,6 +34,7 @@ USAGE = (
 )
 
 _MODULES = {
+    "affected": "conformance.cli.affected",
     "bisect": "conformance.cli.bisect",
     "check": "conformance.cli.programs",
     "claims": "conformance.cli.lists",

@@ -14,6 +14,7 @@ from conformance.corpus.reading import Corpus, read, shipped
 from conformance.deviations import register
 from conformance.progress import Output, Remarks, counting
 from conformance.subjects import Subject, open_subject, parse_subject
+from conformance.transform_causes import CAUSES
 from conformance.usage import UsageError
 from conformance.verdict import Judged, Judging
 
@@ -86,7 +87,9 @@ def _tell(judged: Judged, subject: str, json_: bool) -> None:
 def _warn(corpus: Corpus) -> None:
     """Say which registered deviations the corpus cannot tell."""
     unknown = [
-        d.entry.id for d in register() if d.program and d.entry.quirk not in corpus.header.quirks
+        d.entry.id
+        for d in register()
+        if d.program and d.entry.quirk not in corpus.header.quirks | CAUSES.keys()
     ]
     if unknown:
         click.echo(

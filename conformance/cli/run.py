@@ -17,12 +17,12 @@ from conformance.cli.faults import SuiteError
 from conformance.cli.summary import print_summary
 from conformance.interrupts import INTERRUPTED
 from conformance.progress import Output, Progress, Remarks
-from conformance.records import read_run
+from conformance.records import RecordError, RunRecords, read_run, remember
 from conformance.session import Plan, Session, find_profile
 from conformance.subjects import parse_subject
 from conformance.usage import UsageError
-from reports.html import write_report, write_single
 from reports.junit import write_junit
+from reports.site import Read, Sources, read, write_pages
 
 
 @click.command()
@@ -55,6 +55,8 @@ def run(
 ) -> int:
     """Put the claims on trial and write OUT/report.html, OUT/junit.xml and the records.
 
+    The other pages of the report are in OUT/report.
+
     Without --subject the local torch is judged, on the CPU and on CUDA where it sees a GPU. A
     subject is eager-cpu, eager-cuda, torch==VERSION, python=PATH, device=NAME[,import=MODULE] or
     command=COMMAND.
@@ -73,11 +75,20 @@ def run(
     session.open()
     with session.interrupts:
         code = _run_pytest(session)
+        remember(read_run(out))
         records = read_run(out)
-        page = write_single([out], out / "report.html")
+        page = write_pages(Read((records,), _before(out)), out, "report.html")
         write_junit(records, out / "junit.xml")
         print_summary(records, page, Output())
     return INTERRUPTED if session.interrupts.heard else code
+
+
+def _before(out: Path) -> tuple[RunRecords, ...]:
+    """The run that was in the folder before this one, if its records can be read."""
+    try:
+        return (read_run(out / "previous"),)
+    except RecordError:
+        return ()
 
 
 def _run_pytest(session: Session) -> int:
@@ -146,13 +157,34 @@ class _Holder:
 @click.option(
     "--out", default="report", show_default=True, type=click.Path(path_type=Path), help="Folder."
 )
-def report(records: tuple[Path, ...], out: Path) -> None:
-    """Write OUT/index.html from the RECORDS of one run or several."""
-    for folder in records:
+@click.option(
+    "--before",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="An earlier run; may be repeated.  [default: RECORDS/previous]",
+)
+@click.option(
+    "--planted",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A run of subjects with planted faults, to show how soon they are found; may be repeated.",
+)
+def report(
+    records: tuple[Path, ...], out: Path, before: tuple[Path, ...], planted: tuple[Path, ...]
+) -> None:
+    """Write OUT/index.html from the RECORDS of one run or several, its other pages into OUT/report.
+
+    RECORDS are folders of runs, or their verdicts files, plain or compressed by gzip.
+    """
+    for folder in (*records, *before, *planted):
         if not folder.exists():
             raise UsageError(f"There are no records at {folder}; name the folder of a run.")
-    page = write_report(list(records), out)
-    for folder in records:
-        for sentence in read_run(folder).broken:
+    read_records = read(Sources(records, before, planted))
+    if not before:
+        earlier = tuple(one for folder in records for one in _before(folder))
+        read_records = replace(read_records, before=earlier)
+    page = write_pages(read_records, out)
+    for run_records in (*read_records.runs, *read_records.before, *read_records.planted):
+        for sentence in run_records.broken:
             click.echo(sentence, err=True)
     click.echo(f"The report is {page}.")

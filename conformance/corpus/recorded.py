@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.corpus.schema import Line, Numbers, Raise, Said, Tensor
-from conformance.model import Flags, Prediction, Raises
+from conformance.model import Flags, Prediction, Raises, predict
+from conformance.model.laws import broken_in
 from conformance.model.prediction import Acted
 from conformance.oracle.answers import Answer, Entries
 from strategies.draft import Draft, Shaped, check
@@ -115,18 +117,30 @@ class Recorded:
         return _answer(self._said(quirks))
 
     def silent_on(self, torch: str) -> str:
-        """It was recorded by the table's own rows."""
-        pairs = zip(self.draft.shaped, self.draft.as_in(torch).shaped, strict=True)
+        """It was recorded by the table's own rows, and by the newest rules of autograd."""
+        there = self.draft.as_in(torch)
+        pairs = zip(self.draft.shaped, there.shaped, strict=True)
         changed = (
             one.step.op
             for one, other in pairs
             if isinstance(one, Shaped) and isinstance(other, Shaped) and one.row is not other.row
         )
         op = next(changed, "")
-        return f"the rules that it was recorded by: {op} is another one there" if op else ""
+        if op:
+            return f"the rules that it was recorded by: {op} is another one there"
+        if broken_in(torch) and _seen(predict(self.draft)) != _seen(predict(there)):
+            return "the rules that it was recorded by: autograd refused something else there"
+        return ""
 
     def _said(self, quirks: frozenset[str]) -> Said:
         return self.under[quirks & self.quirks]
+
+
+def _seen(prediction: Prediction) -> tuple[Any, ...]:
+    """What of a prediction the rules of autograd decide."""
+    raises = prediction.raises
+    refused = None if raises is None else (raises.step, raises.kind)
+    return refused, prediction.flags, prediction.graded, prediction.left_open
 
 
 def _prediction(draft: Draft, said: Said) -> Prediction:

@@ -18,6 +18,7 @@ from conformance.corpus.recorded import recorded, said
 from conformance.corpus.schema import FORMAT, CorpusError, Header, Line, Said, Under
 from conformance.deviations import register
 from conformance.examine import ModelAndOracle
+from conformance.transform_causes import CAUSES
 from conformance.usage import installed
 from strategies.draft import Draft, check
 from strategies.program import encode
@@ -40,7 +41,9 @@ class Recording:
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     quirks: frozenset[str] = field(
-        default_factory=lambda: frozenset(d.entry.quirk for d in register() if d.program)
+        default_factory=lambda: frozenset(
+            d.entry.quirk for d in register() if d.program and d.entry.quirk not in CAUSES
+        )
     )
 
     def fill(self, chosen: Iterable[Candidate], count: int, tick: Callable[[int], None]) -> None:

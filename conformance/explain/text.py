@@ -22,6 +22,7 @@ _MOST = 9
 """How many things are listed by name."""
 _CODE = " " * 4
 _NOTE = " " * 8
+IN_ORDER = "runs, in this order:"
 
 
 def render(explanation: Explanation) -> str:
@@ -88,32 +89,37 @@ def _step(step: StepFact, kind: str) -> Iterator[str]:
     for line in step.opening:
         yield from _code(line, _CODE)
     yield from _code(step.text, f"{step.number:>2}  ")
+    for text, deeper in notes(step, kind):
+        yield from _note(text, deeper)
+
+
+def notes(step: StepFact, kind: str) -> Iterator[tuple[str, int]]:
+    """What a step does, a sentence each, and how deep it is indented; `kind` is of the error."""
     if not step.reached:
-        yield from _note("not reached")
+        yield "not reached", 0
         return
     for text in _together(step.made):
-        yield from _note(text)
+        yield text, 0
     if step.recorded is False:
-        yield from _note(
-            f"not recorded: {step.why_not_recorded}" if step.why_not_recorded else "not recorded"
-        )
+        why = f": {step.why_not_recorded}" if step.why_not_recorded else ""
+        yield f"not recorded{why}", 0
     for write in step.writes:
-        yield from _write(write)
+        yield from ((text, 0) for text in _write(write))
     if step.changes_nothing:
-        yield from _note("changes nothing")
+        yield "changes nothing", 0
     for node in step.nodes:
-        yield from _note(_node(node))
+        yield _node(node), 0
     for write in step.writes:
-        yield from _outdated(write)
+        yield from ((text, 0) for text in _outdated(write))
     if step.backward is not None:
         yield from _backward(step.backward)
     for change in step.changes:
-        yield from _note(change)
+        yield change, 0
     named = step.backward is not None and any(e.raises for e in step.backward.executed)
     if step.raises and not named:
-        yield from _note(f"RAISES ({kind})")
+        yield f"RAISES ({kind})", 0
     if step.unspecified:
-        yield from _note("UNSPECIFIED: see below")
+        yield "UNSPECIFIED: see below", 0
 
 
 def _together(made: tuple[MadeFact, ...]) -> list[str]:
@@ -162,16 +168,16 @@ def _write(write: WriteFact) -> Iterator[str]:
     moved = f"version {write.version_before} -> {write.version_after}"
     if write.uncounted:
         share = f"the memory that {_listed(names)} share" if len(names) > 1 else write.through
-        yield from _note(f"writes {share}: no version is kept in inference mode")
+        yield f"writes {share}: no version is kept in inference mode"
     elif write.moves:
-        yield from _note(f"changes no element, and counts as a write all the same: {moved}")
+        yield f"changes no element, and counts as a write all the same: {moved}"
     elif len(names) > 1:
-        yield from _note(f"writes the memory that {_listed(names)} share: {moved}")
+        yield f"writes the memory that {_listed(names)} share: {moved}"
     else:
-        yield from _note(f"writes {write.through}: {moved}")
+        yield f"writes {write.through}: {moved}"
     if write.hidden_from:
         verb = "changes" if len(write.hidden_from) == 1 else "change"
-        yield from _note(
+        yield (
             f"the memory of {_listed(list(write.hidden_from))} {verb} too, and no version there "
             f"tells: .data has a counter of its own"
         )
@@ -183,7 +189,7 @@ def _outdated(write: WriteFact) -> Iterator[str]:
         groups.setdefault((old.tensor, old.saved_at), []).append(old.node)
     for (tensor, version), nodes in groups.items():
         run = "any of them" if len(nodes) > 1 else "it"
-        yield from _note(
+        yield (
             f"{tensor} at version {version} is gone, which {_listed(nodes)} saved: a backward that "
             f"runs {run} from now on raises"
         )
@@ -211,24 +217,26 @@ def _listed(names: list[str]) -> str:
 # -- backward -----------------------------------------------------------------------------------
 
 
-def _backward(backward: BackwardFact) -> Iterator[str]:
+def _backward(backward: BackwardFact) -> Iterator[tuple[str, int]]:
     if backward.executed:
-        yield from _note("runs, in this order:")
+        yield IN_ORDER, 0
     for executed in backward.executed:
-        yield from _note(_executed(executed), deeper=1)
+        yield _executed(executed), 1
     raised = any(executed.raises for executed in backward.executed)
     for taken in backward.taken:
         runs = "" if taken.runs else ", which does not run"
-        yield from _note(f"the gradient of {taken.tensor} is what enters {taken.node}{runs}")
+        yield f"the gradient of {taken.tensor} is what enters {taken.node}{runs}", 0
     if not backward.graded:
-        yield from _note("no leaf receives a gradient")
+        yield "no leaf receives a gradient", 0
     elif raised:
         grads = _listed([f"{name}.grad" for name in backward.graded])
-        yield from _note(f"by then, {grads} has its gradient, and keeps it")
+        yield f"by then, {grads} has its gradient, and keeps it", 0
     if backward.freed:
-        yield from _note(
+        them = "them" if len(backward.freed) > 1 else "it"
+        yield (
             f"frees what was saved by {_listed(list(backward.freed))}: no second backward can run "
-            f"{'them' if len(backward.freed) > 1 else 'it'}"
+            f"{them}",
+            0,
         )
 
 
@@ -239,6 +247,13 @@ def _executed(executed: ExecutedFact) -> str:
         if executed.dropped:
             return f"{executed.adds_to} does not require grad any more: its gradient is dropped"
         return f"{executed.node} receives its gradient"
+    looked = found(executed)
+    text = executed.node + (f": {'; '.join(looked)}" if looked else "")
+    return f"{text}: RAISES" if executed.raises else text
+
+
+def found(executed: ExecutedFact) -> tuple[str, ...]:
+    """What a node found of the tensors that it had saved, a phrase each."""
     looked: dict[str, None] = {}
     for unpacked in executed.unpacks:
         if unpacked.cut_off:
@@ -252,8 +267,7 @@ def _executed(executed: ExecutedFact) -> str:
             ] = None
         else:
             looked[f"{unpacked.tensor} is still at version {unpacked.saved_at}"] = None
-    text = executed.node + (f": {'; '.join(looked)}" if looked else "")
-    return f"{text}: RAISES" if executed.raises else text
+    return tuple(looked)
 
 
 # -- the end ------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ No operation is treated by name, so that a new one is explained as soon as the m
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from conformance._trace_schema import Storage
 from conformance.explain.changes import changes_of, writes_of
 from conformance.explain.facts import (
     BackwardFact,
@@ -22,6 +23,7 @@ from conformance.explain.facts import (
     UnpackedFact,
 )
 from conformance.explain.ledger import BANS, Ledger, Looked, Watched, names_of
+from conformance.explain.memory import Memories
 from conformance.model.backward import Flow
 from conformance.model.prediction import Acted
 from conformance.model.quirks import NO_GRAD_VIEW
@@ -46,6 +48,8 @@ class Traced:
     open: str = ""
     """Why values, or gradients, are unspecified although the program is not."""
     hidden: str = ""
+    moments: list[tuple[Storage, ...]] = field(default_factory=list)
+    """The memories of the leaves, then those that each step changed, up to the last one reached."""
 
 
 def trace(draft: Draft) -> Traced:
@@ -57,6 +61,8 @@ def trace(draft: Draft) -> Traced:
     ledger.adopt(0)
     closing = tuple(_between(body, len(draft.shaped), len(draft.leaves)))
     traced = Traced(ledger, _leaves(draft, lines), (), closing)
+    memories = Memories()
+    traced.moments.append(memories.changed(ledger, ledger.look()))
     steps = []
     for index, step in enumerate(draft.shaped):
         text = lines[body.step_lines[index] - 1]
@@ -65,6 +71,7 @@ def trace(draft: Draft) -> Traced:
             fact = StepFact(number=index + 1, text=text, opening=opening, reached=False)
         else:
             fact = _step(traced, step, index + 1, text, opening)
+            traced.moments.append(memories.changed(ledger, ledger.look()))
         steps.append(fact)
     traced.steps = tuple(steps)
     return traced

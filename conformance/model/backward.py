@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
+from conformance.model.laws import LEAVES_SAVED, SLICES_ASK
+from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN, SOUGHT_NOWHERE
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 from strategies.layout import Layout
@@ -27,8 +29,10 @@ class Flow:
 
     accumulated: list[Tensor] = field(default_factory=list)
     """Tensors whose `.grad` it added to or made; each received its whole gradient."""
+    taken: list[Tensor] = field(default_factory=list)
+    """Those of them whose gradients the call returns."""
     captured: list[Captured] = field(default_factory=list)
-    """Those of them that are no leaves."""
+    """Those of these that are no leaves."""
     roots: list[Tensor] = field(default_factory=list)
     starts: list[Node] = field(default_factory=list)
     """The node of each root."""
@@ -69,11 +73,19 @@ def run_backward(
     flow = Flow(roots=roots)
     try:
         flow.starts = starts = [_start(graph, root) for root in roots]
+        unread = [t for t in inputs or () if t.node is None and t.accumulator is None]
         sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
         wanted = None if inputs is None else _wanted(starts, sought)
+        known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
+        alone = ROOT_RUNS in graph.quirks and len(starts) == 1
+        if alone and wanted is not None:
+            wanted.add(starts[0])
+        read = wanted is None or not unread or _dependencies(starts).keys() <= wanted
+        if ROOT_RUNS in graph.quirks and not read:
+            raise Unspecified("which nodes run for an input that no node has read")
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
-        ready = Ready()
+        ready, passed_over = Ready(), set[Node]()
         for node in dict.fromkeys(starts):
             if not waiting.get(node):
                 ready.push(node)
@@ -85,13 +97,20 @@ def run_backward(
                 _take(flow, node, sought[node])
                 if node.leaf is not None:
                     flow.executed.append(node)
-                if wanted is None or wanted.isdisjoint(node.edges):
+                runs = alone and node in starts
+                if not runs and (wanted is None or wanted.isdisjoint(node.edges)):
                     continue
+            if node in passed_over:
+                flow.shared = f"a part of the gradient of {node.operation} is left out"
             flow.executed.append(node)
+            if known is not None and _beneath(node, known):
+                raise Unspecified("a node that was not asked for, and that torch did not count")
             _run(graph, node, flow, wanted, retain_graph=retain_graph)
             for follower in node.edges:
                 if follower is None:
                     continue
+                if wanted is not None and follower not in wanted:
+                    passed_over.add(follower)
                 if follower.astray and (wanted is None or follower in wanted):
                     raise Unspecified(_ASTRAY)
                 waiting[follower] -= 1
@@ -100,13 +119,20 @@ def run_backward(
     except Raised as raised:
         flow.raised = raised
         if capture:
-            flow.accumulated.clear()
+            # What was returned to nobody.
+            flow.accumulated = [t for t in flow.accumulated if t not in flow.taken]
             flow.captured.clear()
     return flow
 
 
 _SHARED_LEAF = "elements of the leaf {} share cells"
 _ASTRAY = "a gradient for a tensor that changed its shape where that is not recorded"
+
+
+def _beneath(node: Node, sought: Collection[Node]) -> bool:
+    """Whether a node that leads on is nearer to its end than all whose gradients are sought."""
+    leads_on = any(edge is not None for edge in node.edges)
+    return leads_on and node.height < min(one.height for one in sought)
 
 
 def _start(graph: Graph, root: Tensor) -> Node:
@@ -131,6 +157,9 @@ def _edges(
     """
     sought: dict[Node, list[Tensor]] = {}
     for tensor in inputs:
+        reached = tensor.node is not None or tensor.accumulator is not None
+        if SOUGHT_NOWHERE in graph.quirks and not reached and tensor.base is None:
+            raise Unspecified("nodes with an operand that requires no grad run, and are freed")
         edge = graph.edge(tensor)
         if not counts(tensor):
             raise Raised(Kind.INPUT_UNGRADED, f"{tensor.name} does not require grad")
@@ -171,6 +200,7 @@ def _take(flow: Flow, node: Node, sought: list[Tensor]) -> None:
         elif tensor.layout.overlaps_itself:
             flow.shared = _SHARED_LEAF.format(tensor.name)
         flow.accumulated.append(tensor)
+        flow.taken.append(tensor)
 
 
 def _received(flow: Flow, node: Node, tensor: Tensor) -> bool:
@@ -216,36 +246,49 @@ def _run(
         _accumulate(graph, node.leaf, flow)
         return
     (node.inner or node).ran = True
-    if node.keeps and node.freed:
+    if node.keeps and node.freed and graph.checks:
         raise Raised(Kind.FREED, f"the node of {node.operation} has given up what it saved")
     work = node.inner or node
     if node.beyond:
         raise Unspecified(f"the gradient of {work.operation} is written beyond its base")
     # The gradient is laid out as the base is, then the slice's part of it is computed and written.
     if node.folds:
-        raise _overlap(work)
+        _refuse_overlap(graph, work, flow)
     _unpack(graph, work, flow)
-    spared = work.of_first_only and wanted is not None and node.edges[0] not in wanted
-    if work.underivable and not spared:
+    if work.underivable and _is_asked(work.underived, node, wanted):
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     misfit = work.misfit([e is not None and (wanted is None or e in wanted) for e in work.edges])
     if misfit:
         raise Raised(Kind.BROADCAST_TARGET, misfit)
-    if work.forbidden:
+    if work.forbidden and SLOPE_UNSEEN not in graph.quirks:
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
+    flow.hidden = work.forbidden or flow.hidden
     follower = node.edges[0] if node.overlaps else None
-    if follower is not None and (wanted is None or follower in wanted):
-        raise _overlap(work)
+    asks = SLICES_ASK not in graph.broken
+    if follower is not None and (wanted is None or not asks or follower in wanted):
+        _refuse_overlap(graph, work, flow)
     if node.shares:
         flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
+    if SLICES_WANT_ALL in graph.quirks and node.inner is not None and wanted is not None:
+        wanted.update(edge for edge in node.inner.edges if edge is not None)
 
 
-def _overlap(work: Node) -> Raised:
-    return Raised(
-        Kind.BACKWARD_OVERLAP, f"the gradient of {work.operation} is written where cells repeat"
-    )
+def _is_asked(places: tuple[int, ...] | None, node: Node, wanted: set[Node] | None) -> bool:
+    """Whether the gradient of an operand in one of these places is wanted; always, if None."""
+    if places is None:
+        return True
+    edges = [node.edges[place] for place in places]
+    return any(e is not None and (wanted is None or e in wanted) for e in edges)
+
+
+def _refuse_overlap(graph: Graph, work: Node, flow: Flow) -> None:
+    """Raise Raised where torch looks for that; what comes of it elsewhere nobody says."""
+    why = f"the gradient of {work.operation} is written where cells repeat"
+    if Kind.BACKWARD_OVERLAP not in graph.broken:
+        raise Raised(Kind.BACKWARD_OVERLAP, why)
+    flow.shared = why
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
@@ -255,9 +298,11 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
     error is raised" (Autograd mechanics). That an operand must have its node still is observed.
     """
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
-        if not saved.is_result:
+        if not graph.checks and saved.stale:
+            continue
+        if graph.checks and not saved.is_result:
             node_now = graph.grad_fn(saved.tensor)
-            if saved.of_node and node_now is None:
+            if saved.of_node and node_now is None and Kind.SAVED_DETACHED not in graph.broken:
                 raise Raised(
                     Kind.SAVED_DETACHED,
                     f"{node.operation} saved {saved.tensor.name}, which has been detached since",
@@ -267,6 +312,13 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
                 Kind.SAVED_MODIFIED,
                 f"{node.operation} saved {saved.tensor.name} at version {saved.version}, and it is "
                 f"at version {saved.tensor.counter.value}",
+            )
+        if saved.rootless and LEAVES_SAVED in graph.broken:
+            if any(other.stale for other in node.saved):
+                raise Unspecified("which of two tensors is looked at first")
+            raise Raised(
+                Kind.LEAF_SAVED,
+                f"{node.operation} saved {saved.tensor.name}, a view from no_grad without a node",
             )
         if graph.writes[saved.tensor.memory] != saved.writes:
             flow.hidden = (

@@ -50,6 +50,14 @@ class Kind(str, Enum):
     INFERENCE_VIEW_REBASED = "view made in inference mode whose base was written"
     INPUT_UNGRADED = "input that does not require grad"
     OUT_GRAD = "out= where autograd records"
+    VIEW_ASSERTED = "view that should have no node"
+    PIECE_ASSERTED = "view that should be the first of several"
+    LEAF_SAVED = "view from no_grad saved as a leaf"
+    DETACHED_MOVED = "change of shape of a detached tensor"
+
+
+PAST = frozenset({Kind.VIEW_ASSERTED, Kind.PIECE_ASSERTED, Kind.DETACHED_MOVED, Kind.LEAF_SAVED})
+"""Those that older versions alone raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,23 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         ),
     ),
     (Kind.INPUT_UNGRADED, Message(("One of the differentiated Tensors does not require grad",))),
+    (
+        Kind.LEAF_SAVED,
+        Message(("No grad accumulator for a saved leaf",), torch="<1.13"),
+    ),
+    (
+        Kind.DETACHED_MOVED,
+        Message(("is not allowed on a Tensor created from .data or .detach()",), torch="<1.13"),
+    ),
+    (Kind.VIEW_ASSERTED, Message(("!grad_fn INTERNAL ASSERT FAILED",), torch=">=1.8,<2.0")),
+    (
+        Kind.PIECE_ASSERTED,
+        Message(("output_nr_ == 0 INTERNAL ASSERT FAILED",), ('at "',), torch="<1.5"),
+    ),
+    (
+        Kind.PIECE_ASSERTED,
+        Message(('output_nr_ == 0 INTERNAL ASSERT FAILED at "',), torch=">=1.8,<1.10"),
+    ),
     (Kind.OUT_GRAD, Message(("functions with out=... arguments don't support automatic",))),
 )
 """A message fits one of these at most."""
@@ -208,14 +233,16 @@ def fragments(kind: Kind, torch: str = "", *, call: str = "backward") -> tuple[s
     """What a message of this kind contains in a version of torch, the newest by default.
 
     `call` is the way of running backward, "backward" or "grad". A version that is not known to
-    raise this gets the newest one's words. Raises packaging.version.InvalidVersion.
+    raise this gets the newest one's words, or the only ones that there are. Raises
+    packaging.version.InvalidVersion.
     """
     of_kind = [wording for known, wording in (*MESSAGES, *OVERLAPS) if known is kind]
     possible = [wording for wording in of_kind if wording.call in (call, "")]
     own_words_first = sorted(possible, key=lambda wording: not wording.call)
-    return next(
+    said = (
         wording.has
         for version in (torch or NEWEST, NEWEST)
         for wording in own_words_first
         if wording.holds(version)
     )
+    return next(said, own_words_first[0].has)

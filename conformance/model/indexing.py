@@ -13,6 +13,7 @@ from conformance.model.state import Node, Raised, Tensor
 from strategies.draft import Shaped, Value
 from strategies.layout import Layout
 from strategies.program import recording
+from strategies.table.row import Row
 from strategies.table.views import fault
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def _follow(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> None:
     wrong = fault(tensor.layout, index)
     if wrong is None:
         return
-    if recording(step.step.modes) and not _covers(index, wrong.at, tensor.layout):
+    if recording(step.step.modes) and not _covers(step.row, index, wrong.at, tensor.layout):
         interpreter.graph.edge(tensor)
     raise Raised(Kind(wrong.why), f"{tensor.name} has the shape {list(tensor.layout.shape)}")
 
 
 def _part(interpreter: Interpreter, step: Shaped, tensor: Tensor) -> Tensor:
     layout, index = step.target, step.params.get("index", [0])
-    whole = _covers(index, len(index), tensor.layout) and not step.row.views_its_part
+    whole = _covers(step.row, index, len(index), tensor.layout)
     if layout is None or step.row.part is None or whole:
         return tensor
     records = recording(step.step.modes)
@@ -87,10 +88,12 @@ def _fit(interpreter: Interpreter, step: Shaped, target: Tensor, values: list[Te
         raise Raised(Kind(step.refused), why)
 
 
-def _covers(index: list[Any], count: int, layout: Layout) -> bool:
+def _covers(row: Row, index: list[Any], count: int, layout: Layout) -> bool:
     """Whether the first entries of an index take everything in order, so that torch makes no view
-    for them.
+    for them; for a slice it may make one all the same.
     """
+    if row.views_its_part and any(isinstance(item, list) for item in index[:count]):
+        return False
     at = 0
     for item in index[:count]:
         if item == "...":

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from conformance.model import indexing, relabel
+from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
+from conformance.model.laws import RESULTS_FIT, broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
     BEHIND_VIEW,
     BY_FALLBACK,
     FOREACH_UNSEEN,
+    FOREACH_UNVERSIONED,
     INFERENCE_ALIAS,
     LDEXP_OUT,
     LOGIC_UNSEEN,
     LOOKS_ITSELF,
     MEMORYLESS,
+    NANMEAN_OUT,
     NO_GRAD_VIEW,
+    NOTHING_SUMMED,
     OUT_RECORDED,
+    PIECES_APART,
     RESHAPES_AFTER,
     STALE_LEAF,
     UNSEEN,
@@ -34,17 +39,18 @@ from conformance.model.quirks import (
 )
 from conformance.model.saving import (
     READ_IN_ORDER,
-    WRAPS,
     applies,
     asks_autograd,
     by_name,
     creation_of,
+    fail,
     lose_derivative,
     out_of_sight,
     recorded_row,
+    sums_nothing,
+    wraps_number,
 )
 from conformance.model.state import (
-    AT_ONCE,
     Counter,
     Creation,
     Graph,
@@ -68,7 +74,7 @@ class Interpreter:
         self.quirks = quirks
         self.memoryless = False
         """Whether a leaf's `.grad` may be zeros that nothing can be added to."""
-        self.graph = Graph()
+        self.graph = Graph(broken_in(draft.torch), quirks)
         self.tensors: dict[str, Tensor] = {}
         self.graded: set[Tensor] = set()
         """Tensors whose `.grad` is there."""
@@ -132,6 +138,9 @@ class Interpreter:
         tensors require grad" (Autograd mechanics); then its fresh result requires grad.
         """
         operands = self.operands(step)
+        former.refuse_ungraded(self, step)
+        former.refuse_composed(self, step)
+        former.leave_open(self, step)
         if step.refused:
             if recording(step.step.modes) and any(self.counts(t) for t in operands):
                 self.record(step, operands)
@@ -143,17 +152,19 @@ class Interpreter:
             and step.row.differentiable
             and any(self.counts(t) for t in operands)
             and self._is_seen(step, operands)
+            and not (NOTHING_SUMMED in self.quirks and sums_nothing(step))
         ):
             node, acted = self.record(step, operands)
             result.node = node
-            lose_derivative(node, step, self.quirks)
-            self._save(node, recorded_row(step), step, operands, result, written=None)
+            lose_derivative(node, step, self.quirks, self.graph.broken)
+            row = recorded_row(step, self.draft.torch)
+            self._save(node, row, step, operands, result, written=None)
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         if node is None:
             result.counter.value += step.row.begins_unrecorded(layouts)
         if BEHIND_VIEW in self.quirks and step.row.behind_view(layouts, node is not None):
             seen = node and Node("view", [node], self.graph.number())
-            result = self.viewed(result, step.results[0], seen, creation_of(step))
+            result = self.viewed(result, step.results[0], seen, creation_of(step, self.graph))
         self.tensors[result.name] = result
         return acted
 
@@ -167,7 +178,7 @@ class Interpreter:
     def _fresh(self, step: Shaped) -> Tensor:
         value = step.results[0]
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        counter = Counter(step.row.begins_at(layouts))
+        counter = Counter(step.row.begins_at(layouts, step.params))
         tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
         tensor.history = self.new_history()
         tensor.inference = inferring(step.step.modes)
@@ -237,11 +248,15 @@ class Interpreter:
         edges = dict(zip(tensors, node.edges, strict=True))
         for save in row.saved(step.in_place):
             late = step.in_place and save.what == "result"
-            if not applies(save, named, edges) or late != (step.in_place and result is not None):
+            if not applies(save, named, edges, step.params) or late != (
+                step.in_place and result is not None
+            ):
                 continue
             tensor = result if save.what == "result" else named.get(save.what)
             if save.what == "private" or (save.what in named and named[save.what] is None):
-                node.keeps = node.keeps or save.what == "private" or step.row.name in WRAPS
+                node.keeps = (
+                    node.keeps or save.what == "private" or wraps_number(step, self.graph.broken)
+                )
             elif save.what == "self" and (written is not None or row.copies_first(layouts)):
                 node.keeps = True
             elif tensor is not None:
@@ -257,7 +272,13 @@ class Interpreter:
                 # Of an operand that torch views first, the node keeps that view.
                 of_node = tensor.node is not None and save.what not in viewed
                 version = tensor.counter.value
-                node.saved.append(Saved(save.what, tensor, version, is_result, writes, of_node))
+                rootless = not is_result and tensor.silent and self._is_rootless(tensor)
+                node.saved.append(
+                    Saved(save.what, tensor, version, is_result, writes, of_node, rootless)
+                )
+
+    def _is_rootless(self, tensor: Tensor) -> bool:
+        return self.counts(tensor) and tensor.node is None and not tensor.flag
 
     # -- views and aliases ----------------------------------------------------------------------
 
@@ -271,9 +292,17 @@ class Interpreter:
         node = None
         if records and self.counts(parent) and self._is_seen(step, [parent]):
             node, acted = self.record(step, [parent])
-        creation = creation_of(step)
-        for value in step.results:
-            self.tensors[value.name] = self.viewed(parent, value, node, creation)
+        if node is not None:
+            self._save(node, step.row, step, [parent], None, written=None)
+        if PIECES_APART in self.quirks and step.row.name in ("split", "chunk"):
+            return former.split_apart(self, step, node, acted)
+        creation = creation_of(step, self.graph)
+        for number, value in enumerate(step.results):
+            view = self.tensors[value.name] = self.viewed(parent, value, node, creation)
+            view.number = 0 if node is None else number
+            if view.creation == "stale":
+                view.history = self.new_history()
+                view.silent = view.silent or (not records and self.graph.requires_grad(parent))
         return acted
 
     def viewed(self, parent: Tensor, value: Value, node: Node | None, creation: Creation) -> Tensor:
@@ -305,7 +334,7 @@ class Interpreter:
         counter = source.counter if shares else Counter()
         tensor = Tensor(value.name, source.memory, counter, value.layout, source.dtype)
         tensor.history = self.new_history()
-        tensor.inference = source.inference
+        tensor.inference, tensor.fixed = source.inference, True
         tensor.loose = loose and INFERENCE_ALIAS in self.quirks
         self.tensors[value.name] = tensor
         return Acted(connected=(False,))
@@ -324,6 +353,7 @@ class Interpreter:
         operands = self.operands(step)
         if step.row.part is not None or step.row.name in indexing.AT_POSITIONS:
             operands[0] = indexing.written_part(self, step, operands)
+        former.refuse_composed(self, step)
         target = operands[0]
         wants = any(self.graph.requires_grad(t) for t in operands)
         records = recording(step.step.modes) and wants and asks_autograd(step, operands)
@@ -337,20 +367,25 @@ class Interpreter:
             raise Raised(Kind.OUT_GRAD, f"{step.step.op} is a product with out={target.name}")
         if records:
             self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
+        former.refuse_ungraded(self, step)
+        if records:
             node, acted = self.record(step, operands)
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
-            lose_derivative(node, step, self.quirks)
+            lose_derivative(node, step, self.quirks, self.graph.broken)
         if step.refused == Kind.FILL_DIMENSIONS.value:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
-        acted.open = check_overlap(step, target, operands[1:])
-        if step.refused:
+        acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
+        cast = step.refused == Kind.DTYPE_CAST and RESULTS_FIT in self.graph.broken
+        if cast and len(step.operands) > 1 and not any(t.layout.ndim for t in operands[1:]):
+            acted.open = "a number was cast to the target's dtype"
+        elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
         self._count_write(step, target, acted, operands)
         if node is not None:
-            self.graph.rebase(target, node, floods=floods(step))
+            self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
             self._save(node, step.row, step, operands, target, written=target)
         return acted
 
@@ -359,6 +394,8 @@ class Interpreter:
         differentiation" (torch's message), and everything that could have one is refused: observed,
         as no page says it.
         """
+        if NANMEAN_OUT in self.quirks and step.row.name == "nanmean_out":
+            return former.write_nanmean(self, step)
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
         if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):
@@ -379,8 +416,8 @@ class Interpreter:
             except Raised:
                 raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
-            node.underivable, node.order = step.step.op, AT_ONCE
-        acted.open = check_overlap(step, target, operands)
+            fail(node, step, self.graph.broken)
+        acted.open = check_overlap(step, target, operands, self.graph.broken)
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1
@@ -396,6 +433,8 @@ class Interpreter:
         inside = inferring(step.step.modes)
         once = inside and step.row.name in RESHAPES_AFTER
         times = 1 if once else step.row.writes_in(layouts, step.params)
+        if FOREACH_UNVERSIONED in self.quirks and way_of(step) == "foreach":
+            times = 0
         self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
 
     # -- backward -------------------------------------------------------------------------------

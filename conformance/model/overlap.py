@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from conformance.model.errors import Kind
+from conformance.model.laws import INDEX_FILLS, INDEX_LOOKS, STRIDES_COUNT, VALUE_LOOKS
 from conformance.model.state import Raised, Tensor
 from strategies import layout as lay
 from strategies.draft import Shaped, Value
@@ -17,12 +18,16 @@ from strategies.layout import Layout
 from strategies.table.out import BY_MATRIX
 
 
-def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
+def check_overlap(
+    step: Shaped, target: Tensor, others: list[Tensor], broken: frozenset[str] = frozenset()
+) -> str:
     """Raise Raised if the kernel refuses the write; say why if its order decides the result.
 
     Writing one number everywhere is harmless. Dense operands that overlap the target partially are
-    refused, others are not looked at (observed).
+    refused, others are not looked at (observed). `broken` are the rules that are not followed.
     """
+    by_index = step.row.indexing is not None and INDEX_LOOKS in broken
+    looks = Kind.OVERLAP_PARTIAL not in broken and not by_index
     places = [
         _place(step, target, t, first=number == 0)
         for number, t in enumerate(others)
@@ -32,7 +37,7 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
     copies = step.row.name in _COPIES and not fills
     if copies and _written(step, target) in places:
         return ""
-    flooding = floods(step)
+    flooding = floods(step, broken)
     repeats = target.layout.repeats_a_cell and not target.layout.is_dense
     unchecked = step.row.unchecked_overlap and not _is_copied_back(step, target.layout)
     if repeats and not flooding and not unchecked:
@@ -41,18 +46,26 @@ def check_overlap(step: Shaped, target: Tensor, others: list[Tensor]) -> str:
     open_values = "a write to cells that repeat" if repeats and not flooding else ""
     if fills or step.row.reads_first:
         return open_values
-    if step.row.reads_apart and any(t is target for t in _as_they_are(step, target, others)):
+    if (
+        looks
+        and step.row.reads_apart
+        and any(t is target for t in _as_they_are(step, target, others))
+    ):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")
     for place in places:
         ordered = step.row.reads_apart or step.row.unchecked_reads
         alike = _same_cells(place, target.layout) and not ordered
         if alike or not _touch(place, target.layout):
             continue
+        if STRIDES_COUNT in broken and place.span == target.layout.span and not ordered:
+            open_values = "operands of one range and other strides"
+            continue
         if step.row.reads_as_it_writes:
             if _intersect(place, target.layout):
                 open_values = "partially overlapping operands"
             continue
-        if place.is_dense and target.layout.is_dense and not step.row.unchecked_reads:
+        dense = place.is_dense and target.layout.is_dense
+        if looks and dense and not step.row.unchecked_reads:
             raise Raised(Kind.OVERLAP_PARTIAL, f"an operand overlaps {target.name} partially")
         if _intersect(place, target.layout):
             open_values = "partially overlapping operands"
@@ -76,10 +89,13 @@ def _is_copied_back(step: Shaped, layout: Layout) -> bool:
     return False
 
 
-def floods(step: Shaped) -> bool:
-    """Whether a step writes one number everywhere."""
-    alone = not any(isinstance(operand, Value) for operand in step.operands[1:])
-    return step.row.name in ("zero", "fill_diagonal") or (step.row.name == "fill" and alone)
+def floods(step: Shaped, broken: frozenset[str] = frozenset()) -> bool:
+    """Whether a step writes one number everywhere; `broken` are the rules that are not followed."""
+    values = [operand for operand in step.operands[1:] if isinstance(operand, Value)]
+    fills = step.row.name == "fill" or (step.row.name == "setitem" and INDEX_FILLS not in broken)
+    if VALUE_LOOKS in broken and fills:
+        return all(value.layout.ndim == 0 for value in values)
+    return step.row.name in ("zero", "fill_diagonal") or (step.row.name == "fill" and not values)
 
 
 def reads_its_results(step: Shaped) -> bool:

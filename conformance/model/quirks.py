@@ -30,8 +30,28 @@ refuse them in inference mode as well.
 RESHAPES_AFTER = frozenset({"matmul_out"})
 """Rows whose `out=` forms end with a change of shape in place, which inference mode does not count.
 """
+NANMEAN_OUT = "nanmean-out-unseen"
+VIEW_ASSERTED = "view-of-no-grad-view-asserts"
+SLICES_WANT_ALL = "slices-want-all"
+UNGRADED_QUIETLY = "operand-refused-in-no-grad"
+PIECES_APART = "split-gives-no-views"
+PIECES_ASSERTED = "later-of-several-views-asserts"
+SLOPE_UNSEEN = "negative-slope-in-place-unseen"
+COMPOSED_OUT = "composed-with-out"
+SOUGHT_NOWHERE = "gradient-of-what-no-graph-reaches"
+PAD_ITSELF = "pad-by-nothing-is-its-operand"
+NOTHING_SUMMED = "einsum-of-nothing"
+FOREACH_UNVERSIONED = "foreach-in-place-unversioned"
+PIECES_STALE = "pieces-of-split-go-stale"
+ROOT_RUNS = "sought-root-runs"
+SPLITS = frozenset({"split", "chunk"})
+"""Rows whose results could be written in place, once, though they are several views."""
 BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
+UNCHECKED = "saved-tensors-unchecked"
+"""No way to deviate, but what is computed where nobody looks at versions: to subjects that may have
+copies of what they save, the gradient of what was computed is as right as an error.
+"""
 QUIRKS = frozenset(
     {
         *(NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES, BEHIND_VIEW),
@@ -39,5 +59,11 @@ QUIRKS = frozenset(
     }
 )
 """Those of the torch that the op table is of."""
-FORMER = frozenset({LDEXP_OUT, FOREACH_UNSEEN})
+FORMER = frozenset(
+    {
+        *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
+        *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
+        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE),
+    }
+)
 """Those of older versions alone."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from conformance.model.errors import Kind
+from conformance.model.laws import DETACHED_MOVES
 from conformance.model.prediction import Acted
 from conformance.model.quirks import STALE_LEAF
 from conformance.model.state import Raised, Tensor, Unspecified
@@ -43,19 +44,34 @@ def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
     leaves_out = not kept.issuperset(target.layout.cells().ravel().tolist())
     # Views reach what their base has no gradient for any more (torch.as_strided).
     why = f"{step.step.op} leaves out cells that {target.name} had" if leaves_out else ""
-    graph.writes[target.memory] += 1
     if graph.requires_grad(target) and recording(step.step.modes) and not target.inference:
         graph.check_write(target, stale_is_leaf=STALE_LEAF in interpreter.quirks)
+        _refuse_detached(interpreter, step, target)
         node, acted = interpreter.record(step, [target])
+        graph.writes[target.memory] += 1
         acted.open = why
         target.layout = step.moved
         graph.count_write(target, acted, inferring=False)
         target.node, target.made_at = node, target.counter.value
         return acted
+    _refuse_detached(interpreter, step, target)
+    graph.writes[target.memory] += 1
     acted = Acted(connected=(False,), open=why)
     graph.move(target, step.moved)
     graph.count_write(target, acted, inferring=inferring(step.step.modes))
     return acted
+
+
+def _refuse_detached(interpreter: Interpreter, step: Shaped, target: Tensor) -> None:
+    """What is detached lay still once: "In-place size / stride / storage changes [...] trigger an
+    error", as `Tensor.detach` said before 1.13; that to swap a dimension with itself is no change
+    is observed.
+    """
+    ndim = target.layout.ndim
+    dims = [step.params[name] % max(ndim, 1) for name in ("dim0", "dim1") if name in step.params]
+    changes = ndim > 1 if step.row.name == "t" else len(dims) != 2 or dims[0] != dims[1]
+    if target.fixed and changes and DETACHED_MOVES in interpreter.graph.broken:
+        raise Raised(Kind.DETACHED_MOVED, f"{target.name} was made by detach() or .data")
 
 
 def _set_flag(interpreter: Interpreter, step: Shaped) -> Acted:
@@ -96,7 +112,7 @@ def _detach_in_place(interpreter: Interpreter, step: Shaped) -> Acted:
     (target,) = interpreter.operands(step)
     if inferring(step.step.modes) or target.inference:
         return Acted(connected=(False,))
-    if target.base is not None:
+    if target.base is not None and target.creation != "stale":
         raise Raised(Kind.DETACH_VIEW, f"{target.name} is a view of {target.base.name}")
     target.flag, target.node = False, None
     target.history = interpreter.new_history()

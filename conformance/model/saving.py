@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from conformance.model.indexing import AT_POSITIONS
-from conformance.model.quirks import CLAMP_SHAPES
-from conformance.model.state import AT_ONCE, Counter, Creation, Node, Tensor
-from strategies.draft import Shaped, Value
+from conformance.model.laws import ALIASES_KEEP, ERRORS_FIRST, PIECES_REFUSED, QUIET_FIRST
+from conformance.model.quirks import CLAMP_SHAPES, PIECES_STALE, SPLITS
+from conformance.model.state import AT_ONCE, Counter, Creation, Graph, Node, Tensor
+from strategies.draft import Shaped, Value, way_of
 from strategies.layout import broadcast_shapes
 from strategies.program import inferring, recording
 from strategies.table import TABLE, Save
+from strategies.table.changes import row_in
 from strategies.table.row import Row
 
 WRAPS = frozenset({"mul", "div", "div_floor", "div_trunc"})
@@ -30,11 +33,12 @@ others read first what torch views first.
 """
 
 
-def recorded_row(step: Shaped) -> Row:
+def recorded_row(step: Shaped, torch: str) -> Row:
     """The row of the node that is recorded: `matmul` records what its operands' ranks call for."""
     if step.row.acts_as is None:
         return step.row
-    return TABLE[step.row.acts_as(tuple(o.layout for o in step.operands if isinstance(o, Value)))]
+    layouts = tuple(o.layout for o in step.operands if isinstance(o, Value))
+    return row_in(TABLE[step.row.acts_as(layouts)], "", torch)
 
 
 def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor | None]:
@@ -46,36 +50,72 @@ def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor 
     }
 
 
-def creation_of(step: Shaped) -> Creation:
+def creation_of(step: Shaped, graph: Graph) -> Creation:
     """How a view that the step makes came to be."""
+    if PIECES_STALE in graph.quirks and step.row.name in SPLITS:
+        return "stale"
+    if step.row.multi and step.row.name not in SPLITS and QUIET_FIRST in graph.broken:
+        return "multi"
     if not recording(step.step.modes):
         return "inference" if inferring(step.step.modes) else "no_grad"
-    return "multi" if step.row.multi else "default"
+    refused = step.row.name not in SPLITS or PIECES_REFUSED not in graph.broken
+    return "multi" if step.row.multi and refused else "default"
 
 
-def applies(save: Save, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
-    """Whether a node keeps what the row says, by its operands and those that have an edge."""
-    return not save.when or any(_holds(when, named, edges) for when in save.when)
+def applies(
+    save: Save,
+    named: dict[str, Tensor | None],
+    edges: dict[str, Node | None],
+    params: Mapping[str, Any],
+) -> bool:
+    """Whether a node keeps what the row says, by its operands, those that have an edge, and its
+    parameters.
+    """
+    return not save.when or any(_holds(when, named, edges, params) for when in save.when)
 
 
-def _holds(when: str, named: dict[str, Tensor | None], edges: dict[str, Node | None]) -> bool:
+def _holds(
+    when: str,
+    named: dict[str, Tensor | None],
+    edges: dict[str, Node | None],
+    params: Mapping[str, Any],
+) -> bool:
     kind, _, name = when.rpartition(" ")
     if not kind:
         return edges.get(name) is not None
+    if kind == "no":
+        return edges.get(name) is None
+    if kind == "given":
+        return params[name] is not None
     return (named[name] is None) == (kind == "number")
 
 
-def lose_derivative(node: Node, step: Shaped, quirks: frozenset[str]) -> None:
-    """Mark the node of an operation that has no derivative in this form, as backward will say."""
+def lose_derivative(
+    node: Node, step: Shaped, quirks: frozenset[str], broken: frozenset[str]
+) -> None:
+    """Mark the node of an operation that has no derivative in this form, as backward will say.
+
+    `broken` are the rules that are not followed.
+    """
     if CLAMP_SHAPES in quirks and step.row.name == "clamp_tensor":
         node.misfit = partial(_misfit, step)
     if step.row.undifferentiable == "always":
-        node.underivable, node.order = step.step.op, AT_ONCE
+        fail(node, step, broken)
     elif step.row.undifferentiable == "in self":
-        node.underivable = step.step.op if node.edges[0] is not None else ""
-        node.of_first_only = True
+        node.underivable, node.underived = step.step.op, (0,)
+    elif step.row.undifferentiable == "in other":
+        node.underivable, node.underived = step.step.op, tuple(range(len(node.edges)))[1:2]
+    elif step.row.undifferentiable == "of each":
+        node.underivable, node.underived = step.step.op, tuple(range(len(node.edges)))
     elif step.row.undifferentiable and step.in_place:
         node.underivable = step.step.op
+
+
+def fail(node: Node, step: Shaped, broken: frozenset[str]) -> None:
+    """Make a node that stands for a missing derivative; it runs as soon as it can, or in turn."""
+    node.underivable = step.step.op
+    if ERRORS_FIRST not in broken:
+        node.order = AT_ONCE
 
 
 def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:
@@ -89,6 +129,18 @@ def _misfit(step: Shaped, wanted: Sequence[bool]) -> str:
     of_low = (to_self or to_low) and broadcast_shapes(one, low) != whole
     of_high = to_high and broadcast_shapes(one, high) != whole
     return f"a mask of {step.step.op} does not fit into another" if of_low or of_high else ""
+
+
+def wraps_number(step: Shaped, broken: frozenset[str]) -> bool:
+    """Whether a number operand is kept as a tensor."""
+    alias = way_of(step).removeprefix("torch.") in ("multiply", "divide")
+    return step.row.name in WRAPS and not (alias and ALIASES_KEEP in broken)
+
+
+def sums_nothing(step: Shaped) -> bool:
+    """Whether it is an einsum with an operand that has no elements."""
+    operands = [o for o in step.operands if isinstance(o, Value)]
+    return step.row.name == "einsum" and any(not o.layout.numel for o in operands)
 
 
 def out_of_sight(tensor: Tensor) -> Tensor:

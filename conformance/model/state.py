@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from conformance.model.errors import Kind
+from conformance.model.laws import QUIET_REFUSED
+from conformance.model.quirks import PIECES_ASSERTED, UNCHECKED, VIEW_ASSERTED
 from strategies.layout import Layout
 
 if TYPE_CHECKING:
     from conformance.model.prediction import Acted
 
-Creation = Literal["default", "no_grad", "multi", "inference"]
+Creation = Literal["default", "no_grad", "multi", "inference", "stale"]
 
 
 class Raised(Exception):
@@ -70,6 +72,10 @@ class Tensor:
     """Whether its memory was made in inference mode: it has no version, and no node may save it."""
     loose: bool = False
     """Whether it is one that has a version all the same, and may be written outside."""
+    number: int = 0
+    """Which of several outputs of its node it is."""
+    fixed: bool = False
+    """Whether it was made by `detach()` or `.data`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +90,8 @@ class Saved:
     """How often its memory had been written then, by whatever alias."""
     of_node: bool = False
     """Whether it had a node then: it must have one still."""
+    rootless: bool = False
+    """Whether it required grad then, and neither had a node nor was a leaf."""
 
     @property
     def stale(self) -> bool:
@@ -125,15 +133,16 @@ class Node:
     shares: bool = False
     """Whether elements of either share cells though no stride is 0, which torch does not see."""
     forbidden: str = ""
-    of_first_only: bool = False
-    """Whether it lacks a derivative only in its first operand."""
     underivable: str = ""
     """The operation that has no derivative, as the error names it."""
+    underived: tuple[int, ...] | None = None
+    """The operands in which it has none; None if nothing can be asked of it."""
     misfit: Callable[[Sequence[bool]], str] = lambda wanted: ""
     """What is wrong where the gradients of these operands are wanted."""
     ran: bool = False
     """Whether a backward call executed it, or raised there."""
     _alive: bool | None = None
+    _height: int | None = None
 
     @property
     def astray(self) -> bool:
@@ -141,6 +150,13 @@ class Node:
         if self.leaf is None:
             return self.layout is not None
         return self.leaf.flag and self.layout != self.leaf.layout
+
+    @property
+    def height(self) -> int:
+        """The length of the longest way from here."""
+        if self._height is None:
+            self._height = max((e.height + 1 for e in self.edges if e is not None), default=0)
+        return self._height
 
     @property
     def alive(self) -> bool:
@@ -171,7 +187,14 @@ a derivative that torch does not have (observed).
 class Graph:
     """The rules of reading and writing autograd's metadata."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, broken: frozenset[str] = frozenset(), quirks: frozenset[str] = frozenset()
+    ) -> None:
+        self.broken = broken
+        """The rules that this version of torch does not follow."""
+        self.quirks = quirks
+        self.checks = UNCHECKED not in quirks
+        """Whether backward looks at versions, and gives up what was saved."""
         self._order = 0
         self.at = -1
         """The index of the step that is interpreted."""
@@ -203,17 +226,31 @@ class Graph:
         base = tensor.base
         if base is None or (tensor.node is None and not self.requires_grad(base)):
             return tensor.node
-        if tensor.made_at != tensor.counter.value:
-            if tensor.creation != "default":
+        if tensor.made_at != tensor.counter.value and tensor.creation != "stale":
+            self._assert_no_node(tensor)
+            refused = REBASED.get(tensor.creation)
+            if refused is not None and refused not in self.broken:
                 raise Raised(
-                    REBASED[tensor.creation],
+                    refused,
                     f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
+                )
+            if PIECES_ASSERTED in self.quirks and tensor.number:
+                raise Raised(
+                    Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
                 )
             tensor.node = Node("as_strided", [self.edge(base)], self.number())
             tensor.made_at = tensor.counter.value
             self.rehistoried = self.rehistoried or tensor.history != base.history
             tensor.history = base.history
         return tensor.node
+
+    def _assert_no_node(self, tensor: Tensor) -> None:
+        """Raise Raised as torch did where it took views from no_grad for such without a node
+        (observed).
+        """
+        kept_from = tensor.creation in ("no_grad", "inference")
+        if VIEW_ASSERTED in self.quirks and kept_from and tensor.node is not None:
+            raise Raised(Kind.VIEW_ASSERTED, f"{tensor.name} is a {_WORDS[tensor.creation]}")
 
     def edge(self, tensor: Tensor) -> Node | None:
         """Where a gradient with respect to this tensor goes; None if it goes nowhere.
@@ -251,12 +288,17 @@ class Graph:
         leaves are, and that views made in certain ways are, is observed; so is the order.
         """
         if tensor.base is not None:
-            if tensor.creation != "default":
-                raise Raised(
-                    WRITTEN[tensor.creation],
-                    f"{tensor.name} is a {_WORDS[tensor.creation]}",
-                )
-            if self.requires_grad(tensor) and tensor.base.node is None:
+            self._assert_no_node(tensor)
+            refused = WRITTEN.get(tensor.creation)
+            if refused == Kind.NO_GRAD_VIEW_INPLACE and QUIET_REFUSED in self.broken:
+                refused = refused if self.requires_grad(tensor) else None
+            if tensor.creation == "stale" and tensor.node is None and self.requires_grad(tensor):
+                refused = Kind.MULTI_VIEW_INPLACE
+            if refused is not None and refused not in self.broken:
+                raise Raised(refused, f"{tensor.name} is a {_WORDS[tensor.creation]}")
+            self._accept(tensor, tensor.base)
+            in_leaf = self.requires_grad(tensor) and tensor.base.node is None
+            if in_leaf and Kind.VIEW_OF_LEAF_INPLACE not in self.broken:
                 raise Raised(
                     Kind.VIEW_OF_LEAF_INPLACE,
                     f"{tensor.name} is a view of the leaf {tensor.base.name}, which requires grad",
@@ -264,6 +306,17 @@ class Graph:
         node = tensor.node if stale_is_leaf else self.grad_fn(tensor)
         if self.requires_grad(tensor) and node is None:
             raise Raised(Kind.LEAF_INPLACE, f"{tensor.name} is a leaf that requires grad")
+
+    def _accept(self, tensor: Tensor, base: Tensor) -> None:
+        """A piece of a split, or a view from no_grad, that is written in spite of a warning is a
+        view as any other from then on (observed).
+        """
+        if tensor.creation == "stale":
+            self.rehistoried = self.rehistoried or tensor.history != base.history
+            tensor.history = base.history
+        quiet = tensor.creation == "no_grad" and QUIET_REFUSED in self.broken
+        if tensor.creation == "stale" or quiet:
+            tensor.creation = "default"
 
     @staticmethod
     def count_write(
@@ -309,9 +362,11 @@ class Graph:
             folds=_repeats(base.layout),
             overlaps=_repeats(tensor.layout),
             beyond=_lies_beyond(tensor.layout, base.layout),
-            shares=base.layout.overlaps_itself or (tensor.layout.overlaps_itself and not floods),
+            shares=base.layout.overlaps_itself
+            or ((tensor.layout.overlaps_itself or _repeats(tensor.layout)) and not floods),
         )
         base.node = slices
+        tensor.number = 0
         self.grad_fn(tensor)
 
 
@@ -332,4 +387,5 @@ _WORDS: dict[Creation, str] = {
     "multi": "view that came with others from one operation",
     "no_grad": "view made in no_grad",
     "inference": "view made in inference mode",
+    "stale": "piece of a split",
 }

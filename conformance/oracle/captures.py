@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from conformance.model.backward import Captured
+from conformance.model.backward import Captured, Flow
 from conformance.model.prediction import Acted, Prediction
 from conformance.model.state import Node, Tensor
 from conformance.oracle.assembly import Handle, Undecided
@@ -72,6 +72,9 @@ class CaptureWalk(Walk):
     def reaching(self, acted: Acted) -> tuple[bool, ...]:
         assert acted.flow is not None
         return (True,) * len(acted.flow.starts)
+
+    def received(self, flow: Flow) -> frozenset[str]:
+        return frozenset({self.tensor.name})
 
     def read_at(self) -> dict[str, list[Handle]]:
         return {self.tensor.name: [self.entrance]}

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from conformance.model.backward import Flow
 from conformance.model.prediction import Acted, Place, Prediction
 from conformance.oracle.assembly import Assembly, Handle
 from conformance.oracle.primitives import CODES
@@ -167,6 +168,8 @@ class Walk:
             self._alias(step)
         elif all(made.how == "fresh" for made in step.made):
             self._compute(step, acted)
+        else:
+            self._part(step, acted)
 
     def connected(self, acted: Acted) -> tuple[bool, ...]:
         """For each tensor operand of a step, whether a gradient flows back through it."""
@@ -234,6 +237,20 @@ class Walk:
         take = self.assembly.cut if old in self.live else self.assembly.snapshot
         self.cells[self.place(result.name)] = take(self.cells[old])
 
+    def _part(self, step: Shaped, acted: Acted) -> None:
+        """A view has cells of its own only where it has a history of its own."""
+        source = step.operands[0]
+        assert isinstance(source, Value)
+        old = self.place(source.name)
+        for result in step.results:
+            place = self.place(result.name)
+            if place not in self.cells:
+                flows = acted.recorded or old not in self.live
+                take = self.assembly.snapshot if flows else self.assembly.cut
+                self.cells[place] = take(self.cells[old])
+                if acted.recorded:
+                    self.live.add(place)
+
     def _write(self, step: Shaped, acted: Acted) -> None:
         if step.row.inert:
             return
@@ -263,8 +280,15 @@ class Walk:
         number = len(self.losses)
         flow = acted.flow
         limited = flow.raised is not None or flow.dropped or step.inputs
-        self.losses.append(frozenset(leaf.name for leaf in flow.accumulated) if limited else None)
+        self.losses.append(self.received(flow) if limited else None)
         self.loss(number, step, acted)
+
+    def received(self, flow: Flow) -> frozenset[str]:
+        """The leaves that a call adds to; what is none any more has a walk of its own, and gets
+        nothing as the leaf that it was.
+        """
+        captured = {one.tensor.name for one in flow.captured}
+        return frozenset(leaf.name for leaf in flow.accumulated) - captured
 
     def loss(self, number: int, step: Backward, acted: Acted) -> None:
         """What the roots of a call add up to, weighted by their cotangents."""

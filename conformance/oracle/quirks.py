@@ -10,12 +10,19 @@ REPLACED = {
         "polygamma": "polygamma_by_few_terms",
     },
     "trace-of-tall-matrix": {"trace": "trace"},
+    "softplus-by-result": {"softplus below its threshold": "by the result"},
+    "index-fill-counts-again": {"a position counts once": "as often as it is named"},
+    "interpolate-to-one": {"a single place is in the middle": "the first element"},
+    "ties-get-all-gradient": {"ties share a gradient": "all of it"},
+    "elu-by-result": {"sign of the operand": "sign of the result"},
+    "threshold-by-result": {"threshold": "threshold"},
     "half-power-by-root": {"half power": "half power"},
     "product-by-quotient": {"product": "product_by_quotient"},
     "exponentials-by-result": {"logsumexp": "logsumexp_by_result"},
     "excluded-self-counts-as-tie": {"no_tie": "eq"},
     "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
+    "variance-below-zero": {"variance below zero": "variance below zero"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
 another one, or a part of a meaning, which asks with `deviates`."""

@@ -16,11 +16,12 @@ from conformance.subjects.process import InProcessSubject, WorkerSubject
 from conformance.subjects.protocol import Hello
 from conformance.subjects.subject import Subject
 from strategies.printer import is_device
+from strategies.transforms import TRANSFORMS
 
 WORKER = Path(__file__).with_name("worker.py")
 POSSIBLE = (
-    "eager-cpu, eager-cuda, torch==VERSION, python=PATH, device=NAME, import=MODULE "
-    "(these may be joined by commas) or command=COMMAND"
+    "eager-cpu, eager-cuda, torch==VERSION, python=PATH, device=NAME, import=MODULE, a mode "
+    "such as compile-aot_eager (these may be joined by commas) or command=COMMAND"
 )
 _SHORT = {"eager-cpu": "cpu", "eager-cuda": "cuda"}
 
@@ -37,6 +38,7 @@ class SubjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "cpu"
     imports: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    mode: str = "eager"
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ def parse_subject(text: str) -> SubjectSpec:
     python: str | None = None
     torch: str | None = None
     device: str | None = None
+    mode: str | None = None
     imports: list[str] = []
     for part in text.split(","):
         key, equals, value = part.strip().partition("=")
@@ -70,6 +73,8 @@ def parse_subject(text: str) -> SubjectSpec:
                     f"{device!r} in the subject {text!r} is no device; name one as torch does, "
                     "such as cuda or cuda:1."
                 )
+        elif not equals and key in TRANSFORMS:
+            mode = _only(text, "mode", mode, key)
         elif equals and key == "python":
             python = _only(text, "interpreter", torch or python, value)
         elif equals and key == "torch" and value[0] == "=":
@@ -80,7 +85,12 @@ def parse_subject(text: str) -> SubjectSpec:
         else:
             raise SubjectError(f"There is no subject {text!r}; possible are {POSSIBLE}.")
     return SubjectSpec(
-        name=text, python=python, torch=torch, device=device or "cpu", imports=tuple(imports)
+        name=text,
+        python=python,
+        torch=torch,
+        device=device or "cpu",
+        imports=tuple(imports),
+        mode=mode or "eager",
     )
 
 
@@ -127,7 +137,8 @@ def open_subject(
         command += ["--import", module]
     if memory_mb is not None:
         command += ["--memory-mb", str(memory_mb)]
-    return WorkerSubject(spec.name, command, env=_environment(foreign=python != sys.executable))
+    env = _environment(foreign=python != sys.executable)
+    return WorkerSubject(spec.name, command, env=env, mode=spec.mode)
 
 
 def _open_here(spec: SubjectSpec, memory_mb: int | None) -> Subject:
@@ -137,7 +148,7 @@ def _open_here(spec: SubjectSpec, memory_mb: int | None) -> Subject:
         )
     if memory_mb is not None:
         raise SubjectError(f"{spec.name}: a memory limit needs a worker process.")
-    return InProcessSubject(spec.name, spec.device, spec.imports)
+    return InProcessSubject(spec.name, spec.device, spec.imports, mode=spec.mode)
 
 
 def _interpreter(spec: SubjectSpec) -> str:

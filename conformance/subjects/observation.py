@@ -130,6 +130,13 @@ class StepSeen(msgspec.Struct, frozen=True, kw_only=True):
     flags: dict[str, FlagsSeen]
 
 
+class CompilerSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """How many graphs torch's compiler made of a program, and why it broke them."""
+
+    graphs: int
+    breaks: tuple[str, ...] = ()
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What a subject did with one program.
 
@@ -145,3 +152,4 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     crash: str | None = None
     hang: bool = False
     seconds: float = 0.0
+    compiler: CompilerSeen | None = None

@@ -84,6 +84,7 @@ class WorkerSubject(Subject):
             retained=retained,
             flags=flags,
             watch=watch,
+            compiles=self.compiles,
         )
         started = time.monotonic()
         try:
@@ -150,11 +151,18 @@ class InProcessSubject(Subject):
     SubjectError where torch or the device is missing.
     """
 
-    def __init__(self, name: str, device: str = "cpu", imports: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        device: str = "cpu",
+        imports: Sequence[str] = (),
+        *,
+        mode: str = "eager",
+    ) -> None:
         hello = msgspec.convert(worker.load(device, imports), Hello)
         if hello.failed is not None:
             raise SubjectError(_refusal(name, hello.failed))
-        super().__init__(name, hello)
+        super().__init__(name, hello, mode)
 
     def run(
         self,
@@ -175,6 +183,7 @@ class InProcessSubject(Subject):
             "retained": retained,
             "flags": flags,
             "watch": watch,
+            "compiles": self.compiles,
         }
         return msgspec.convert(worker.execute(request, self.device), Answer).observation()
 

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from conformance.subjects.observation import ErrorSeen, JsonSeen, Observation, StepSeen, TensorSeen
+from conformance.subjects.observation import (
+    CompilerSeen,
+    ErrorSeen,
+    JsonSeen,
+    Observation,
+    StepSeen,
+    TensorSeen,
+)
 
 PROTOCOL = 1
 
@@ -35,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     retained: Sequence[str] = ()
     flags: bool = True
     watch: bool = True
+    compiles: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     trace: tuple[StepSeen, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    compiler: CompilerSeen | None = None
 
     def observation(self) -> Observation:
         """Return what was seen, without what belongs to the exchange."""
@@ -57,6 +66,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             trace=self.trace,
             warnings=self.warnings,
             seconds=self.seconds,
+            compiler=self.compiler,
         )
 
 

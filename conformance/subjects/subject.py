@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from conformance.subjects.observation import Observation
 from conformance.subjects.protocol import Hello
+from strategies.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,6 +25,13 @@ class Subject(abc.ABC):
         self.name = name
         self.hello = hello
         self.mode = mode
+        self.transform = TRANSFORMS.get(mode)
+        """What becomes of the functions of programs; None where they run as they are."""
+
+    @property
+    def compiles(self) -> bool:
+        """Whether its programs are compiled, in part."""
+        return self.transform is not None and self.transform.compiles
 
     @property
     def torch(self) -> str:

@@ -191,6 +191,8 @@ def execute(request: Json, device: str) -> Json:
         warnings.simplefilter("always")
         warnings.showwarning = heard.hear
         _seed(device)
+        if request.get("compiles"):
+            _forget_compiled()
         started = time.perf_counter()
         try:
             exec(compile(request["body"], PROGRAM, "exec"), space)
@@ -203,6 +205,7 @@ def execute(request: Json, device: str) -> Json:
             heard.listening = False
             torch.set_grad_enabled(True)
             torch.set_default_dtype(dtype)
+        compiler = _compiler_counts() if request.get("compiles") else None
         values = _values(space, observe, retained, with_flags)
     # Functions in the body refer to the namespace that holds them; without this their tensors would
     # live on until the next collection of cycles.
@@ -214,7 +217,20 @@ def execute(request: Json, device: str) -> Json:
         "trace": trace,
         "warnings": heard.messages,
         "seconds": seconds,
+        "compiler": compiler,
     }
+
+
+def _forget_compiled() -> None:
+    # What was compiled before could be used again, and beyond a limit nothing is compiled.
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+
+
+def _compiler_counts() -> Json:
+    counters = torch._dynamo.utils.counters
+    graphs = int(counters["stats"]["unique_graphs"])
+    return {"graphs": graphs, "breaks": [_text(reason) for reason in counters["graph_break"]]}
 
 
 def _seed(device: str) -> None:

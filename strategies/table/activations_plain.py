@@ -40,12 +40,15 @@ def _gelu(m: Any, self: Any, *, approximate: str) -> Any:
     return m.apply("carry", m.apply("mul", self, gate), m.apply("mul", self, still(m, slope)))
 
 
-def _prelu(m: Any, self: Any, weight: Any) -> Any:
-    slope = weight
+def slopes(self: Any, weight: Any) -> Any:
+    """The slope of each element: one for all, or one for each channel."""
     if self.ndim > 1 and weight.size > 1:
-        slope = weight.reshape((-1,) + (1,) * (self.ndim - 2))
-    elif weight.size == 1:
-        slope = weight.reshape(())
+        return weight.reshape((-1,) + (1,) * (self.ndim - 2))
+    return weight.reshape(()) if weight.size == 1 else weight
+
+
+def _prelu(m: Any, self: Any, weight: Any) -> Any:
+    slope = slopes(self, weight)
     passes = m.apply("gt", self, 0.0)
     bent = m.apply("mul", m.apply("where", passes, 0.0, self), slope)
     return m.apply("where", passes, self, bent)

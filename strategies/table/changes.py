@@ -5,19 +5,18 @@ A boundary lies between two versions that were tried, and bears the later one's 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
-
-from strategies.layout import contiguous, elementwise
-from strategies.table.composed import still
-from strategies.table.results import tensors
-from strategies.table.row import Layouts, Made, Params, Row, saves
+from strategies.table import changed_meanings as meanings
+from strategies.table.before_1_8 import BEFORE_1_8
+from strategies.table.before_2 import BEFORE_2
+from strategies.table.change import Arrival, Change, Form, within
+from strategies.table.former import FORMER
+from strategies.table.later import LATER
+from strategies.table.old_layouts import OLD_LAYOUTS
+from strategies.table.row import Row, saves
 
 if TYPE_CHECKING:
     from strategies.draft import Shaped
@@ -27,84 +26,25 @@ TABLES = "2.13.0"
 """The torch that the table is of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Fields of a row that have other values in some versions of torch, and where torch says so."""
-
-    row: str
-    """Its name; "" for every row that is spelled as `way` says."""
-    torch: str
-    """The versions, as a packaging specifier."""
-    fields: Mapping[str, Any]
-    source: str
-    way: str = ""
-    """The spelling that it is about; "" for all."""
-    operands: int = 1
-    """The least number of operands that it is about."""
-
-
-def _of_a_row_major_power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
-    first, second = tensors(layouts)
-    return (Made(elementwise(first, contiguous(second.shape))),)
-
-
-def _hardswish(m: Any, self: Any) -> Any:
-    """Left open at -3 and 3, where the vectors of a kernel and its tail differed."""
-    for end in (-3.0, 3.0):
-        m.apply("sole", m.apply("where", m.apply("eq", self, end), 2.0, 1.0))
-    return m.apply("hardswish", self)
-
-
-def _clamp(m: Any, self: Any, *, min: float | None, max: float | None) -> Any:
-    bounds = -math.inf if min is None else min, math.inf if max is None else max
-    inside = [m.apply("gt", self, min)] if min is not None else []
-    inside += [m.apply("lt", self, max)] if max is not None else []
-    return _least(m, "clamp", inside, self, *bounds)
-
-
-def _clamp_min(m: Any, self: Any, *, min: float) -> Any:
-    return _least(m, "clamp_min", [m.apply("gt", self, min)], self, min)
-
-
-def _clamp_max(m: Any, self: Any, *, max: float) -> Any:
-    return _least(m, "clamp_max", [m.apply("lt", self, max)], self, max)
-
-
-def _least(m: Any, primitive: str, inside: list[Any], self: Any, *bounds: float) -> Any:
-    """A value that has a derivative strictly inside of its bounds, and none at them."""
-    if not inside:
-        return m.apply(primitive, self, *bounds)
-    strictly = inside[0] if len(inside) == 1 else m.apply("logical_and", *inside)
-    values = m.apply(primitive, self, *bounds)
-    return m.apply("where", strictly, values, still(m, values))
-
-
-def _fmax(m: Any, self: Any, other: Any) -> Any:
-    return _shared(m, "fmax", "maximum", self, other)
-
-
-def _fmin(m: Any, self: Any, other: Any) -> Any:
-    return _shared(m, "fmin", "minimum", self, other)
-
-
-def _shared(m: Any, primitive: str, at_ties: str, self: Any, other: Any) -> Any:
-    """A tie gives each of two equal numbers half of the gradient."""
-    tied = m.apply("eq", self, other)
-    return m.apply("where", tied, m.apply(at_ties, self, other), m.apply(primitive, self, other))
-
-
 _LEAST_NORM = (
     "Gradients for non-differentiable functions (Autograd mechanics): 'use the sub-gradient of "
     "minimum norm'; derivatives.yaml follows it for bounds from 2.15 on"
 )
+_EXPANDED = (
+    "can_use_expanded_index_path of 2.0 (TensorAdvancedIndexing.h) looks at strides alone; the "
+    "register has a script"
+)
 _UNDIFFERENTIABLE = {"saves": (), "saves_in_place": (), "undifferentiable": "always"}
+
+_DERIVATIVES: dict[Form, str] = {"plain": "", "in place": "_by_result"}
+"""What the primitives of each form are called, by how they are derived."""
 
 CHANGES: tuple[Change, ...] = (
     Change(
         "nextafter",
         "<2.13",
-        _UNDIFFERENTIABLE,
-        "derivatives.yaml before 2.13: not_implemented",
+        {"saves": (), "undifferentiable": "of each"},
+        "derivatives.yaml before 2.13: not_implemented, for self and for other",
     ),
     Change(
         "",
@@ -122,16 +62,82 @@ CHANGES: tuple[Change, ...] = (
         operands=2,
     ),
     Change(
-        "ldexp",
+        "clamp_min clamp_max",
+        ">=2.0,<2.4",
+        _UNDIFFERENTIABLE,
+        "derivatives.yaml of 2.0 has no _foreach function that takes a number",
+        way="foreach",
+    ),
+    Change(
+        "mean",
+        ">=2.0,<2.4",
+        {"saves": saves("self")},
+        "derivatives.yaml of 2.0: self.sym_numel(), of a self that is saved for it",
+    ),
+    Change(
+        "masked_scatter",
+        ">=1.8,<2.4",
+        {"astray": meanings.by_memory},
+        "masked_scatter__cpu before 2.4: no enforce_linear_iteration (the register has a script)",
+        form="in place",
+    ),
+    Change("gather gather_out", ">=2.0,<2.4", {"astray": meanings.gathered_by_columns}, _EXPANDED),
+    Change(
+        "scatter scatter_add scatter_reduce",
+        ">=2.0,<2.4",
+        {"astray": meanings.by_columns},
+        _EXPANDED,
+    ),
+    Change(
+        "logit",
+        "<2.4",
+        {"meaning": meanings.logit},
+        "logit_backward_kernel (BinaryOpsKernel.cpp); the register has a script",
+    ),
+    Change(
+        "pad",
         "<2.13",
-        {"saves": saves("self if other, other if other, private if self")},
-        "composed of mul and pow before 2.13 (BinaryOps.cpp)",
+        {"fits": meanings.pads_to_something},
+        "constant_pad_nd (PadNd.cpp) before 2.13: new_dim > 0; the register has a script",
+    ),
+    Change(
+        "atan2",
+        "<2.13",
+        {"meaning": meanings.atan2},
+        "atan2_backward (FunctionsManual.cpp): (self * self + other * other).reciprocal()",
+    ),
+    *(
+        Change(
+            name,
+            "<2.8",
+            {"meaning": by_exponential(derivative)},
+            "elu_kernel (Activation.cpp) before 2.8: exp(x) - 1",
+            form=form,
+        )
+        for name, by_exponential in (
+            ("elu", meanings.elu_by_exponential),
+            ("celu", meanings.celu_by_exponential),
+            ("selu", meanings.selu_by_exponential),
+        )
+        for form, derivative in _DERIVATIVES.items()
+    ),
+    Change(
+        "group_norm",
+        ">=2.15",
+        {"copies_first": lambda layouts: False},
+        "group_norm.cpp from 2.15 on saves what it was given (observed)",
     ),
     Change(
         "ldexp",
         ">=1.12,<2.8",
-        {"result": _of_a_row_major_power},
-        "pow of 2 and a tensor was exp2 into a new tensor of its size (PowKernel.cpp)",
+        {"result": meanings.times_a_power},
+        "composed of mul and of pow(2.0, other), which is row-major, before 2.8 (BinaryOps.cpp)",
+    ),
+    Change(
+        "ldexp",
+        "<2.13",
+        {"saves": saves("self if other, other if other, private if self")},
+        "composed of mul and pow before 2.13 (BinaryOps.cpp)",
     ),
     Change(
         "setitem_second",
@@ -145,31 +151,27 @@ CHANGES: tuple[Change, ...] = (
         {"views_its_part": True},
         "x[:] = v viewed x before 2.13 (python_variable_indexing.cpp)",
     ),
-    Change("hardswish", "<2.8", {"meaning": _hardswish}, "hardswish_backward (Activation.cpp)"),
-    Change("clamp", ">=2.15", {"meaning": _clamp}, _LEAST_NORM),
-    Change("clamp_min", ">=2.15", {"meaning": _clamp_min}, _LEAST_NORM),
-    Change("clamp_max", ">=2.15", {"meaning": _clamp_max}, _LEAST_NORM),
+    Change(
+        "hardswish", "<2.8", {"meaning": meanings.hardswish}, "hardswish_backward (Activation.cpp)"
+    ),
+    Change("clamp", ">=2.15", {"meaning": meanings.clamp}, _LEAST_NORM),
+    Change("clamp_min", ">=2.15", {"meaning": meanings.clamp_min}, _LEAST_NORM),
+    Change("clamp_max", ">=2.15", {"meaning": meanings.clamp_max}, _LEAST_NORM),
+    Change("normalize", ">=2.15", {"meaning": meanings.normalize}, _LEAST_NORM),
     Change("clamp_tensor", ">=2.15", {"meaning": "clamp_split"}, _LEAST_NORM),
     Change("clamp_min_tensor", ">=2.15", {"meaning": "maximum"}, _LEAST_NORM),
     Change("clamp_max_tensor", ">=2.15", {"meaning": "minimum"}, _LEAST_NORM),
-    Change("fmax", ">=2.15", {"meaning": _fmax}, _LEAST_NORM),
-    Change("fmin", ">=2.15", {"meaning": _fmin}, _LEAST_NORM),
+    Change("fmax", ">=2.15", {"meaning": meanings.fmax}, _LEAST_NORM),
+    Change("fmin", ">=2.15", {"meaning": meanings.fmin}, _LEAST_NORM),
+    *BEFORE_2,
+    *FORMER,
+    *BEFORE_1_8,
+    *OLD_LAYOUTS,
 )
 
 
 def _with_number(step: Shaped) -> bool:
     return any(not isinstance(operand, str) for operand in step.step.args)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A form of a row that is younger than the names which it is spelled with."""
-
-    row: str
-    since: str
-    what: str
-    """It, in words that complete "torch 1.2 has no ..."."""
-    holds: Callable[[Shaped], bool]
 
 
 ARRIVALS: tuple[Arrival, ...] = (
@@ -179,6 +181,16 @@ ARRIVALS: tuple[Arrival, ...] = (
         "torch._foreach_lerp_ with a list of numbers",
         lambda step: step.step.via == "foreach" and _with_number(step),
     ),
+    Arrival("max_out", "2.0", "torch.max with out= and without dim", lambda step: True),
+    Arrival("min_out", "2.4", "torch.min with out= and without dim", lambda step: True),
+    Arrival(
+        "mean_out",
+        "2.8",
+        "torch.mean with out= and without dim",
+        lambda step: step.params["dim"] is None,
+    ),
+    Arrival("slice_scatter_out", "2.4", "torch.slice_scatter with out=", lambda step: True),
+    *LATER,
 )
 
 
@@ -188,22 +200,12 @@ def missing_form(step: Shaped, torch: str) -> str:
         (
             arrival.what
             for arrival in ARRIVALS
-            if arrival.row == step.row.name
-            and arrival.holds(step)
+            if step.row.name in (arrival.rows or (step.row.name,))
             and within(f"<{arrival.since}", torch)
+            and arrival.holds(step)
         ),
         "",
     )
-
-
-def within(versions: str, torch: str) -> bool:
-    """Whether a version of torch, which may be a development version, is one of those; what is no
-    version is of none but of "".
-    """
-    try:
-        return SpecifierSet(versions).contains(Version(torch), prereleases=True)
-    except InvalidVersion:
-        return not versions
 
 
 @cache
@@ -212,11 +214,11 @@ def changes_in(torch: str) -> tuple[Change, ...]:
     return tuple(change for change in CHANGES if within(change.torch, torch))
 
 
-def row_in(step: Shaped, way: str, torch: str) -> Row:
-    """The row of a step, spelled in a way, as it is in a version of torch."""
-    row = step.row
+def row_in(row: Row, way: str, torch: str, *, in_place: bool = False) -> Row:
+    """A row of the table, spelled in a way and form, as it is in a version of torch."""
     for change in changes_in(torch):
-        named = change.row in ("", step.row.name) and change.way in ("", way)
+        named = row.name in (change.rows or (row.name,)) and change.way in ("", way)
+        named = named and change.form in ("", "in place" if in_place else "plain")
         if named and len(row.operands) >= change.operands:
             row = replace(row, **change.fields)
     return row

@@ -61,7 +61,8 @@ def _index_copy(m: Any, self: Any, index: Any, source: Any, *, dim: int) -> Any:
     return written(m, self, leading(source, dim), "overwrite", sliced_at, index, dim)
 
 
-def _index_fill(m: Any, self: Any, index: Any, value: Any, *, dim: int) -> Any:
+def index_fill(m: Any, self: Any, index: Any, value: Any, *, dim: int) -> Any:
+    """One value where an index says."""
     return written(m, self, value, "overwrite", sliced_at, index, dim)
 
 
@@ -299,7 +300,7 @@ ROWS: tuple[Row, ...] = (
         "index_fill",
         operands("self", "index:int64", "value|number"),
         cloned,
-        _index_fill,
+        index_fill,
         _FILL,
         _FILL_IN_PLACE,
         (_DIM,),

@@ -16,7 +16,8 @@ from strategies.table.row import Indexing, Layouts, Made, Param, Params, Row, op
 _REDUCTION = Param("reduction", "reduction", "mean", ("mean", "sum", "none"), keyword=True)
 
 
-def _reduce(m: Any, losses: Any, reduction: str) -> Any:
+def reduce(m: Any, losses: Any, reduction: str) -> Any:
+    """The losses themselves, their mean or their sum."""
     if reduction == "none":
         return losses
     total = m.total(losses, None, False)
@@ -24,11 +25,11 @@ def _reduce(m: Any, losses: Any, reduction: str) -> Any:
 
 
 def _mse_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
-    return _reduce(m, m.apply("square", m.apply("sub", self, target)), reduction)
+    return reduce(m, m.apply("square", m.apply("sub", self, target)), reduction)
 
 
 def _l1_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
-    return _reduce(m, m.apply("abs", m.apply("sub", self, target)), reduction)
+    return reduce(m, m.apply("abs", m.apply("sub", self, target)), reduction)
 
 
 def _bent(m: Any, off: Any, width: float, slope: float) -> Any:
@@ -43,11 +44,11 @@ def _bent(m: Any, off: Any, width: float, slope: float) -> Any:
 
 
 def _smooth_l1_loss(m: Any, self: Any, target: Any, *, reduction: str, beta: float) -> Any:
-    return _reduce(m, _bent(m, m.apply("sub", self, target), beta, 1.0), reduction)
+    return reduce(m, _bent(m, m.apply("sub", self, target), beta, 1.0), reduction)
 
 
 def _huber_loss(m: Any, self: Any, target: Any, *, reduction: str, delta: float) -> Any:
-    return _reduce(m, _bent(m, m.apply("sub", self, target), delta, delta), reduction)
+    return reduce(m, _bent(m, m.apply("sub", self, target), delta, delta), reduction)
 
 
 def _with_logits(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
@@ -57,23 +58,23 @@ def _with_logits(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     slope = m.apply("sub", m.apply("sigmoid", self), target)
     by_self = m.apply("mul", self, still(m, slope))
     by_target = m.apply("mul", target, still(m, m.apply("neg", self)))
-    return _reduce(m, m.apply("carry", losses, m.apply("add", by_self, by_target)), reduction)
+    return reduce(m, m.apply("carry", losses, m.apply("add", by_self, by_target)), reduction)
 
 
 def _kl_div_log_target(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     losses = m.apply("mul", m.apply("exp", target), m.apply("sub", target, self))
-    return _reduce(m, losses, reduction)
+    return reduce(m, losses, reduction)
 
 
 def _kl_div(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     logs = m.apply("xlogy", target, target)
-    return _reduce(m, m.apply("sub", logs, m.apply("mul", target, self)), reduction)
+    return reduce(m, m.apply("sub", logs, m.apply("mul", target, self)), reduction)
 
 
 def _nll_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     if self.ndim == 1:
-        return _reduce(m, m.apply("neg", self[int(target)]), reduction)
-    return _reduce(m, m.apply("neg", self[np.arange(len(self)), target]), reduction)
+        return reduce(m, m.apply("neg", self[int(target)]), reduction)
+    return reduce(m, m.apply("neg", self[np.arange(len(self)), target]), reduction)
 
 
 def _cross_entropy(m: Any, self: Any, target: Any, *, reduction: str) -> Any:

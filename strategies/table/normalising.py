@@ -59,7 +59,7 @@ def _log_softmax(m: Any, self: Any, *, dim: int) -> Any:
     return back(m.apply("sub", below, total), self, dim)
 
 
-def _size(m: Any, self: Any, p: float, axes: tuple[int, ...] | None) -> Any:
+def size_along(m: Any, self: Any, p: float, axes: tuple[int, ...] | None) -> Any:
     """The norm over some axes, which stay."""
     if p == 1:
         return m.total(m.apply("abs", self), axes, True)
@@ -67,7 +67,7 @@ def _size(m: Any, self: Any, p: float, axes: tuple[int, ...] | None) -> Any:
 
 
 def _normalize(m: Any, self: Any, *, p: float, dim: int, eps: float) -> Any:
-    size = _size(m, self, p, (dim,) if self.ndim else None)
+    size = size_along(m, self, p, (dim,) if self.ndim else None)
     return m.apply("div", self, m.apply("clamp_min", size, eps))
 
 
@@ -143,11 +143,12 @@ def _is_copied(layouts: Layouts) -> bool:
     return not (one.is_contiguous or suggests_channels_last(one))
 
 
-def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+def renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+    """Slices whose norm is too large are made smaller."""
     axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
-    too_large = m.apply("gt", _size(m, self, p, axes), maxnorm)
+    too_large = m.apply("gt", size_along(m, self, p, axes), maxnorm)
     # What stays as it is must not reach the norm, whose derivative may be NaN there.
-    size = _size(m, m.apply("where", too_large, self, 0.0), p, axes)
+    size = size_along(m, m.apply("where", too_large, self, 0.0), p, axes)
     factor = m.apply("div", maxnorm, m.apply("add", size, 1e-7))
     return m.apply("mul", self, m.apply("where", too_large, factor, 1.0))
 
@@ -334,7 +335,7 @@ ROWS: tuple[Row, ...] = (
         "renorm",
         operands("self"),
         like_first,
-        _renorm,
+        renorm,
         methods("renorm", 1),
         in_place_method("renorm", 1),
         params=(

@@ -45,7 +45,7 @@ def _multiplies(one: Layout, two: Layout) -> bool:
     return one.shape[-1] == inner and one.shape[:-2] == two.shape[:-2]
 
 
-def _squeezed(layouts: Layouts) -> int:
+def _squeezed(layouts: Layouts, params: Params) -> int:
     """A vector times a matrix is a row matrix product, then squeezed in place."""
     one, two = tensors(layouts)
     return int((one.ndim, two.ndim) == (1, 2))
@@ -117,7 +117,7 @@ def _by_ranks(
     function: str = "",
     acts_as: Callable[[Layouts], str] | None = None,
     viewed: Callable[[Layouts], tuple[int, ...]] = lambda layouts: (),
-    begins_at: Callable[[Layouts], int] = lambda layouts: 0,
+    begins_at: Callable[[Layouts, Params], int] = lambda layouts, params: 0,
     behind_view: Callable[[Layouts, bool], bool] = lambda layouts, recorded: False,
     needs: Callable[[Layouts], bool] = lambda layouts: True,
     iterates: bool = False,
@@ -294,7 +294,7 @@ ROWS: tuple[Row, ...] = (
         function="F.linear({0}, {1})",
         acts_as=lambda layouts: "mm",
         viewed=_weighed,
-        begins_at=lambda layouts: int(tensors(layouts)[0].ndim == 1),
+        begins_at=lambda layouts, params: int(tensors(layouts)[0].ndim == 1),
         needs=_as_rows,
     ),
     _by_ranks(

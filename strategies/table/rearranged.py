@@ -126,7 +126,7 @@ def _padded(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     (first,) = tensors(layouts)
     pad = params["pad"]
     cut = first
-    for dim, (before, after) in _sides(pad):
+    for dim, (before, after) in sides(pad):
         size = cut.shape[dim]
         if min(before, 0) + min(after, 0) + size < 0:
             raise ValueError(f"padding {pad} leaves less than nothing of shape {first.shape}")
@@ -134,12 +134,12 @@ def _padded(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     if max(pad) <= 0:
         return (Made(lay.preserved(cut)),)
     shape = list(first.shape)
-    for dim, (before, after) in _sides(pad):
+    for dim, (before, after) in sides(pad):
         shape[dim] += before + after
     return (Made(lay.as_suggested(tuple(shape), first)),)
 
 
-def _sides(pad: list[int]) -> list[tuple[int, tuple[int, int]]]:
+def sides(pad: list[int]) -> list[tuple[int, tuple[int, int]]]:
     """Each dimension, from the last one on, with what is added before and after."""
     pairs = zip(pad[::2], pad[1::2], strict=True)
     return [(-1 - place, pair) for place, pair in enumerate(pairs)]
@@ -148,7 +148,7 @@ def _sides(pad: list[int]) -> list[tuple[int, tuple[int, int]]]:
 def _pad(m: Any, self: Any, *, pad: list[int], value: float) -> Any:
     cells = m.apply("copy", self)
     added = int(m.apply("copy", value))
-    for dim, (before, after) in _sides(pad):
+    for dim, (before, after) in sides(pad):
         kept = slice(max(-before, 0), cells.shape[dim] + min(after, 0))
         cells = cells.swapaxes(dim, 0)[kept].swapaxes(dim, 0)
         widths = [(0, 0)] * cells.ndim
@@ -157,11 +157,11 @@ def _pad(m: Any, self: Any, *, pad: list[int], value: float) -> Any:
     return m.apply("copy", cells)
 
 
-def _pads(layouts: Layouts, params: Params) -> str:
+def pads(layouts: Layouts, params: Params) -> str:
     pad, shape = params["pad"], tensors(layouts)[0].shape
     if len(pad) > 2 * len(shape):
         return f"padding {pad} has more sides than shape {shape}"
-    left = [shape[dim] + min(b, 0) + min(a, 0) for dim, (b, a) in _sides(pad)]
+    left = [shape[dim] + min(b, 0) + min(a, 0) for dim, (b, a) in sides(pad)]
     return f"padding {pad} leaves less than nothing of shape {shape}" if min(left) < 0 else ""
 
 
@@ -319,7 +319,7 @@ ROWS: tuple[Row, ...] = (
         ),
         derivative="grad.pad(-pad)",
         needs=_ranks(1, 5),
-        fits=_pads,
+        fits=pads,
     ),
     Row(
         "cat",

@@ -57,7 +57,7 @@ class Param:
 @dataclass(frozen=True, slots=True)
 class Save:
     """That a node keeps `what` for backward if one of `when` had an edge (always if empty), or was
-    a tensor or a number, where that stands before its name.
+    a tensor or a number, where that stands before its name; or was given, if it is a parameter.
 
     `what` is an operand, `result`, or `private`: something that no program can reach.
     """
@@ -147,15 +147,19 @@ class Row:
     """Whether it is an `out=` form: its first operand is overwritten and never read."""
     outside_the_law: bool = False
     """Whether the documentation leaves open what the in-place form does to gradients."""
-    undifferentiable: Literal["", "in self", "in place", "always"] = ""
+    undifferentiable: Literal["", "in self", "in other", "of each", "in place", "always"] = ""
     """Which forms are recorded although they have no derivative, as backward says: both, one, or
-    both where the first operand requires grad."""
+    both where the gradient of the first operand, or of any, is asked for."""
+    ungraded: str = ""
+    """The operand that torch refuses at once if it requires grad, having no derivative in it."""
+    expands: bool = False
+    """Whether an operand that is too large for the target is refused as `expand()` refuses it."""
     unchecked_overlap: bool = False
     """Whether the in-place kernel accepts a target that repeats a cell."""
     part: Callable[[Layout, Params], Layout] | None = None
     """What the in-place form writes, if that is a view which it makes of its target."""
     views_its_part: bool = False
-    """Whether it makes one even where that covers the whole target in order."""
+    """Whether it makes one for a slice even where that covers the whole target in order."""
     reads_first: bool = False
     """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False
@@ -164,7 +168,7 @@ class Row:
     """Whether the in-place kernel takes operands that lie in its target, and reads its results."""
     unchecked_reads: bool = False
     """Whether the in-place kernel does not look at operands that share the target's memory."""
-    begins_at: Callable[[Layouts], int] = lambda layouts: 0
+    begins_at: Callable[[Layouts, Params], int] = lambda layouts, params: 0
     """The version of a fresh result: above 0 where torch writes in place to build it."""
     begins_unrecorded: Callable[[Layouts], int] = lambda layouts: 0
     """How many versions later it begins where nothing is recorded and another kernel runs."""

@@ -222,7 +222,7 @@ def _source(
         source = m.apply("mul", m.apply("div", size - 1.0, max(there - 1.0, 1.0)), float(place))
     else:
         exact = Fraction((2 * place + 1) * size, 2 * there) - Fraction(1, 2)
-        if exact < 0:
+        if exact < 0 or (there == 1 and m.deviates("a single place is in the middle")):
             return 0, m.apply("copy", 0.0), False
         scaled = m.apply("mul", m.apply("div", float(size), float(there)), place + 0.5)
         source = m.apply("sub", scaled, 0.5)

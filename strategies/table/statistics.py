@@ -76,9 +76,10 @@ def _var(m: Any, self: Any, *, dim: int | None, correction: int, keepdim: bool) 
     # Kernels correct mean and squares with every element: it has an error though the sum has none.
     inexact = m.apply("div", m.apply("div", squares, math.pi), max(freedom, 0.0))
     variance = m.apply("mul", inexact, math.pi)
-    if freedom > 0 or not m.deviates("variance"):
+    below = axes is None and freedom < 0 and m.deviates("variance below zero")
+    if freedom > 0 or not (below or m.deviates("variance")):
         return variance
-    if axes is None:
+    if axes is None and not below:
         steep = m.apply("where", m.apply("eq", self, middle), math.nan, math.inf)
         return m.apply("carry", variance, m.total(m.apply("mul", self, steep), axes, keepdim))
     return m.apply("carry", variance, m.apply("div", squares, freedom))

@@ -1,0 +1,110 @@
+"""What operations once did otherwise than by autograd's rules, as quirks of the register have it.
+
+Nothing here is asked of the torch that the op table is of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.model.errors import Kind
+from conformance.model.overlap import check_overlap
+from conformance.model.prediction import Acted
+from conformance.model.quirks import COMPOSED_OUT, PAD_ITSELF, UNGRADED_QUIETLY
+from conformance.model.saving import by_name, creation_of
+from conformance.model.state import Counter, Node, Raised, Tensor, Unspecified
+from strategies.draft import Shaped, Value, way_of
+from strategies.program import inferring, recording
+from strategies.table.change import within
+
+if TYPE_CHECKING:
+    from conformance.model.interpreter import Interpreter
+
+_COMPOSED = (
+    ("logical_and logical_not logical_or logical_xor", ("plain", "in place"), ">=1.4,<1.12", ""),
+    ("polygamma", ("in place",), ">=1.4,<1.12", ""),
+    ("square heaviside", ("in place",), ">=1.8,<1.12", ""),
+    ("trunc", ("plain", "in place"), ">=1.8,<1.12", "fix torch.fix torch.fix_"),
+)
+"""Rows that were an `out=` form, which of their forms were, in which versions, and the ways of
+writing them that were, if not all."""
+
+
+def refuse_composed(interpreter: Interpreter, step: Shaped) -> None:
+    """Raise Raised where an operation called its `out=` form, which refuses what requires grad."""
+    if COMPOSED_OUT not in interpreter.quirks or not recording(step.step.modes):
+        return
+    wanting = [t for t in interpreter.operands(step) if interpreter.graph.requires_grad(t)]
+    form = "in place" if step.in_place else "plain"
+    for rows, forms, torch, ways in _COMPOSED:
+        named = step.row.name in rows.split() and form in forms
+        named = named and (not ways or way_of(step) in ways.split())
+        if wanting and named and within(torch, interpreter.draft.torch):
+            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
+
+
+def write_nanmean(interpreter: Interpreter, step: Shaped) -> Acted:
+    """`out` is filled with 0, through a view unless dimensions are kept, gets the sum where
+    autograd does not look, and is then divided in place (observed).
+    """
+    graph = interpreter.graph
+    target, *operands = interpreter.operands(step)
+    records = recording(step.step.modes) and graph.requires_grad(target)
+    part = target if step.params["keepdim"] else _seen(interpreter, step, target)
+    acted = Acted(recorded=records, connected=(records, *(False for _ in operands)))
+    acted.open = check_overlap(step, target, operands, graph.broken)
+    if any(tensor.memory == target.memory for tensor in operands):
+        acted.open = "out= that shares memory with an operand"
+    graph.writes[target.memory] += 1
+    for name, written in (("fill_", part), ("div_", target)):
+        node = None
+        if records:
+            graph.check_write(written, stale_is_leaf=True)
+            keeps = name == "div_"
+            node = Node(
+                name, [graph.edge(written)], graph.number(), (written,), graph.at, keeps=keeps
+            )
+            graph.recorded.append(node)
+            acted.node = node
+        graph.count_write(target, acted, inferring=inferring(step.step.modes), operands=operands)
+        if node is not None:
+            graph.rebase(written, node, floods=name == "fill_")
+    return acted
+
+
+def _seen(interpreter: Interpreter, step: Shaped, target: Tensor) -> Tensor:
+    """A view of `out` that has the dimensions of what is summed."""
+    graph, node = interpreter.graph, None
+    if recording(step.step.modes) and graph.requires_grad(target):
+        node = Node("as_strided", [graph.edge(target)], graph.number(), (target,))
+    value = Value(target.name, target.dtype, target.layout, target.memory)
+    return interpreter.viewed(target, value, node, creation_of(step, graph))
+
+
+def refuse_ungraded(interpreter: Interpreter, step: Shaped) -> None:
+    """Raise Raised for an operand in which an operation has no derivative, where torch does so at
+    once: it should where autograd records, and did in no_grad as well (observed).
+    """
+    named = by_name(step.row, step, interpreter.operands(step)) if step.row.ungraded else {}
+    tensor = named.get(step.row.ungraded)
+    asks = recording(step.step.modes) or UNGRADED_QUIETLY in interpreter.quirks
+    if tensor is not None and asks and interpreter.counts(tensor):
+        raise Raised(Kind.NOT_DIFFERENTIABLE, f"{step.step.op} has no derivative in {tensor.name}")
+
+
+def split_apart(interpreter: Interpreter, step: Shaped, node: Node | None, acted: Acted) -> Acted:
+    """Pieces share memory with what they are pieces of, and neither version nor history."""
+    (parent,) = interpreter.operands(step)
+    for number, value in enumerate(step.results):
+        piece = Tensor(value.name, parent.memory, Counter(), value.layout, parent.dtype)
+        piece.node, piece.number = node, number
+        piece.history = interpreter.new_history()
+        interpreter.tensors[value.name] = piece
+    return acted
+
+
+def leave_open(interpreter: Interpreter, step: Shaped) -> None:
+    """Raise Unspecified where a quirk gives what belongs to another tensor."""
+    pads = step.row.name == "pad" and PAD_ITSELF in interpreter.quirks
+    if pads and max(step.params["pad"]) <= 0:
+        raise Unspecified("F.pad by nothing gives its operand, or memory of it")

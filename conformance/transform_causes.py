@@ -1,0 +1,221 @@
+"""Known causes of what transforming subjects do wrong: how findings tell each of them.
+
+A cause cannot be foretold as quirks of eager torch are, since a compiler's choices are its own: it
+is recognised by what came out, and by what the program has where that came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from conformance.model.prediction import Prediction
+from strategies.draft import Shaped, Value, way_of
+from strategies.functions import Function, functions_of
+from strategies.program import Backward, recording
+
+if TYPE_CHECKING:
+    from conformance.judge import Finding
+    from conformance.verdict import Judged
+
+Told = Callable[["Judged", "Finding"], bool]
+
+_AGAIN = "Trying to backward through the graph a second time"
+_MODIFIED = "has been modified by an inplace operation"
+_NOBODY = "nothing reaches it"
+
+
+def _steps(judged: Judged) -> Iterator[tuple[Function, Shaped]]:
+    """The steps of each function."""
+    for function in functions_of(judged.draft.steps):
+        for step in judged.draft.shaped[function.first : function.last + 1]:
+            assert isinstance(step, Shaped)
+            yield function, step
+
+
+def _zeros_for_none(judged: Judged, finding: Finding) -> bool:
+    """A function is one node, which gives every input a gradient, if only of zeros."""
+    return finding.kind == "wrong flag" and _NOBODY in finding.message
+
+
+def _runs_once(judged: Judged, finding: Finding) -> bool:
+    """A function is one node, which gives up everything when any of its outputs has been used."""
+    calls = sum(isinstance(step, Backward) for step in judged.draft.shaped)
+    return finding.kind == "spurious error" and _AGAIN in finding.message and calls > 1
+
+
+def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
+    """An input is saved for backward as it came, and then written: torch refuses its own write."""
+    if finding.kind != "spurious error" or _MODIFIED not in finding.message:
+        return False
+    memories = _memories(judged.prediction)
+    return any(
+        memories.get(str(step.step.args[0])) in {memories.get(name) for name in function.takes}
+        for function, step in _steps(judged)
+        if step.in_place
+    )
+
+
+def _no_grad_view_of_input(judged: Judged, finding: Finding) -> bool:
+    """A view of an input is made anew outside of the function, where grad mode is on."""
+    if finding.kind not in ("missing error", "wrong flag", "silent wrong gradient"):
+        return False
+    memories = _memories(judged.prediction)
+    return any(
+        step.row.kind == "view"
+        and not recording(step.step.modes)
+        and any(memories.get(name) == memories.get(step.step.to[0]) for name in function.takes)
+        for function, step in _steps(judged)
+    )
+
+
+def _memories(prediction: Prediction) -> Mapping[str, int]:
+    return prediction.memory
+
+
+def _says(fragment: str) -> Told:
+    """An error that comes for a reason of the subject's own, by its words."""
+
+    def told(judged: Judged, finding: Finding) -> bool:
+        return finding.kind == "spurious error" and fragment in finding.message
+
+    return told
+
+
+def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
+    """A function is one node, which looks at all that it saved, for whichever of its outputs."""
+    if finding.kind != "spurious error" or _MODIFIED not in finding.message:
+        return False
+    return any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+
+
+def _checks_early(judged: Judged, finding: Finding) -> bool:
+    """The backward of a function is traced when it is compiled, whether or not it will be run."""
+    traced = "BackendCompilerFailed" in finding.message and _MODIFIED in finding.message
+    return finding.kind == "spurious error" and traced
+
+
+def _views_early(judged: Judged, finding: Finding) -> bool:
+    """The node of every output is read when a function is compiled, which a stale view refuses."""
+    traced = "BackendCompilerFailed" in finding.message
+    stale = "its base or another view of its base has been modified" in finding.message
+    return finding.kind == "spurious error" and traced and stale
+
+
+def _detached_write(judged: Judged, finding: Finding) -> bool:
+    """A detached alias of an input is made anew, without what has been written into it."""
+    if finding.kind == "wrong value":
+        return False
+    detached = {
+        step.step.to[0]: function for function, step in _steps(judged) if step.row.name == "detach"
+    }
+    return any(step.in_place and str(step.step.args[0]) in detached for _, step in _steps(judged))
+
+
+def _integer_write(judged: Judged, finding: Finding) -> bool:
+    """What does not fit into an integer tensor is cast, which eager torch refuses."""
+    if finding.kind not in ("missing error", "wrong value"):
+        return False
+    return any(
+        step.in_place and isinstance(first := step.operands[0], Value) and first.dtype == "int64"
+        for _, step in _steps(judged)
+    )
+
+
+def _foreach_in_place(judged: Judged, finding: Finding) -> bool:
+    """A write by a function on lists of tensors overwrites what the graph has saved."""
+    wrong = finding.kind in ("silent wrong gradient", "wrong value")
+    return wrong and any(
+        step.in_place and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
+        for _, step in _steps(judged)
+    )
+
+
+def _expanded_base(judged: Judged, finding: Finding) -> bool:
+    """A write through an expanded view comes back to its base as a sum of the copies."""
+    if finding.kind not in ("wrong value", "silent wrong gradient"):
+        return False
+    return any(
+        step.in_place and isinstance(first := step.operands[0], Value) and 0 in first.layout.strides
+        for _, step in _steps(judged)
+    )
+
+
+def _forgets_writes(judged: Judged, finding: Finding) -> bool:
+    """What is written into an input is written in no_grad, and recorded nowhere."""
+    if finding.kind not in ("silent wrong gradient", "wrong flag", "spurious error"):
+        return False
+    return any(
+        step.in_place and str(step.step.args[0]) in function.takes
+        for function, step in _steps(judged)
+    )
+
+
+def _write_without_history(judged: Judged, finding: Finding) -> bool:
+    """What is written in no_grad is computed anew there, and loses its history."""
+    if finding.kind not in ("spurious error", "silent wrong gradient", "wrong flag"):
+        return False
+    return any(step.in_place and not recording(step.step.modes) for _, step in _steps(judged))
+
+
+def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:
+    """What was saved is computed anew for backward, and nobody looks at versions."""
+    written = any(step.in_place for _, step in _steps(judged))
+    return finding.kind == "silent wrong gradient" and written
+
+
+def _scalar_write_lost(judged: Judged, finding: Finding) -> bool:
+    """A 0-d float64 tensor is taken for a Python number, and what is written into it is lost."""
+    return any(
+        step.in_place and not first.layout.shape and str(step.step.args[0]) in function.takes
+        for function, step in _steps(judged)
+        if isinstance(first := step.operands[0], Value)
+    )
+
+
+def _windows_forget(judged: Judged, finding: Finding) -> bool:
+    """What no window of unfold holds becomes zero when the windows are written."""
+    if finding.kind not in ("wrong value", "silent wrong gradient"):
+        return False
+    return any(step.row.name == "unfold" for _, step in _steps(judged))
+
+
+def _outputs_apart(judged: Judged, finding: Finding) -> bool:
+    """Two outputs of a function are not connected, though one was computed from the other."""
+    asked = any(isinstance(step, Backward) and step.via for step in judged.draft.shaped)
+    return asked and finding.kind == "silent wrong gradient" and "is None" in finding.message
+
+
+def _returns_its_input(judged: Judged, finding: Finding) -> bool:
+    """What eager torch returns as the very input comes out as another tensor."""
+    same = any(made.how == "same" for _, step in _steps(judged) for made in step.made)
+    return same and finding.kind != "spurious error"
+
+
+CAUSES: Mapping[str, Told] = {
+    "compiled-zeros-for-none": _zeros_for_none,
+    "compiled-runs-once": _runs_once,
+    "compiled-writes-what-it-saved": _writes_what_it_saved,
+    "compiled-no-grad-view": _no_grad_view_of_input,
+    "compiled-detached-alias": _says("any_leaf=True != all_leaf=False"),
+    "compiled-scalar-write-lost": _scalar_write_lost,
+    "functionalized-windows": _windows_forget,
+    "compiled-outputs-apart": _outputs_apart,
+    "compiled-returns-input": _returns_its_input,
+    "compiled-unpacks-everything": _unpacks_everything,
+    "compiled-checks-early": _checks_early,
+    "compiled-view-checks-early": _views_early,
+    "compiled-foreach-in-place": _foreach_in_place,
+    "compiled-detached-write": _detached_write,
+    "compiled-integer-write": _integer_write,
+    "functionalized-expanded": _expanded_base,
+    "checkpoint-reentrant-forgets-writes": _forgets_writes,
+    "functionalize-refuses-aliases": _says("a custom (non-ATen) operator whose output has alias"),
+    "functionalize-writes-leaf": _says("a leaf Variable that requires grad is being used in an"),
+    "functionalize-copy": _says("derivative for aten::copy is not implemented"),
+    "functionalize-write-without-history": _write_without_history,
+    "functionalize-writes-what-it-saved": _writes_what_it_saved,
+    "checkpoint-unchecked": _recomputed_unchecked,
+    "checkpoint-of-written-input": _says(_MODIFIED),
+}
+"""Quirk of the register -> whether a finding of a program has that cause."""

@@ -1,0 +1,228 @@
+"""The verdict on a program whose functions a subject compiles or transforms.
+
+Such a subject preserves "the function's semantics" (torch.func.functionalize), by means of its own.
+So errors are one outcome, wherever they come from: what eager must raise may raise, or else the
+gradients are those of what was computed, as the oracle has them. Versions and the nodes of the
+graph are not compared, and names that stay inside a function are not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from conformance.deviations import Deviation
+from conformance.judge import (
+    Finding,
+    compare_gradients,
+    compare_memory,
+    compare_values,
+    seen_error,
+    stopped,
+    tensors_of,
+)
+from conformance.model import Kind, Prediction
+from conformance.model.quirks import UNCHECKED
+from conformance.oracle.answers import Answer
+from conformance.records import VerdictWord
+from conformance.subjects import Observation, Subject
+from conformance.transform_causes import CAUSES
+from conformance.verdict import Authorities, Judged
+from strategies.draft import Draft
+from strategies.functions import functions_of
+from strategies.printer import print_body
+from strategies.transforms import Transform
+
+NO_FUNCTION = "no part of it is a function that could be transformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What eager must do; and what was computed, whoever looks at versions."""
+
+    checked: Prediction
+    unchecked: Prediction
+    answer: Answer
+
+
+def foretell(
+    by: Authorities, draft: Draft, quirks: frozenset[str] = frozenset(), *, again: bool = False
+) -> Foretold:
+    """What the authorities say of a program that is transformed."""
+    unchecked = by.predict(draft, quirks=quirks | {UNCHECKED})
+    answer = by.answer(draft, unchecked, quirks=quirks, again=again)
+    return Foretold(by.predict(draft, quirks=quirks), unchecked, answer)
+
+
+@dataclass(slots=True)
+class TransformedJudging:
+    """What runs programs on a subject that transforms their functions, and judges what it sees."""
+
+    subject: Subject
+    transform: Transform
+    known: tuple[Deviation, ...]
+    """Those of this subject, and those of eager programs, which are at work here too."""
+    timeout_s: float = 120.0
+    _eager: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        programs = (d.entry.quirk for d in self.known if d.program is not None)
+        self._eager = frozenset(programs) - CAUSES.keys()
+
+    def judged(self, draft: Draft, by: Authorities) -> Judged:
+        """The verdict on a program; raises SubjectError if there is nobody to run it."""
+        body = print_body(draft, device=self.subject.device, transform=self.transform)
+        foretold: list[Foretold] = []
+
+        def meanwhile() -> None:
+            foretold.append(foretell(by, draft))
+
+        program = draft.program()
+        if not functions_of(draft.steps):
+            meanwhile()
+            observation = Observation()
+        else:
+            observation = self.subject.run(
+                body.text,
+                list(program.names),
+                watch=False,
+                retained=sorted(draft.sought),
+                timeout_s=self.timeout_s,
+                meanwhile=meanwhile,
+            )
+        if not foretold:
+            meanwhile()
+        (said,) = foretold
+        come_out = frozenset(tensors_of(observation))
+        seen = Judged(
+            *(program, draft, body, said.unchecked, said.answer, observation),
+            verdict="conforms",
+            visible=come_out,
+        )
+        why = self._not_tried(draft, observation)
+        if why:
+            return replace(seen, verdict="not exercised", reason=why, lacking=why)
+        findings = self._findings(seen, said)
+        if findings and said.answer.values:
+            said = foretell(by, draft, again=True)
+            seen = replace(seen, answer=said.answer)
+            findings = self._findings(seen, said)
+        if findings:
+            return self._explained(replace(seen, findings=findings), by)
+        return self._undecided(seen, said)
+
+    def _not_tried(self, draft: Draft, observation: Observation) -> str:
+        """Why nothing was tried: no function, or one that the compiler left to Python."""
+        if not functions_of(draft.steps):
+            return NO_FUNCTION
+        compiler = observation.compiler
+        if not self.transform.compiles or compiler is None:
+            return ""
+        if compiler.breaks:
+            return f"the compiler broke the graph: {compiler.breaks[0].splitlines()[0]}"
+        return "" if compiler.graphs or observation.error else "the compiler made no graph"
+
+    def _findings(self, seen: Judged, said: Foretold) -> tuple[Finding, ...]:
+        found = _differences(seen, said)
+        return tuple(sorted(found, key=lambda finding: finding.gravity))
+
+    def _explained(self, seen: Judged, by: Authorities) -> Judged:
+        """A known deviation, if what eager programs deviate by explains it, or a known cause."""
+        left = seen.findings
+        if self._eager:
+            said = foretell(by, seen.draft, self._eager, again=True)
+            left = self._findings(replace(seen, answer=said.answer), said)
+        explained = [self._cause(seen, finding) for finding in left]
+        if None in explained:
+            unknown = tuple(f for f, d in zip(left, explained, strict=True) if d is None)
+            return replace(seen, verdict="deviates", findings=unknown)
+        causes = tuple(d for d in self.known if d in explained)
+        return replace(seen, verdict="known deviation", deviations=causes or self._first_eager())
+
+    def _cause(self, seen: Judged, finding: Finding) -> Deviation | None:
+        """The registered deviation of this subject that a finding shows."""
+        return next(
+            (
+                deviation
+                for deviation in self.known
+                if deviation.entry.quirk in CAUSES and CAUSES[deviation.entry.quirk](seen, finding)
+            ),
+            None,
+        )
+
+    def _first_eager(self) -> tuple[Deviation, ...]:
+        return tuple(d for d in self.known if d.entry.quirk in self._eager)[:1]
+
+    def _undecided(self, seen: Judged, said: Foretold) -> Judged:
+        refused = said.unchecked.raises
+        if refused is not None and seen.observation.error is None:
+            reason = f"eager torch refuses it ({refused.kind.value}), and this subject does not"
+            return replace(seen, verdict="unspecified", reason=reason)
+        left_open = said.checked.left_open or said.unchecked.left_open
+        if left_open:
+            return replace(seen, verdict="unspecified", reason=left_open)
+        if said.answer.unspecified and said.checked.raises is None:
+            word: VerdictWord = "gave up" if said.answer.gave_up else "unspecified"
+            return replace(seen, verdict=word, reason=said.answer.unspecified)
+        return seen
+
+
+def _differences(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Every difference between what a transforming subject did and what it must do."""
+    observation = seen.observation
+    if observation.crash or observation.hang:
+        yield stopped(observation)
+        return
+    checked, unchecked = said.checked, said.unchecked
+    if checked.unspecified or unchecked.unspecified:
+        return
+    error = seen_error(seen.draft, seen.body, observation)
+    if error is not None:
+        if checked.raises is None:
+            message = f"it raises and should not (model): {error.text}"
+            yield Finding("spurious error", message, "no error", error.text, error.step)
+        return
+    if unchecked.raises is not None and unchecked.raises.kind in _UNDEFINED:
+        return
+    if unchecked.raises is not None:
+        kind, why = unchecked.raises.kind.value, unchecked.raises.why
+        message = f"it should raise (model): {why}"
+        yield Finding("missing error", message, kind, "no error", unchecked.raises.step)
+        return
+    yield from _flags(unchecked, observation)
+    yield from compare_memory(seen.draft, unchecked, observation)
+    if not said.answer.unspecified:
+        yield from compare_values(seen.draft, said.answer, observation)
+        if not unchecked.hidden:
+            yield from compare_gradients(unchecked, said.answer, observation)
+
+
+_UNDEFINED = frozenset(
+    {
+        *(Kind.MULTI_VIEW_INPLACE, Kind.MULTI_VIEW_REBASED, Kind.NO_GRAD_VIEW_INPLACE),
+        *(Kind.NO_GRAD_VIEW_REBASED, Kind.OVERLAP_SELF, Kind.OVERLAP_PARTIAL, Kind.LEAF_MOVED),
+        *(Kind.BACKWARD_OVERLAP, Kind.DETACH_VIEW, Kind.SAVED_DETACHED, Kind.INFERENCE_WRITE),
+        *(Kind.INFERENCE_SAVED, Kind.INFERENCE_GRAD, Kind.INFERENCE_VIEW_INPLACE),
+        Kind.INFERENCE_VIEW_REBASED,
+    }
+)
+"""Errors that eager torch needs for how it records: where they do not come, nothing says what is
+computed instead.
+"""
+_COMPARED: tuple[tuple[str, Callable[[object], str]], ...] = (
+    ("requires_grad", str),
+    ("is_leaf", str),
+)
+
+
+def _flags(prediction: Prediction, observation: Observation) -> Iterator[Finding]:
+    """Differences in what comes out: whether it requires grad, and whether it is a leaf."""
+    seen = tensors_of(observation)
+    for name, flags in prediction.flags.items():
+        if name not in seen or flags.unreadable is not None:
+            continue
+        for what, text in _COMPARED:
+            should, does = getattr(flags, what), getattr(seen[name].flags, what)
+            if should != does:
+                message = f"{name}: {what} is {does} and should be {should} (model)"
+                yield Finding("wrong flag", message, text(should), text(does))

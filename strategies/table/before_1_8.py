@@ -1,0 +1,172 @@
+"""What operations were before torch 1.8, and not only before 1.12.
+
+What nodes save stands in derivatives.yaml: an operand that only one of the derivatives names is
+saved if that is wanted, and one that several name always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from strategies.table import extremes
+from strategies.table.change import Change
+from strategies.table.changed_meanings import celu_by_exponential, elu_by_exponential
+from strategies.table.composed import along
+from strategies.table.row import saves
+
+_DERIVATIVES = "derivatives.yaml"
+_ELU = "elu_backward by the result (derivatives.yaml); elu-by-result in the register"
+_BY_RESULT = {"saves_in_place": saves("result")}
+
+
+def _of_result(by_exponential: Callable[[str], Any]) -> Callable[..., Any]:
+    """A derivative that is computed from the result, whose sign is not always the operand's."""
+
+    def meaning(m: Any, self: Any, *, alpha: float) -> Any:
+        values = by_exponential("_by_result")(m, self, alpha=alpha)
+        if not m.deviates("sign of the operand"):
+            return values
+        positive = m.apply("gt", values, 0.0)
+        return m.apply("where", positive, m.apply("carry", values, self), values)
+
+    return meaning
+
+
+_EXTREMES = {row.name: row for row in extremes.ROWS}
+
+
+def _shared_by_none(name: str) -> Callable[..., Any]:
+    """Each of the elements that equal the result got its whole gradient."""
+
+    def meaning(m: Any, self: Any) -> Any:
+        value = _meaning(name)(m, self)
+        if not m.deviates("ties share a gradient"):
+            return value
+        rows = self.reshape(-1)
+        tied = m.apply("where", m.apply("eq", rows, value), rows, 0.0)
+        return m.apply("carry", value, m.total(tied, (0,), False))
+
+    return meaning
+
+
+def _any_of(name: str) -> Callable[..., Any]:
+    """Nobody said which of several equal elements is given."""
+
+    def meaning(m: Any, self: Any, *, dim: int, keepdim: bool) -> Any:
+        rows, value = along(self, dim), _meaning(name)(m, self, dim=dim, keepdim=keepdim)
+        tied = m.apply("eq", rows, value.reshape(rows.shape[1:]))
+        m.apply("sole", m.total(tied, (0,), False))
+        return value
+
+    return meaning
+
+
+def _meaning(name: str) -> Callable[..., Any]:
+    meaning = _EXTREMES[name].meaning
+    assert callable(meaning)
+    return meaning
+
+
+BEFORE_1_8: tuple[Change, ...] = (
+    Change("mm", "<1.8", {"saves": saves("self, mat2")}, _DERIVATIVES),
+    Change("addmm", "<1.8", {"saves": saves("mat1, mat2")}, _DERIVATIVES),
+    Change(
+        "linear_bias",
+        "<1.8",
+        {"saves": saves("input, weight")},
+        "addmm, or mm of more dimensions (Linear.cpp)",
+    ),
+    Change("elu", "<1.8", {"meaning": _of_result(elu_by_exponential)}, _ELU, form="plain"),
+    Change(
+        "celu",
+        "<1.8",
+        {"meaning": _of_result(celu_by_exponential)},
+        _ELU,
+        form="plain",
+    ),
+    Change("celu elu selu", "<1.8", {"saves": saves("result")}, _DERIVATIVES),
+    Change("relu6", "<1.8", _BY_RESULT, "hardtanh_backward by the result (derivatives.yaml)"),
+    Change("index_copy", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
+    Change("index_add", "<1.8", {"saves": saves("index if source")}, _DERIVATIVES),
+    Change("take", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
+    Change("pow", "<1.8", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change("repeat", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change(
+        "getitem_at getitem_rows getitem_second getitem_twice",
+        "<1.4",
+        {"saves": saves("self, index")},
+        "index_backward(zeros_like(self), ...) in derivatives.yaml",
+    ),
+    Change(
+        "layer_norm_affine",
+        "<1.8",
+        {"saves": saves("self, weight, private")},
+        _DERIVATIVES,
+    ),
+    Change(
+        "mse_loss",
+        "<1.8",
+        {"saves": saves("self if no target, target if no target, private")},
+        "(input - target) ** 2 where target requires grad, else its own kernel (functional.py)",
+    ),
+    Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("lerp", "<1.4", {"ungraded": "weight"}, _DERIVATIVES),
+    Change("polygamma", "<1.4", {"undifferentiable": "in place"}, _DERIVATIVES),
+    Change(
+        "addcdiv addcmul atan2",
+        "<1.4",
+        {"expands": True},
+        "operands are expanded to the target before they are looked at (TensorMethods.h)",
+        form="in place",
+    ),
+    Change(
+        "fmod masked_fill pow remainder",
+        "<1.8",
+        {"expands": True},
+        "operands are expanded to the target before they are looked at (TensorMethods.h)",
+        form="in place",
+    ),
+    *(
+        Change(
+            name,
+            "<1.8",
+            {"meaning": _shared_by_none(name)},
+            "select_equals_backward (derivatives.yaml); ties-get-all-gradient in the register",
+        )
+        for name in ("max", "min", "median")
+    ),
+    *(
+        Change(
+            name,
+            "<1.8",
+            {"meaning": _any_of(name)},
+            "torch.max before 1.7 does not say that it gives the first of equal elements",
+        )
+        for name in ("max_dim", "min_dim")
+    ),
+    Change(
+        "addcdiv addcmul addmm addr bernoulli cauchy clamp clamp_max clamp_min copy digamma eq "
+        "erfinv ge gt index_copy le lerp lgamma lt ne polygamma pow random renorm scatter "
+        "scatter_add setitem sign uniform",
+        "<1.4",
+        {"unchecked_overlap": True},
+        "kernels of TH, which did not look",
+        form="in place",
+    ),
+    Change("addr", "<1.8", {"unchecked_reads": True}, "a kernel of TH, which did not look"),
+    Change(
+        "atan2 fmod log_normal masked_scatter remainder",
+        "<1.8",
+        {"unchecked_overlap": True},
+        "kernels of TH, which did not look",
+        form="in place",
+    ),
+    Change(
+        "celu elu hardtanh leaky_relu relu6 rrelu selu",
+        "<1.8",
+        {"unchecked_overlap": True},
+        "TensorIterator without check_internal_overlap, or THNN (Activation.cpp)",
+        form="in place",
+    ),
+)

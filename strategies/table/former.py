@@ -1,0 +1,228 @@
+"""What operations were before torch 1.12.
+
+Versions of fresh results were read from tensors; the rest stands in derivatives.yaml, in the
+kernels, or in the messages of the versions that are named.
+"""
+
+from __future__ import annotations
+
+from math import inf, prod
+from typing import Any
+
+import numpy as np
+
+from strategies import layout as lay
+from strategies.layout import Layout
+from strategies.table.activations_plain import slopes
+from strategies.table.change import Change
+from strategies.table.composed import still
+from strategies.table.indexed import index_fill
+from strategies.table.normalising import renorm, size_along
+from strategies.table.positions import leading
+from strategies.table.results import tensors
+from strategies.table.row import Layouts, Made, Params, saves
+
+_DERIVATIVES = "derivatives.yaml"
+_COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
+
+
+def _softplus(m: Any, self: Any, *, beta: float, threshold: float) -> Any:
+    """Its derivative is that of a line where the result, and not the operand, is far enough."""
+    values = m.apply("softplus", self, beta, threshold)
+    if not m.deviates("softplus below its threshold"):
+        return values
+    far = m.apply("gt", m.apply("mul", values, beta), threshold)
+    return m.apply("where", far, m.apply("carry", values, self), values)
+
+
+def _index_fill(m: Any, self: Any, index: Any, value: Any, *, dim: int) -> Any:
+    """The gradient of the value counts positions as often as the index names them."""
+    filled = index_fill(m, self, index, value, dim=dim)
+    if not m.deviates("a position counts once") or not isinstance(value, np.ndarray):
+        return filled
+    rows = leading(filled, dim) if filled.ndim else filled.reshape(1)
+    places, counts = np.unique(index.ravel() % len(rows), return_counts=True)
+    for place, count in zip(places.tolist(), counts.tolist(), strict=True):
+        slope = m.apply("mul", value, float(count))
+        rows[place] = m.apply("carry", rows[place], np.broadcast_to(slope, rows[place].shape))
+    return filled
+
+
+def _seen_by_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """reshape, permute and reshape: a view where neither has to copy."""
+    (layout,) = tensors(layouts)
+    (*batch, channels, rows, columns), factor = layout.shape, params["upscale_factor"]
+    less = channels // factor**2
+    shape = (*batch, less, rows * factor, columns * factor)
+    parts = lay.viewed(layout, (prod(batch), less, factor, factor, rows, columns))
+    spread = parts and lay.permuted(parts, (0, 1, 4, 2, 5, 3))
+    return (_view_or_copy(spread and lay.viewed(spread, shape), shape),)
+
+
+def _seen_by_larger_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    (layout,) = tensors(layouts)
+    (*batch, channels, rows, columns), factor = layout.shape, params["downscale_factor"]
+    rows, columns = rows // factor, columns // factor
+    shape = (*batch, channels * factor**2, rows, columns)
+    parts = lay.viewed(layout, (prod(batch), channels, rows, factor, columns, factor))
+    gathered = parts and lay.permuted(parts, (0, 1, 3, 5, 2, 4))
+    return (_view_or_copy(gathered and lay.viewed(gathered, shape), shape),)
+
+
+def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
+    return Made(lay.contiguous(shape)) if seen is None else Made(seen, "view")
+
+
+def _prelu(m: Any, self: Any, weight: Any) -> Any:
+    """The gradient of the weight is multiplied by 0 where the operand passes."""
+    slope, passes = slopes(self, weight), m.apply("gt", self, 0.0)
+    stopped = m.apply("where", passes, 0.0, self)
+    to_self = m.apply("where", passes, self, m.apply("mul", stopped, still(m, slope)))
+    to_weight = m.apply("mul", still(m, stopped), slope)
+    return m.apply("carry", still(m, to_self), m.apply("add", to_self, to_weight))
+
+
+def _points(layouts: Layouts, params: Params) -> str:
+    """A kernel of one element is taken for a stride of 1."""
+    kernel = tensors(layouts)[1].shape[2:]
+    steps = params["stride"] != 1 or params["padding"] != 0
+    return "conv_transpose of a kernel of one element" if prod(kernel) == 1 and steps else ""
+
+
+def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+    """Left open where a norm is the largest that is allowed: either side's derivative is one."""
+    axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
+    largest = m.apply("eq", size_along(m, self, p, axes), maxnorm)
+    m.apply("sole", m.apply("where", largest, 2.0, 1.0))
+    return renorm(m, self, p=p, dim=dim, maxnorm=maxnorm)
+
+
+def _clamp(m: Any, self: Any, *, min: float | None = None, max: float | None = None) -> Any:
+    """The gradient is multiplied by 0 outside, so that it is NaN where it is infinite or NaN."""
+    low, high = -inf if min is None else min, inf if max is None else max
+    inside = m.apply("logical_and", m.apply("ge", self, low), m.apply("le", self, high))
+    moves = m.apply("mul", self, m.apply("where", inside, 1.0, 0.0))
+    return m.apply("carry", m.apply("clamp", self, low, high), moves)
+
+
+def _sinc(m: Any, self: Any) -> Any:
+    """The derivative at 0 is 0 / 0."""
+    result = m.apply("sinc", self)
+    moves = m.apply("mul", still(m, m.apply("div", self, self)), self)
+    zero = m.apply("eq", self, 0.0)
+    return m.apply("where", zero, m.apply("carry", result, moves), result)
+
+
+def _maximum(m: Any, self: Any, other: Any) -> Any:
+    return _by_masks(
+        m, "maximum", m.apply("le", self, other), m.apply("gt", self, other), self, other
+    )
+
+
+def _minimum(m: Any, self: Any, other: Any) -> Any:
+    return _by_masks(
+        m, "minimum", m.apply("ge", self, other), m.apply("lt", self, other), self, other
+    )
+
+
+def _by_masks(m: Any, primitive: str, not_self: Any, not_other: Any, self: Any, other: Any) -> Any:
+    """A tie is the second operand's alone, and where one is not a number both have the gradient."""
+    to_self = m.apply("where", not_self, still(m, self), self)
+    to_other = m.apply("where", not_other, still(m, other), other)
+    return m.apply("carry", m.apply(primitive, self, other), m.apply("add", to_self, to_other))
+
+
+_FIX = "torch.fix calls torch.trunc with out= (UnaryOps.cpp)"
+
+FORMER: tuple[Change, ...] = (
+    *(
+        Change("trunc", "<1.12", {"begins_at": lambda layouts, params: 1}, _FIX, way=way)
+        for way in ("fix", "torch.fix")
+    ),
+    Change(
+        "heaviside",
+        "<1.12",
+        {"differentiable": False},
+        "computed where autograd does not look (BinaryOps.cpp)",
+        form="plain",
+    ),
+    Change(
+        "conv_transpose1d conv_transpose2d conv_transpose3d",
+        ">=1.8,<1.12",
+        {"astray": _points},
+        "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
+    ),
+    Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
+    Change("renorm", "<1.12", {"meaning": _renorm}, "renorm_backward (FunctionsManual.cpp)"),
+    Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
+    Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),
+    Change("i0", "<1.12", {"saves": (), "undifferentiable": "of each"}, _DERIVATIVES),
+    Change("maximum", ">=1.8,<1.12", {"meaning": _maximum}, _DERIVATIVES),
+    Change("minimum", ">=1.8,<1.12", {"meaning": _minimum}, _DERIVATIVES),
+    Change(
+        "contiguous contiguous_channels_last index_add index_copy index_fill index_put "
+        "index_put_rows index_put_twice masked_fill masked_scatter scatter scatter_add",
+        "<1.12",
+        {"begins_at": lambda layouts, params: 1},
+        _COPIED,
+    ),
+    Change(
+        "diag_embed",
+        "<1.12",
+        {"begins_at": lambda layouts, params: 2},
+        "zeros written through a view (TensorShape.cpp)",
+    ),
+    Change("diag_embed", "<1.12", {"saves": saves("private")}, "a copy into a view"),
+    Change("cumprod", "<1.12", {"saves": saves("self")}, _DERIVATIVES),
+    Change("relu", "<1.12", {"saves": saves("self")}, _DERIVATIVES, form="plain"),
+    Change("relu", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
+    Change(
+        "softplus",
+        "<1.12",
+        {"saves": saves("self, result"), "meaning": _softplus},
+        "softplus_backward (derivatives.yaml) takes self and output",
+    ),
+    Change("index_fill", "<1.12", {"meaning": _index_fill}, _DERIVATIVES),
+    Change(
+        "pixel_shuffle",
+        "<1.12",
+        {"result": _seen_by_pixels},
+        "PixelShuffle.cpp: reshape, permute, reshape",
+    ),
+    Change(
+        "pixel_unshuffle",
+        "<1.12",
+        {"result": _seen_by_larger_pixels},
+        "PixelShuffle.cpp: reshape, permute, reshape",
+    ),
+    Change("relu", "<1.12", {"unchecked_overlap": True}, "threshold_ (Activation.cpp)"),
+    Change(
+        "logical_and logical_not logical_or logical_xor",
+        "<1.12",
+        {"begins_at": lambda layouts, params: 1},
+        "written by their out= forms (BinaryOps.cpp, UnaryOps.cpp)",
+        form="plain",
+    ),
+    Change("softmax log_softmax", "<1.12", {"saves": saves("self, result")}, _DERIVATIVES),
+    Change(
+        "cross_entropy",
+        "<1.12",
+        {"saves": saves("self, target, private")},
+        "log_softmax, which saves its operand, and nll_loss",
+    ),
+    Change("kl_div", "<1.12", {"saves": saves("self, target")}, _DERIVATIVES),
+    Change("hardtanh relu6 threshold", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
+    Change("remainder", "<1.12", {"saves": (), "ungraded": "other"}, _DERIVATIVES),
+    Change(
+        "fmod",
+        "<1.12",
+        {"saves": saves("other if other"), "undifferentiable": "in other"},
+        _DERIVATIVES,
+    ),
+    Change(
+        "l1_loss",
+        "<1.12",
+        {"saves": saves("self if no target, target if no target, private")},
+        "abs(input - target) where target requires grad, else its own kernel (functional.py)",
+    ),
+)
