@@ -275,6 +275,8 @@ def test_numbers_were_cast_to_their_target_in_1_2() -> None:
     before = said("1.2.0", text)
     assert before.raises is None
     assert "cast" in before.open
+    alike = "m = ints()\na = const()\nm.mul_(a)"
+    assert raised("1.2.0", alike) == Kind.DTYPE_CAST
 
 
 @pytest.mark.parametrize(

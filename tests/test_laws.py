@@ -94,3 +94,25 @@ def test_what_has_no_derivative_took_its_turn_in_backward(torch: str, *, reached
     assert prediction.raises is not None
     assert prediction.raises.kind == Kind.NOT_DIFFERENTIABLE
     assert prediction.graded["b"] is reached
+
+
+BOTH_SAVED = "a = leaf(2, 2)\nb = a.mul(1.0)\nc = a.mul(2.0)\nd = a.mul(3.0)\nx = {}\n"
+LOST = "{}.detach_()\nwith no_grad:\n    {}.mul_(2.0)\nbackward(x)"
+
+
+@pytest.mark.parametrize(
+    ("call", "first", "second"),
+    [
+        ("b.mul(c)", "b", "c"),
+        ("b.lerp(c, d)", "d", "b"),
+        ("b.addmm(c, d)", "d", "c"),
+        ("b.clamp_tensor(c, d)", "b", "c"),
+    ],
+)
+def test_what_was_saved_is_looked_at_in_the_order_of_formulas_before_2_4(
+    call: str, first: str, second: str
+) -> None:
+    """`mul`'s derivative by `other` asks for `self`, and comes before that by `self`."""
+    text = BOTH_SAVED.format(call) + LOST.format(first, second)
+    assert raised("2.0.1", text) == Kind.SAVED_DETACHED
+    assert raised("2.4.1", text) == Kind.SAVED_MODIFIED

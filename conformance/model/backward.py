@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from conformance.model.errors import Kind
-from conformance.model.laws import LEAVES_SAVED, SLICES_ASK
+from conformance.model.laws import LEAVES_SAVED, SAVED_BY_NAME, SLICES_ASK
 from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN, SOUGHT_NOWHERE
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
@@ -106,7 +106,7 @@ def run_backward(
             if known is not None and _beneath(node, known):
                 raise Unspecified("a node that was not asked for, and that torch did not count")
             _run(graph, node, flow, wanted, retain_graph=retain_graph)
-            for follower in node.edges:
+            for follower in _followers(node):
                 if follower is None:
                     continue
                 if wanted is not None and follower not in wanted:
@@ -123,6 +123,16 @@ def run_backward(
             flow.accumulated = [t for t in flow.accumulated if t not in flow.taken]
             flow.captured.clear()
     return flow
+
+
+_IN_ORDER = {"linear_bias": (2, 0, 1)}
+"""Operations whose node has its edges in another order than they have operands (observed)."""
+
+
+def _followers(node: Node) -> list[Node | None]:
+    """Where gradients go next, in the order in which what is ready is put into the queue."""
+    order = _IN_ORDER.get(node.operation)
+    return [node.edges[place] for place in order] if order else node.edges
 
 
 _SHARED_LEAF = "elements of the leaf {} share cells"
@@ -292,12 +302,14 @@ def _refuse_overlap(graph: Graph, work: Node, flow: Flow) -> None:
 
 
 def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
-    """Look at every saved tensor: inputs in the order of their names, then results (observed).
+    """Look at every saved tensor: inputs by their names, or as they were saved, then results
+    (observed).
 
     "Once you access self.saved_tensors it is checked, and if it is greater than the saved value an
     error is raised" (Autograd mechanics). That an operand must have its node still is observed.
     """
-    for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what)):
+    by_name = SAVED_BY_NAME not in graph.broken
+    for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what if by_name else "")):
         if not graph.checks and saved.stale:
             continue
         if graph.checks and not saved.is_result:

@@ -90,10 +90,8 @@ def _fit(interpreter: Interpreter, step: Shaped, target: Tensor, values: list[Te
 
 def _covers(row: Row, index: list[Any], count: int, layout: Layout) -> bool:
     """Whether the first entries of an index take everything in order, so that torch makes no view
-    for them; for a slice it may make one all the same.
+    for them; for a slice whose end is not named it may make one all the same.
     """
-    if row.views_its_part and any(isinstance(item, list) for item in index[:count]):
-        return False
     at = 0
     for item in index[:count]:
         if item == "...":
@@ -103,6 +101,8 @@ def _covers(row: Row, index: list[Any], count: int, layout: Layout) -> bool:
             return False
         start, stop, step = item
         if start or step not in (None, 1) or (stop is not None and stop < layout.shape[at]):
+            return False
+        if row.views_its_part and stop != layout.shape[at]:
             return False
         at += 1
     return True

@@ -12,7 +12,7 @@ from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
-from conformance.model.laws import RESULTS_FIT, broken_in
+from conformance.model.laws import RESULTS_FIT, SAVED_BY_NAME, broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
@@ -41,6 +41,7 @@ from conformance.model.saving import (
     READ_IN_ORDER,
     applies,
     asks_autograd,
+    by_formulas,
     by_name,
     creation_of,
     fail,
@@ -246,7 +247,8 @@ class Interpreter:
         tensors = [name for name, tensor in named.items() if tensor is not None]
         viewed = {tensors[place] for place in step.row.viewed(layouts)}
         edges = dict(zip(tensors, node.edges, strict=True))
-        for save in row.saved(step.in_place):
+        kept = row.saved(step.in_place)
+        for save in kept if SAVED_BY_NAME not in self.graph.broken else by_formulas(row, kept):
             late = step.in_place and save.what == "result"
             if not applies(save, named, edges, step.params) or late != (
                 step.in_place and result is not None
@@ -378,7 +380,9 @@ class Interpreter:
             raise Raised(Kind.FILL_DIMENSIONS, f"fill_ writes one value into {target.name}")
         acted.open = check_overlap(step, target, operands[1:], self.graph.broken)
         cast = step.refused == Kind.DTYPE_CAST and RESULTS_FIT in self.graph.broken
-        if cast and len(step.operands) > 1 and not any(t.layout.ndim for t in operands[1:]):
+        # A tensor without dimensions counts as a number beside one that has some.
+        numbers = all(target.layout.ndim and not t.layout.ndim for t in operands[1:])
+        if cast and numbers and len(step.operands) > 1:
             acted.open = "a number was cast to the target's dtype"
         elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
@@ -417,7 +421,10 @@ class Interpreter:
                 raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
             fail(node, step, self.graph.broken)
-        acted.open = check_overlap(step, target, operands, self.graph.broken)
+        same = (operands[0].memory, operands[0].layout) == (target.memory, target.layout)
+        # What writes by an index copies its first operand into `out`, unless it lies there already.
+        others = operands[1:] if same and step.row.reads_apart else operands
+        acted.open = check_overlap(step, target, others, self.graph.broken)
         if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
             acted.open = "out= that shares memory with an operand"
         self.graph.writes[target.memory] += 1

@@ -28,6 +28,7 @@ RESULTS_FIT = "what cannot be cast to its target is refused"
 STRIDES_COUNT = "operands of one range and other strides overlap partially"
 LEAVES_SAVED = "a view from no_grad can be saved"
 INDEX_LOOKS = "what writes by an index refuses operands that overlap its target"
+SAVED_BY_NAME = "what was saved is looked at by name"
 ERRORS_FIRST = "what has no derivative runs first"
 VALUE_LOOKS = "fill_ of a tensor refuses cells that repeat"
 DETACHED_MOVES = "a detached tensor may change its shape"
@@ -134,6 +135,12 @@ LAWS: tuple[Law, ...] = (
         VALUE_LOOKS,
         "2.4",
         "Fill.cpp from 2.4 on: fill_ of a tensor is copy_; before, it was fill_ of its number",
+    ),
+    Law(
+        SAVED_BY_NAME,
+        "2.4",
+        "load_derivatives.py from 2.4 on sorts saved inputs; before, they came as the formulas of "
+        "derivatives.yaml name them (observed)",
     ),
     Law(
         ERRORS_FIRST,

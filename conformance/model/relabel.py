@@ -52,7 +52,7 @@ def _change_shape(interpreter: Interpreter, step: Shaped) -> Acted:
         acted.open = why
         target.layout = step.moved
         graph.count_write(target, acted, inferring=False)
-        target.node, target.made_at = node, target.counter.value
+        target.node, target.made_at, target.number = node, target.counter.value, 0
         return acted
     _refuse_detached(interpreter, step, target)
     graph.writes[target.memory] += 1

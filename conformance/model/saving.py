@@ -62,6 +62,21 @@ def creation_of(step: Shaped, graph: Graph) -> Creation:
     return "multi" if step.row.multi and refused else "default"
 
 
+def by_formulas(row: Row, saves: Sequence[Save]) -> list[Save]:
+    """What a node keeps, in the order in which the derivatives of its operands ask for it: by the
+    names of the operands that are derived, and for each by the places of those that are kept.
+    """
+    places = {operand.name: place for place, operand in enumerate(row.operands)}
+    in_place_of = sorted(saves, key=lambda save: places.get(save.what, len(places)))
+    asked = [
+        save
+        for derived in sorted(places)
+        for save in in_place_of
+        if not save.when or derived in save.when or any(" " in when for when in save.when)
+    ]
+    return list(dict.fromkeys((*asked, *saves)))
+
+
 def applies(
     save: Save,
     named: dict[str, Tensor | None],

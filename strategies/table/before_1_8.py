@@ -33,6 +33,18 @@ def _of_result(by_exponential: Callable[[str], Any]) -> Callable[..., Any]:
     return meaning
 
 
+def _open_at_its_poles(primitive: str) -> Callable[..., Any]:
+    """At integers up to 0, and at minus infinity, digamma was infinity before it was NaN."""
+
+    def meaning(m: Any, self: Any) -> Any:
+        integers = m.apply("eq", m.apply("floor", self), self)
+        poles = m.apply("logical_and", integers, m.apply("le", self, 0.0))
+        m.apply("sole", m.apply("where", poles, 2.0, 1.0))
+        return m.apply(primitive, self)
+
+    return meaning
+
+
 _EXTREMES = {row.name: row for row in extremes.ROWS}
 
 
@@ -111,6 +123,8 @@ BEFORE_1_8: tuple[Change, ...] = (
         "(input - target) ** 2 where target requires grad, else its own kernel (functional.py)",
     ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("digamma", "<1.8", {"meaning": _open_at_its_poles("digamma")}, "digamma (Math.h)"),
+    Change("lgamma", "<1.8", {"meaning": _open_at_its_poles("lgamma")}, "digamma (Math.h)"),
     Change("lerp", "<1.4", {"ungraded": "weight"}, _DERIVATIVES),
     Change("polygamma", "<1.4", {"undifferentiable": "in place"}, _DERIVATIVES),
     Change(

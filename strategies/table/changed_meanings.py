@@ -72,11 +72,14 @@ def gathered_by_columns(layouts: Layouts, params: Params) -> str:
 
 
 def pads_to_something(layouts: Layouts, params: Params) -> str:
-    """A dimension that is named must not be empty once it is padded, if any is made longer."""
+    """A dimension that is named must not be empty once it is padded, if any is made longer; in
+    backward it is padded by the opposite.
+    """
     self, pad = layouts[0], params["pad"]
     assert self is not None
-    sizes = [self.shape[dim] + sum(pair) for dim, pair in sides(pad)]
-    if max(pad) > 0 and 0 in sizes:
+    before = [self.shape[dim] for dim, _ in sides(pad)]
+    after = [size + sum(pair) for size, (_, pair) in zip(before, sides(pad), strict=True)]
+    if (max(pad) > 0 and 0 in after) or (min(pad) < 0 and 0 in before):
         return f"padding {pad} leaves nothing of shape {self.shape}"
     return pads(layouts, params)
 

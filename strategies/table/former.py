@@ -26,6 +26,10 @@ _DERIVATIVES = "derivatives.yaml"
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
 
 
+def _ranks(layouts: Layouts) -> list[int]:
+    return [one.ndim for one in tensors(layouts)[1:]]
+
+
 def _softplus(m: Any, self: Any, *, beta: float, threshold: float) -> Any:
     """Its derivative is that of a line where the result, and not the operand, is far enough."""
     values = m.apply("softplus", self, beta, threshold)
@@ -181,6 +185,12 @@ FORMER: tuple[Change, ...] = (
         "<1.12",
         {"saves": saves("self, result"), "meaning": _softplus},
         "softplus_backward (derivatives.yaml) takes self and output",
+    ),
+    Change(
+        "matmul_out",
+        "<1.12",
+        {"writes_in": lambda layouts, params: 2 if _ranks(layouts) in ([1, 2], [3, 3]) else 1},
+        "a product of matrices or of batches, which is then viewed and copied (LinearAlgebra.cpp)",
     ),
     Change("index_fill", "<1.12", {"meaning": _index_fill}, _DERIVATIVES),
     Change(

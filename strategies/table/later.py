@@ -111,6 +111,22 @@ LATER: tuple[Arrival, ...] = (
         "lerp by a weight of more dimensions than the other operands",
         lambda step: len(_shapes(step)[-1]) > max(map(len, _shapes(step)[-3:-1]), default=0),
     ),
+    Arrival(
+        "div",
+        "1.4",
+        "div_ of integers by a number: it ends the process where that is cast to 0",
+        lambda step: (
+            step.in_place
+            and not isinstance(first := step.operands[0], float)
+            and first.dtype == "int64"
+        ),
+    ),
+    Arrival(
+        "masked_scatter",
+        "1.8",
+        "a derivative of masked_scatter of a 0-d tensor",
+        lambda step: not _ndim(step),
+    ),
     Arrival("im2col", "1.13", "F.unfold without a batch", _without_batch),
     Arrival(
         "pixel_shuffle",
@@ -198,10 +214,11 @@ LATER: tuple[Arrival, ...] = (
     ),
     Arrival(
         "addbmm addbmm_out addmm addmm_out addmv addmv_out addr addr_out baddbmm baddbmm_out "
-        "cumprod cumprod_out cumsum cumsum_out einsum linear linear_bias matmul matmul_out mm mv "
+        "cumprod cumprod_out cumsum cumsum_out einsum linear linear_bias matmul matmul_out mm "
+        "mm_out mv mv_out bmm bmm_out pad "
         "scatter scatter_add gather trace",
         "1.8",
-        "products, scans and gathers of tensors without elements",
+        "products, scans, gathers and padding of tensors without elements",
         _empty,
     ),
 )

@@ -159,7 +159,8 @@ class Row:
     part: Callable[[Layout, Params], Layout] | None = None
     """What the in-place form writes, if that is a view which it makes of its target."""
     views_its_part: bool = False
-    """Whether it makes one for a slice even where that covers the whole target in order."""
+    """Whether it makes one even where the whole target is covered in order, by a slice that does
+    not end at the very number of elements."""
     reads_first: bool = False
     """Whether the in-place form is done with its other operands before it writes."""
     reads_apart: bool = False
