@@ -24,7 +24,8 @@ def draw_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:
 
 def draw_wrap(choose: Choose, param: Param, layout: Layout, given: Given) -> bool:
     """Of what is not row-major torch writes other memory (the register has a script)."""
-    return layout.is_contiguous and choices.among(choose, (False, True))
+    in_rows = layout.strides == contiguous(layout.shape).strides
+    return in_rows and choices.among(choose, (False, True))
 
 
 def draw_even_dim(choose: Choose, param: Param, layout: Layout, given: Given) -> int:

@@ -250,7 +250,7 @@ def test_pixels_were_shuffled_by_views() -> None:
 def test_a_view_from_no_grad_could_not_be_saved() -> None:
     text = "a = leaf(2)\nwith no_grad: x = a.view(shape=[2])\ny = x.sin()\nbackward(y)"
     assert raised("1.12.1", text) == Kind.NOTHING_REQUIRES_GRAD
-    assert raised("1.12.1", text, NO_GRAD_VIEW) == Kind.LEAF_SAVED
+    assert raised("1.8.1", text, NO_GRAD_VIEW) == Kind.LEAF_SAVED
     assert raised("1.13.1", text, NO_GRAD_VIEW) is None
 
 

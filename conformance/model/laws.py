@@ -87,8 +87,8 @@ LAWS: tuple[Law, ...] = (
     ),
     Law(
         LEAVES_SAVED,
-        "1.13",
-        "saved_variable.cpp from 1.13 on; before, 'No grad accumulator for a saved leaf!'",
+        "1.12",
+        "saved_variable.cpp from 1.12 on; before, 'No grad accumulator for a saved leaf!'",
     ),
     Law(
         INDEX_LOOKS,

@@ -222,6 +222,8 @@ def reduced_at(
     joined = old.copy()
     for number, (at, values) in enumerate(parts):
         if number == 0 and not include_self:
+            # A sum begins with 0, which has a sign of its own.
+            values = values if how == "prod" else m.apply("add", values, 0.0)
             joined[at] = m.apply("overwrite", values, joined[at])
         else:
             joined[at] = m.apply("mul" if how == "prod" else "add", joined[at], values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from strategies.layout import Layout
+from strategies.layout import Layout, contiguous
 from strategies.table.results import cloned, packed, pointwise, tensors
 from strategies.table.row import (
     Layouts,
@@ -41,9 +41,14 @@ def wraps(layout: Layout, params: Params) -> bool:
     return bool(params["wrap"]) and layout.ndim == 2 and layout.shape[0] > layout.shape[1] + 1
 
 
+def in_rows(layout: Layout) -> bool:
+    """Whether strides are those of a row-major matrix, in dimensions of size 1 as well."""
+    return layout.strides == contiguous(layout.shape).strides
+
+
 def main_diagonal(layout: Layout, params: Params) -> Layout:
     """The elements whose indices are all the same; wrapped, every so many of a row-major matrix."""
-    if wraps(layout, params) and layout.is_contiguous:
+    if wraps(layout, params) and in_rows(layout):
         step = layout.shape[1] + 1
         return Layout((-(-layout.numel // step),), (step,), layout.offset)
     return Layout((min(layout.shape, default=1),), (sum(layout.strides),), layout.offset)
@@ -51,7 +56,7 @@ def main_diagonal(layout: Layout, params: Params) -> Layout:
 
 def _wrapped_astray(layouts: Layouts, params: Params) -> str:
     (first,) = tensors(layouts)
-    astray = wraps(first, params) and not first.is_contiguous
+    astray = wraps(first, params) and not in_rows(first)
     return "the wrapped diagonal of a matrix that is not row-major" if astray else ""
 
 
