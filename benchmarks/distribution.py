@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from conformance.cells import COLUMNS, cells_of, operations, why_never
 from conformance.examine import Examiner
 from conformance.model import Prediction, predict
-from conformance.model.errors import Kind
+from conformance.model.errors import PAST, Kind
 from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from conformance.oracle.variants import KINDS, discriminates
@@ -152,7 +152,7 @@ def say_outcomes(counts: Tally) -> None:
     click.echo(f"of {total} programs")
     met = low <= 100 * raising / total <= high
     say("raise", raising, total, f"{low:g} to {high:g} %", met)
-    for kind in Kind:
+    for kind in (kind for kind in Kind if kind not in PAST):
         found = counts.raising[kind]
         met = found >= LEAST_OF_A_KIND * total
         say(f"  {kind.value}", found, total, f"{100 * LEAST_OF_A_KIND:g} %", met)

@@ -22,9 +22,18 @@ from conformance.transform_causes import CAUSES
 from conformance.usage import installed
 from strategies.draft import Draft, check
 from strategies.program import encode
+from strategies.table.changes import TABLES
 
 _MOST_QUIRKS = 3
 """A program's registered deviations; each set of them is recorded."""
+
+
+_PRESENT = frozenset(
+    deviation.entry.quirk
+    for deviation in register()
+    if deviation.program and deviation.applies("eager-cpu", TABLES)
+)
+"""The quirks of the torch that the op table is of."""
 
 
 class LeftOut(Exception):
@@ -106,12 +115,16 @@ class Recording:
         return said(prediction, found)
 
     def _under(self, draft: Draft) -> tuple[Under, ...]:
-        """What each set of quirks says, of those that change anything."""
-        nothing, every = self._quickly(draft, frozenset()), self._quickly(draft, self.quirks)
-        if nothing == every:
+        """What each set of quirks says, of those that change anything.
+
+        Those of the table's torch and those of others alone are never at work together, and could
+        hide each other.
+        """
+        nothing, present = self._quickly(draft, frozenset()), self._quickly(draft, _PRESENT)
+        if nothing == present == self._quickly(draft, self.quirks - _PRESENT):
             return ()
         each = sorted(q for q in self.quirks if self._quickly(draft, frozenset({q})) != nothing)
-        if self._quickly(draft, frozenset(each)) != every:
+        if self._quickly(draft, _PRESENT.intersection(each)) != present:
             raise LeftOut("registered deviations show only together")
         if len(each) > _MOST_QUIRKS:
             raise LeftOut("too many registered deviations")
