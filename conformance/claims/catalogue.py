@@ -336,6 +336,7 @@ ABOUT_PROGRAMS = frozenset(
         "relu-gradient-same",
         "saved-inplace-raises",
         "special-numbers",
+        "transformed-same",
     }
 )
 """The claims that are put by programs, though some of them by scripts as well."""
