@@ -17,7 +17,7 @@ KINDS = {
     "index": "../index.html",
     "matrix": "matrix.html",
     "claim": "claim-saved-inplace-raises.html",
-    "finding": "finding-no-error-means-correct-*.html",
+    "finding": "finding-*.html",
     "known": "known-kron-saves-out-of-sight.html",
     "operations": "operations.html",
     "changes": "changes.html",
