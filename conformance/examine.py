@@ -58,12 +58,12 @@ class Examiner(Judging):
         super().__init__(subject, timeout_s, register() if known is None else known)
         self.authorities = ModelAndOracle(machine)
         transform = subject.transform
-        self._transformed: TransformedJudging | None = None
+        self.transformed: TransformedJudging | None = None
         if transform is not None:
             at_work = known if known is not None else register()
             eager = f"eager-{subject.device}"
             eagerly = tuple(d for d in at_work if d.applies(eager, subject.torch))
-            self._transformed = TransformedJudging(subject, transform, (*eagerly, *self.known))
+            self.transformed = TransformedJudging(subject, transform, (*eagerly, *self.known))
 
     def examine(
         self,
@@ -74,9 +74,9 @@ class Examiner(Judging):
         oracle: bool = True,
     ) -> Judged:
         """The verdict on a program by the model and the oracle, as `Judging.judged` reaches it."""
-        if self._transformed is not None:
+        if self.transformed is not None:
             draft = (draft or check(program)).as_in(self.subject.torch)
-            return self._transformed.judged(draft, self.authorities)
+            return self.transformed.judged(draft, self.authorities)
         return self.judged(program, self.authorities, draft=draft, watched=watched, oracle=oracle)
 
 

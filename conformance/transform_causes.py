@@ -33,6 +33,11 @@ def _steps(judged: Judged) -> Iterator[tuple[Function, Shaped]]:
             yield function, step
 
 
+def _unrecorded(finding: Finding) -> bool:
+    """Whether an error says that something has no history."""
+    return finding.kind == "spurious error" and "not require grad" in finding.message
+
+
 def _zeros_for_none(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which gives every input a gradient, if only of zeros."""
     return finding.kind == "wrong flag" and _NOBODY in finding.message
@@ -104,7 +109,9 @@ def _views_early(judged: Judged, finding: Finding) -> bool:
 
 def _detached_write(judged: Judged, finding: Finding) -> bool:
     """A detached alias of an input is made anew, without what has been written into it."""
-    if finding.kind == "wrong value":
+    if finding.kind == "wrong value" or (
+        finding.kind == "spurious error" and not _unrecorded(finding)
+    ):
         return False
     detached = {
         step.step.to[0]: function for function, step in _steps(judged) if step.row.name == "detach"
@@ -143,7 +150,8 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
 
 def _forgets_writes(judged: Judged, finding: Finding) -> bool:
     """What is written into an input is written in no_grad, and recorded nowhere."""
-    if finding.kind not in ("silent wrong gradient", "wrong flag", "spurious error"):
+    lost = finding.kind in ("silent wrong gradient", "wrong flag") or _unrecorded(finding)
+    if not lost:
         return False
     return any(
         step.in_place and str(step.step.args[0]) in function.takes
@@ -153,7 +161,8 @@ def _forgets_writes(judged: Judged, finding: Finding) -> bool:
 
 def _write_without_history(judged: Judged, finding: Finding) -> bool:
     """What is written in no_grad is computed anew there, and loses its history."""
-    if finding.kind not in ("spurious error", "silent wrong gradient", "wrong flag"):
+    lost = finding.kind in ("silent wrong gradient", "wrong flag") or _unrecorded(finding)
+    if not lost:
         return False
     return any(step.in_place and not recording(step.step.modes) for _, step in _steps(judged))
 
@@ -166,10 +175,12 @@ def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:
 
 def _scalar_write_lost(judged: Judged, finding: Finding) -> bool:
     """A 0-d float64 tensor is taken for a Python number, and what is written into it is lost."""
+    if finding.kind == "spurious error" and not _unrecorded(finding):
+        return False
     return any(
-        step.in_place and not first.layout.shape and str(step.step.args[0]) in function.takes
+        step.in_place and first.dtype == "float64" and not first.layout.shape
         for function, step in _steps(judged)
-        if isinstance(first := step.operands[0], Value)
+        if isinstance(first := step.operands[0], Value) and first.name in function.takes
     )
 
 
@@ -177,7 +188,10 @@ def _windows_forget(judged: Judged, finding: Finding) -> bool:
     """What no window of unfold holds becomes zero when the windows are written."""
     if finding.kind not in ("wrong value", "silent wrong gradient"):
         return False
-    return any(step.row.name == "unfold" for _, step in _steps(judged))
+    memories = judged.prediction.memory
+    steps = [step for _, step in _steps(judged)]
+    windows = {memories.get(step.step.to[0]) for step in steps if step.row.name == "unfold"}
+    return any(step.in_place and memories.get(str(step.step.args[0])) in windows for step in steps)
 
 
 def _outputs_apart(judged: Judged, finding: Finding) -> bool:

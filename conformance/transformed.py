@@ -132,15 +132,17 @@ class TransformedJudging:
         if self._eager:
             said = foretell(by, seen.draft, self._eager, again=True)
             left = self._findings(replace(seen, answer=said.answer), said)
-        explained = [self._cause(seen, finding) for finding in left]
+        explained = [self.cause_of(seen, finding) for finding in left]
         if None in explained:
             unknown = tuple(f for f, d in zip(left, explained, strict=True) if d is None)
             return replace(seen, verdict="deviates", findings=unknown)
         causes = tuple(d for d in self.known if d in explained)
         return replace(seen, verdict="known deviation", deviations=causes or self._first_eager())
 
-    def _cause(self, seen: Judged, finding: Finding) -> Deviation | None:
-        """The registered deviation of this subject that a finding shows."""
+    def cause_of(self, seen: Judged, finding: Finding) -> Deviation | None:
+        """The registered deviation of this subject that a finding shows; no worker dies by one."""
+        if finding.kind in ("crash", "hang"):
+            return None
         return next(
             (
                 deviation

@@ -13,6 +13,7 @@ from conformance.claims.test_transformed import test_transformed_same as same
 from conformance.cli.main import main
 from conformance.deviations import Deviation, register
 from conformance.examine import Examiner
+from conformance.judge import Finding
 from conformance.oracle.machine import Machine
 from conformance.records import RecordWriter, read_run
 from conformance.standing import standing
@@ -124,6 +125,21 @@ def test_every_entry_reproduces(
     judged = examiner.examine(deviation.program)
     assert [d.entry.id for d in judged.deviations] == [deviation.entry.id]
     assert judged.gravest.kind == deviation.entry.kind
+
+
+@pytest.mark.parametrize(
+    ("mode", "deviation"), ENTRIES, ids=[f"{d.entry.id}-{mode}" for mode, d in ENTRIES]
+)
+def test_no_cause_explains_what_is_graver(
+    mode: str, deviation: Deviation, examiners: dict[str, Examiner]
+) -> None:
+    """Beside what it stands for, a dead worker and an error of no known words are news."""
+    judging = examiners[mode].transformed
+    assert judging is not None and deviation.program is not None
+    judged = examiners[mode].examine(deviation.program)
+    for kind in ("crash", "hang", "spurious error"):
+        found = Finding(kind, "the sky fell", "nothing", "something")
+        assert judging.cause_of(judged, found) is None
 
 
 def test_every_cause_has_an_entry() -> None:
