@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from conformance.asked import Findings
 from conformance.deviations import Deviation, register
 from conformance.model import Prediction, predict
 from conformance.oracle.answering import answer
@@ -16,17 +17,32 @@ from strategies.draft import Draft, check
 from strategies.program import Program
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelAndOracle:
-    """The suite's own authorities: the model's rules, and jax."""
+    """The suite's own authorities: the model's rules, and jax.
+
+    Of the draft that was asked about last they keep what they said, since the judge asks again and
+    again where a program deviates, under quirks of which most make no difference to it.
+    """
 
     machine: Machine
+    _draft: Draft | None = None
+    _steps: int = 0
+    _predicted: dict[bool, Findings[Prediction]] = field(default_factory=dict)
+    _answered: dict[tuple[int, bool], tuple[Prediction, Findings[Answer]]] = field(
+        default_factory=dict
+    )
+    """By the prediction, and whether it was asked again."""
 
     def predict(
         self, draft: Draft, *, quirks: frozenset[str] = frozenset(), watched: bool = False
     ) -> Prediction:
         """Errors, flags and memory."""
-        return predict(draft, quirks=quirks, watched=watched)
+        if draft is not self._draft or len(draft.steps) != self._steps:
+            self._draft, self._steps = draft, len(draft.steps)
+            self._predicted, self._answered = {}, {}
+        found = self._predicted.setdefault(watched, Findings())
+        return found.under(quirks, lambda asked: predict(draft, quirks=asked, watched=watched))
 
     def answer(
         self,
@@ -38,7 +54,15 @@ class ModelAndOracle:
     ) -> Answer:
         """Values and gradients; asked again, by all opinions that differ."""
         opinions = OPINIONS if again else 1
-        return answer(draft, prediction, self.machine, quirks=quirks, opinions=opinions)
+
+        def ask(asked: frozenset[str]) -> Answer:
+            return answer(draft, prediction, self.machine, quirks=asked, opinions=opinions)
+
+        if draft is not self._draft or len(draft.steps) != self._steps:
+            return ask(quirks)
+        # The prediction is kept beside its answers, so that no other one gets its number.
+        key = (id(prediction), again)
+        return self._answered.setdefault(key, (prediction, Findings()))[1].under(quirks, ask)
 
     def silent_on(self, torch: str) -> str:
         """Never: the table has the rows of every version."""

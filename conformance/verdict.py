@@ -199,6 +199,10 @@ class _Explaining:
     by: Authorities
     known: tuple[Deviation, ...]
     again: bool = False
+    _seen: dict[tuple[int, int], tuple[Prediction, Answer, tuple[Finding, ...]]] = field(
+        default_factory=dict
+    )
+    """What was found beside a prediction and an answer, which most quirks leave as they are."""
 
     def judged(self, judged: Judged) -> Judged:
         """With what was found, if anything was."""
@@ -230,7 +234,11 @@ class _Explaining:
         prediction, found = judged.prediction, judged.answer
         if quirks:
             prediction, found = self._registered(judged, quirks)
-        return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
+        key = (id(prediction), id(found))
+        if key not in self._seen:
+            beside = judge(judged.draft, judged.body, prediction, found, judged.observation)
+            self._seen[key] = (prediction, found, tuple(beside))
+        return self._seen[key][2]
 
     def _registered(self, judged: Judged, quirks: frozenset[str]) -> tuple[Prediction, Answer]:
         """What the quirks make of prediction and answer."""

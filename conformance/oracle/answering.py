@@ -17,7 +17,7 @@ from conformance.oracle.conditioning import LEFT_OPEN
 from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order, shares_gradients
 from conformance.oracle.interpret import Walk
 from conformance.oracle.machine import Machine, Result
-from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
+from conformance.oracle.quirks import SELF_PRODUCT, Replaced
 from strategies.draft import Draft, Shaped
 from strategies.program import Backward
 
@@ -42,9 +42,9 @@ def answer(
     if prediction.unspecified or prediction.open:
         return Answer({}, {}, prediction.unspecified or prediction.open)
     ran = zip(draft.shaped, prediction.acted, strict=False)
-    if SELF_PRODUCT in quirks and any(map(_multiplies_itself, ran)):
+    if any(map(_multiplies_itself, ran)) and SELF_PRODUCT in quirks:
         return Answer({}, {}, "an in-place matrix product that reads its results")
-    replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
+    replaced = Replaced(quirks)
 
     def walk(sharing: bool) -> Walk:
         return Walk(draft, prediction, replaced, sharing=sharing)
@@ -53,7 +53,7 @@ def answer(
     if opinions > 1 and any(map(_centres_channels, draft.shaped)):
 
         def walk_apart(sharing: bool) -> Walk:
-            return Walk(draft, prediction, replaced | MEAN_FIRST, sharing=sharing)
+            return Walk(draft, prediction, Replaced(quirks, MEAN_FIRST), sharing=sharing)
 
         found = _widened(found, _with_or_without_sharing(walk_apart, machine, opinions))
     for capture in captures(prediction):
