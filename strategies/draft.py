@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from strategies import layout as lay
@@ -38,8 +39,7 @@ from strategies.table.row import Layouts
 from strategies.values import materialise
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A tensor by name: dtype, layout, and the number of the memory that it lies in."""
 
     name: str
@@ -48,8 +48,7 @@ class Value:
     memory: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
+class Shaped(Struct, frozen=True):
     """A step with what was inferred: row, operands, parameters with defaults, and results."""
 
     step: Apply
@@ -264,7 +263,7 @@ class Draft:
             self._move(str(shaped.step.args[0]), shaped.moved)
         done = shaped
         if results:
-            done = replace(shaped, results=tuple(results))
+            done = structs.replace(shaped, results=tuple(results))
         self.steps.append(shaped.step)
         self.shaped.append(done)
         return done
@@ -274,7 +273,7 @@ class Draft:
         mover = self.object_of(name)
         for other, value in self.values.items():
             if self.object_of(other) == mover:
-                self.values[other] = replace(value, layout=layout)
+                self.values[other] = structs.replace(value, layout=layout)
 
     def add_backward(self, step: Backward, where: str = "") -> Backward:
         """Add a backward call; raises ProgramError if a root or a cotangent cannot be."""

@@ -7,18 +7,17 @@ Everything here is arithmetic on integers, by the rules of torch's strided tenso
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 _CHANNELS_LAST = [1, 3, 2, 0]
 """Dimensions from fastest to slowest in `torch.channels_last`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True, cache_hash=True, gc=False):
     """Shape, strides and offset of a tensor, counted in elements of its memory."""
 
     shape: tuple[int, ...]
@@ -240,7 +239,7 @@ def ordered(shape: tuple[int, ...], *operands: Layout) -> Layout:
 def preserved(layout: Layout) -> Layout:
     """The layout of `clone()`: dense strides are kept, others are made dense in the same order."""
     if layout.is_dense:
-        return replace(layout, offset=0)
+        return Layout(layout.shape, layout.strides)
     if layout.ndim < 2:
         return contiguous(layout.shape)
     return _dense_in_order(layout.shape, _memory_order(layout.shape, [layout.strides]))
@@ -392,7 +391,7 @@ def viewed(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
     if layout.numel == 0:
         if layout.shape == shape:
             return layout
-        return replace(contiguous(shape), offset=layout.offset)
+        return contiguous(shape, layout.offset)
     if not layout.shape:
         return Layout(shape, (1,) * len(shape), layout.offset)
     strides = [0] * len(shape)
