@@ -31,16 +31,20 @@ class Asked(frozenset[str]):
 class Findings(Generic[T]):
     """What was found of one thing, by the quirks that were asked for on the way."""
 
-    _found: list[tuple[frozenset[str], set[str], T]] = field(default_factory=list)
+    _found: list[tuple[Asked, T]] = field(default_factory=list)
 
     def under(self, quirks: frozenset[str], find: Callable[[frozenset[str]], T]) -> T:
         """What `find` says; it is not asked again where it would ask for the same and be told the
         same.
         """
-        for before, asked, found in self._found:
-            if asked.isdisjoint(before ^ quirks):
+        for asked, found in self._found:
+            if asked.asked.isdisjoint(asked ^ quirks):
                 return found
         asking = Asked(quirks)
         found = find(asking)
-        self._found.append((quirks, asking.asked, found))
+        self.keep(asking, found)
         return found
+
+    def keep(self, asked: Asked, found: T) -> None:
+        """Note what was found elsewhere by asking these quirks."""
+        self._found.append((asked, found))

@@ -16,14 +16,15 @@ it. Steps count up to the one that raises, and that one with them.
 from __future__ import annotations
 
 from collections import Counter as Counting
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from conformance.model import predict
 from conformance.model.interpreter import Interpreter
-from conformance.model.state import Counter, Node, Raised, Unspecified
+from conformance.model.state import Counter, Node
 from conformance.records import Cells, Forms
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Backward, recording
+from strategies.program import recording
 from strategies.table import TABLE, Row
 
 PLAIN = "plain"
@@ -57,16 +58,9 @@ def why_never(row: Row, column: str) -> str:
 
 def cells_of(draft: Draft) -> Iterator[tuple[str, str]]:
     """The cells, (row, column), that each step of a program falls into."""
-    interpreter = Interpreter(draft, frozenset())
-    for step in draft.shaped:
-        if isinstance(step, Shaped):
-            yield from _cells(interpreter, step)
-        try:
-            acted = interpreter.run_step(step)
-        except (Raised, Unspecified):
-            return
-        if isinstance(step, Backward) and acted.flow is not None and acted.flow.raised is not None:
-            return
+    tally = Tally()
+    predict(draft, visit=tally.visit)
+    yield from tally.met
 
 
 @dataclass(slots=True)
@@ -77,7 +71,24 @@ class Tally:
 
     def add(self, draft: Draft) -> None:
         """Count the steps of one more program."""
-        self._steps.update(cells_of(draft))
+        predict(draft, visit=self.visit)
+
+    def visit(self, interpreter: Interpreter, step: Shaped) -> None:
+        """Count a step that is about to be interpreted, by the model's rules alone."""
+        self._steps.update(cells_at(interpreter, step))
+
+    def __iadd__(self, counted: Mapping[str, Cells]) -> Tally:
+        """Count what was counted elsewhere."""
+        for name, row in counted.items():
+            for column, steps in zip(COLUMNS, row, strict=True):
+                if steps:
+                    self._steps[name, column] += steps
+        return self
+
+    @property
+    def met(self) -> Iterator[tuple[str, str]]:
+        """Each cell as often as a step fell into it."""
+        return self._steps.elements()
 
     @property
     def counted(self) -> dict[str, Cells]:
@@ -90,7 +101,8 @@ class Tally:
         return plain, in_place, on_view, in_no_grad, of_saved
 
 
-def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
+def cells_at(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
+    """The cells of a step that is about to be interpreted."""
     name = step.row.name
     yield name, IN_PLACE if step.in_place else PLAIN
     values = [operand for operand in step.operands if isinstance(operand, Value)]
@@ -107,6 +119,12 @@ def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
 
 def _held(interpreter: Interpreter, counter: Counter) -> bool:
     """Whether a node keeps a tensor with this counter as it is now."""
+    if not any(
+        saved.tensor.counter is counter and saved.version == counter.value
+        for node in interpreter.graph.recorded
+        for saved in node.saved
+    ):
+        return False
     seen: set[int] = set()
     stack: list[Node | None] = [tensor.node for tensor in interpreter.tensors.values()]
     while stack:
