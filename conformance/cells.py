@@ -16,7 +16,7 @@ it. Steps count up to the one that raises, and that one with them.
 from __future__ import annotations
 
 from collections import Counter as Counting
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from conformance.model import predict
@@ -77,6 +77,10 @@ class Tally:
         """Count a step that is about to be interpreted, by the model's rules alone."""
         self._steps.update(cells_at(interpreter, step))
 
+    def count(self, cells: Iterable[tuple[str, str]]) -> None:
+        """Count steps by their cells."""
+        self._steps.update(cells)
+
     def __iadd__(self, counted: Mapping[str, Cells]) -> Tally:
         """Count what was counted elsewhere."""
         for name, row in counted.items():
@@ -84,6 +88,11 @@ class Tally:
                 if steps:
                     self._steps[name, column] += steps
         return self
+
+    @property
+    def covered(self) -> Set[tuple[str, str]]:
+        """The cells that any step fell into."""
+        return self._steps.keys()
 
     @property
     def met(self) -> Iterator[tuple[str, str]]:
