@@ -179,6 +179,30 @@ class Draft:
         if not row.needs(layouts):
             shapes = ", ".join(str(o.shape) for o in layouts if o is not None)
             raise ProgramError(f"{where} is not defined for operands of shape {shapes}.")
+        return self._inferred(step, row, in_place, operands, layouts, where)
+
+    def composed(self, step: Apply, row: Row, in_place: bool, layouts: Layouts) -> Shaped:
+        """What `shape` infers of a step that is spelled as its row has it, whose operands are there
+        and lie as the row needs; raises ProgramError if it cannot be all the same.
+        """
+        where = f"step {len(self.steps) + 1} ({step.op})"
+        row = row_in(row, step.via or _first_way(row, in_place), self.torch, in_place=in_place)
+        operands = tuple(
+            self.values[given] if isinstance(given, str) else float(given) for given in step.args
+        )
+        return self._inferred(step, row, in_place, operands, layouts, where)
+
+    def _inferred(
+        self,
+        step: Apply,
+        row: Row,
+        in_place: bool,
+        operands: tuple[Value | float, ...],
+        layouts: Layouts,
+        where: str,
+    ) -> Shaped:
+        first = operands[0]
+        assert isinstance(first, Value)
         try:
             params = complete(row.params, step.params, _described(row, layouts), where)
         except ValueError as error:
