@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from conformance.asked import Asked, Findings
 from conformance.deviations import Deviation, register
 from conformance.model import Prediction, predict
 from conformance.model.interpreter import Interpreter
-from conformance.oracle.answering import answer, answering
+from conformance.oracle.answering import answer, answering, looked_at
 from conformance.oracle.answers import Answer
 from conformance.oracle.machine import OPINIONS, Machine
 from conformance.subjects import InProcessSubject, Subject
@@ -30,14 +30,15 @@ class _Said:
     steps: int
     predicted: dict[bool, Findings[Prediction]] = field(default_factory=dict)
     """By whether it was watched."""
-    answered: dict[tuple[int, bool], tuple[Prediction, Findings[Answer]]] = field(
+    answered: dict[tuple[Hashable, bool], tuple[Prediction, Findings[Answer]]] = field(
         default_factory=dict
     )
-    """By the prediction, and whether it was asked again."""
+    """By what the oracle looks at of a prediction, and whether it was asked again."""
 
     def answers(self, prediction: Prediction, again: bool) -> Findings[Answer]:
         # The prediction is kept beside its answers, so that no other one gets its number.
-        return self.answered.setdefault((id(prediction), again), (prediction, Findings()))[1]
+        key = (looked_at(prediction), again)
+        return self.answered.setdefault(key, (prediction, Findings()))[1]
 
 
 @dataclass(slots=True)

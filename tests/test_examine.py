@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
+from conformance.asked import Findings
 from conformance.deviations import register
 from conformance.examine import Examiner, Judged
+from conformance.model import predict
+from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
+from conformance.oracle.answering import answer, looked_at
 from conformance.oracle.machine import Machine
 from conformance.subjects import ErrorSeen, Observation, Subject, TensorSeen
 from strategies.build import build
@@ -322,3 +327,38 @@ def test_gradient_of_a_view_whose_flags_cannot_be_read_is_not_asked_for(examiner
     judged = examiner.examine(written)
     assert judged.prediction.graded["x0"] and judged.prediction.flags["x0"].unreadable is not None
     assert judged.verdict == "conforms", judged.findings
+
+
+def test_the_oracle_looks_at_no_more_than_it_says(machine: Machine) -> None:
+    """Of predictions that agree in what the oracle looks at, values and gradients are the same."""
+    agreed = 0
+    for index in range(250):
+        draft = check(build(Seeded(11, index)))
+        documented = predict(draft)
+        for quirk in (NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS):
+            other = predict(draft, quirks=frozenset({quirk}))
+            if other.flags != documented.flags and looked_at(other) == looked_at(documented):
+                one, two = (answer(draft, said, machine) for said in (documented, other))
+                agreed += 1
+                assert one.unspecified == two.unspecified
+                for found, again in ((one.values, two.values), (one.gradients, two.gradients)):
+                    assert found.keys() == again.keys()
+                    for name, entries in found.items():
+                        np.testing.assert_array_equal(entries.values, again[name].values)
+                        np.testing.assert_array_equal(entries.slack, again[name].slack)
+    assert agreed > 5
+
+
+def test_quirks_that_are_not_asked_for_change_nothing(machine: Machine) -> None:
+    """What was found under some quirks stands under others, if those asked for are the same."""
+    found = Findings[str]()
+    asked = []
+
+    def find(quirks: frozenset[str]) -> str:
+        asked.append(quirks)
+        return "a" if "one" in quirks else "b"
+
+    assert found.under(frozenset(), find) == found.under(frozenset({"two"}), find) == "b"
+    assert found.under(frozenset({"one"}), find) == "a"
+    assert found.under(frozenset({"one", "two"}), find) == "a"
+    assert asked == [frozenset(), frozenset({"one"})]

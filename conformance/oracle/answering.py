@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 from msgspec.structs import replace
@@ -76,6 +76,31 @@ def answering(
 
         found = _joined(found, (yield from _with_or_without_sharing(walk_to, opinions)))
     return found
+
+
+def looked_at(prediction: Prediction) -> Hashable:
+    """Everything of a prediction that this room looks at: of two that agree in it, values and
+    gradients are the same. Where the gradient of what is no leaf was returned, it is all of it.
+    """
+    if captures(prediction):
+        return id(prediction)
+    return (
+        prediction.unspecified or prediction.open,
+        tuple(map(_acted, prediction.acted)),
+        *(tuple(d.items()) for d in (prediction.places, prediction.layouts)),
+        frozenset(prediction.grads.items()),
+    )
+
+
+def _acted(acted: Acted) -> Hashable:
+    flow = acted.flow
+    gone = flow and (
+        flow.reaching,
+        flow.raised is not None,
+        flow.dropped,
+        frozenset(leaf.name for leaf in flow.accumulated),
+    )
+    return acted.recorded, acted.connected, tuple(acted.places.items()), gone
 
 
 def _with_or_without_sharing(walk: Callable[[bool], Walk], opinions: int) -> Calls[Answer]:
