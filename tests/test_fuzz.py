@@ -91,7 +91,7 @@ def test_a_killed_process_costs_nothing(expected: Told) -> None:
     """Kill -9 of a process that judges: its chunks are judged again, and each is told of once."""
     pool = LocalPool(2)
     try:
-        found = []
+        found: list[Done] = []
         for done in pool.run(TASK, CHUNKS):
             if not found:
                 victim = next(iter(pool._executor._processes))
@@ -116,7 +116,7 @@ def chunks_in(folder: Path) -> list[Done]:
     return [msgspec.json.decode(line, type=Done) for line in whole]
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 120.0) -> None:
+def wait_for(what: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait until something holds; fails if it does not."""
     end = time.monotonic() + seconds
     while not what():

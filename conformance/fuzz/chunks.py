@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import re
 import threading
 import time
 from collections import Counter
@@ -104,6 +105,15 @@ class _Cells:
         self._met.clear()
 
 
+_RESULT = re.compile(r"\bx\d+\b| \(instruction \d+\)")
+"""The name of a drawn result, or where in a program something is."""
+
+
+def _general(reason: str) -> str:
+    """A reason without what it says of its program alone."""
+    return _RESULT.sub(lambda found: "x" if found[0][0] == "x" else "", reason)
+
+
 _OPEN: dict[tuple[str, bool], Examiner] = {}
 _ONE_AT_A_TIME = threading.Lock()
 """A worker of a cluster has several threads, and a subject runs one program."""
@@ -141,7 +151,7 @@ def _judged(examiner: Examiner, seed: int, chunk: Chunk) -> Done:
             letters.append(LETTERS[judged.verdict])
             deviations.update(deviation.entry.id for deviation in judged.deviations)
             if judged.reason:
-                reasons[judged.reason] += 1
+                reasons[_general(judged.reason)] += 1
             if judged.verdict != "not exercised":
                 cells.count(judged.draft)
         cells.forget()

@@ -32,6 +32,8 @@ class Cluster:
     def __init__(self, address: str) -> None:
         try:
             from distributed import Client
+            from distributed.comm.addressing import parse_address
+            from distributed.comm.registry import get_backend
         except ImportError:
             raise UsageError(
                 "--scheduler needs Dask, which is not installed; install "
@@ -40,6 +42,8 @@ class Cluster:
         self.address = address
         self._asked, self._counted = -_ASKED_S, 1
         try:
+            # A client of no known kind of address leaves a loop behind that nobody ends.
+            get_backend(parse_address(address)[0])
             self._client: Any = Client(address, timeout=_ANSWERS_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(
