@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 REPLACED = {
     "hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"},
@@ -53,8 +54,18 @@ class Replaced(Mapping[str, str]):
             return new
         raise KeyError(old)
 
+    def get(self, old: str, otherwise: Any = None) -> Any:
+        """As a mapping does, but for the price of an exception: most of what is asked for is there
+        in no quirk.
+        """
+        if old not in self:
+            return otherwise
+        return self[old]
+
     def __contains__(self, old: object) -> bool:
-        return old in self._also or (old in _BY_QUIRK and _BY_QUIRK[str(old)][0] in self._quirks)
+        if old in _BY_QUIRK and _BY_QUIRK[str(old)][0] in self._quirks:
+            return True
+        return old in self._also
 
     def __iter__(self) -> Iterator[str]:
         return (old for old in (*_BY_QUIRK, *self._also) if old in self)

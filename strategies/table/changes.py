@@ -199,13 +199,17 @@ def missing_form(step: Shaped, torch: str) -> str:
     return next(
         (
             arrival.what
-            for arrival in ARRIVALS
-            if step.row.name in (arrival.rows or (step.row.name,))
-            and within(f"<{arrival.since}", torch)
-            and arrival.holds(step)
+            for arrival in _arrivals_after(torch)
+            if step.row.name in (arrival.rows or (step.row.name,)) and arrival.holds(step)
         ),
         "",
     )
+
+
+@cache
+def _arrivals_after(torch: str) -> tuple[Arrival, ...]:
+    """What a version of torch does not have yet."""
+    return tuple(arrival for arrival in ARRIVALS if within(f"<{arrival.since}", torch))
 
 
 @cache
