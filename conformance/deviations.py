@@ -44,7 +44,6 @@ SCRIPT_QUIRKS = frozenset(
         "index-fill-adds-dimension",
         "conv-transpose-of-points",
         "igamma-series-nine-digits",
-        "kron-out-unseen",
         "kron-refuses-strides",
         "logcumsumexp-loses-nan",
         "logit-by-place",

@@ -189,6 +189,15 @@ ARRIVALS: tuple[Arrival, ...] = (
         "torch.mean with out= and without dim",
         lambda step: step.params["dim"] is None,
     ),
+    Arrival(
+        "gt_out ge_out lt_out le_out eq_out ne_out",
+        "1.4",
+        "comparisons with an out= that is not bool",
+        lambda step: True,
+    ),
+    Arrival(
+        "kron_out", "1.12", "torch.kron with an out= that it leaves its size", lambda step: True
+    ),
     Arrival("slice_scatter_out", "2.4", "torch.slice_scatter with out=", lambda step: True),
     *LATER,
 )
