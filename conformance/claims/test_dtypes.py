@@ -1,4 +1,4 @@
-"""Which dtypes can require grad, by every way to ask."""
+"""Which dtypes can require grad, by every way to ask, and that all have the same gradients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from packaging.version import Version
 
+from conformance.claims import _dtype_gradients
+from conformance.claims._inplace import methods_of
 from conformance.claims._seeing import Shown, exactly, expecting, flag
 from conformance.claims._targets import Target, elements, shapes
 from conformance.claims.claim import proves
@@ -157,6 +159,27 @@ def _requests(draw: st.DrawFn, *, among: list[tuple[str, str]]) -> Script:
         yield from flag("x.requires_grad", seen, value, _WHY, "wrong flag")
 
     return Script(body, ("x",), findings)
+
+
+# -- gradients in every dtype
+
+
+@proves("gradients-in-every-dtype")
+def test_gradients_in_every_dtype(trial: Trial) -> None:
+    """In place gives the gradients of the plain form in each dtype (Autograd mechanics)."""
+    methods, trial.note = methods_of(trial)
+    there = trial.examiner.subject.names["Tensor"]
+    twins = [method for method in methods if method.plain and method.name[:-1] in there]
+    dtypes = [
+        dtype
+        for dtype in _dtype_gradients.DTYPES
+        if _has_complex(trial) or not dtype.startswith("complex")
+    ]
+    for case in _dtype_gradients.examples(twins, dtypes):
+        trial.once(case.script())
+    trial.scripts(
+        _dtype_gradients.cases(among=twins, dtypes=dtypes).map(_dtype_gradients.Case.script)
+    )
 
 
 # -- complex tensors
