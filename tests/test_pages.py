@@ -7,6 +7,8 @@ from html import unescape
 from pathlib import Path
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conformance.records import (
     Claim,
@@ -28,6 +30,7 @@ from conformance.records import (
 )
 from reports.drawing import Box, draw
 from reports.entries import entries
+from reports.script_steps import statements
 from reports.site import FOLDER
 from tests.test_cli import Command, ac, one_sentence
 from tests.test_report import Parsed, pages, trace, write_run
@@ -216,7 +219,50 @@ def test_a_script_is_found_among_the_programs(tmp_path: Path) -> None:
         writer.write(Verdict("c", "s", PROGRAM, "deviates", "hang"))
     said = page(f"finding-c-{PROGRAM}", tmp_path)
     assert "print('the whole script')" in said
-    assert "The records hold no steps of it" in said
+    assert "There is no drawing of memory: this is a whole script" in said
+
+
+def test_a_whole_script_has_its_statements_as_steps_and_a_run_that_repeats_it(
+    tmp_path: Path,
+) -> None:
+    """Numbered, with their lines; the claim is put to the subject again with the seed of the run.
+
+    A program that an older suite recorded without its steps is no script: its command judges it.
+    """
+    script = "import torch\n\nx = torch.ones(2)\nfor n in range(2):\n    x.le_(1)\n\nprint(x)\n"
+    wrong = Verdict("c", "a b", PROGRAM, "deviates", "hang", "it hangs", script, expected="an end")
+    said = page(f"finding-c-{PROGRAM}", run_of(tmp_path / "new", wrong, subject="a b"))
+    for fragment in (
+        "Step 1 line 3 x = torch.ones(2) Step 2 lines 4-5 for n in range(2): x.le_(1)",
+        "Step 3 line 7 print(x) The script",
+        "autograd-conformance run --claim c --subject 'a b' --profile quick --seed 7",
+        "nobody else was asked this very script",
+    ):
+        assert fragment in said, fragment
+    old = msgspec.structs.replace(wrong, command="judge it")
+    said = page(f"finding-c-{PROGRAM}", run_of(tmp_path / "old", old))
+    assert "an older suite recorded it" in said and "judge it" in said and "Step 1" not in said
+
+
+def test_statements_of_a_script_are_told_by_their_first_column() -> None:
+    """Clauses, closing brackets, decorated functions and blank lines belong to what they are of."""
+    script = "@f\ndef g():\n    pass\n\n\nif a:\n    b\nelse:\n    c\nd = (\n    1,\n)  # one\n"
+    found = [(one.number, one.lines, one.code) for one in statements(script)]
+    assert found == [
+        (1, "lines 1-3", "@f\ndef g():\n    pass"),
+        (2, "lines 6-9", "if a:\n    b\nelse:\n    c"),
+        (3, "lines 10-12", "d = (\n    1,\n)  # one"),
+    ]
+    assert statements("import torch\n\n") == () == statements("   (\n")
+
+
+@given(st.text(alphabet="a@ \n)\t\r\x0c", max_size=40))
+def test_no_line_of_a_script_is_lost(script: str) -> None:
+    """Whatever it holds, its statements are its lines in order, but for blank ones between them."""
+    lines = script.split("\n")
+    first = next((n for n, line in enumerate(lines) if line and line[0] in "a@"), len(lines))
+    shown = [line for one in statements(script) for line in one.code.split("\n")]
+    assert [*filter(str.strip, shown)] == [*filter(str.strip, lines[first:])]
 
 
 def test_versions_are_told_from_one_another_by_the_very_program(tmp_path: Path) -> None:
