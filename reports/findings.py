@@ -68,6 +68,16 @@ class Finding:
         """The labels of those on which it was seen."""
         return [column.label for column in self.columns]
 
+    @property
+    def seeds(self) -> dict[tuple[int, str], list[str]]:
+        """Seed and profile of the runs -> the subjects on which it was seen with them."""
+        found: dict[tuple[int, str], list[str]] = {}
+        for column in self.columns:
+            run = column.records.run
+            if run is not None:
+                found.setdefault((run.seed, run.profile), []).append(column.label)
+        return found
+
     @cached_property
     def drawing(self) -> Drawing | None:
         """The program step by step, where the records have it."""
