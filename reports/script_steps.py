@@ -11,6 +11,8 @@ _GOES_ON = re.compile(r"[\s)\]}#]|(?:else|elif|except|finally)\b")
 _IMPORTS = ("import ", "from ")
 _MOST = 100
 """Statements that are shown."""
+_LONGEST = 20_000
+"""Of a script, in characters; the rest is in the records."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def statements(script: str) -> tuple[Statement, ...]:
 
     The text is not parsed: it is a stranger's.
     """
-    found = (block for block in _blocks(script) if not block[1][0].startswith(_IMPORTS))
+    found = (block for block in _blocks(script[:_LONGEST]) if not block[1][0].startswith(_IMPORTS))
     return tuple(
         Statement(number, first, first + len(lines) - 1, "\n".join(lines))
         for number, (first, lines) in zip(range(1, _MOST + 1), found, strict=False)

@@ -352,14 +352,6 @@ def test_kinds_are_listed_gravest_first() -> None:
 # -- files
 
 
-def test_a_default_run_makes_small_pages(tmp_path: Path) -> None:
-    """12,000 verdicts make an index far below 300 KB, and no page of more than 1 MB."""
-    made = pages(write_run(tmp_path / "run", verdicts=12_000))
-    assert len(made["index.html"].encode()) < 300_000
-    assert max(len(html.encode()) for html in made.values()) < 1_000_000
-    assert "12,012 programs" in made["index.html"]
-
-
 def test_the_report_is_written_into_a_new_folder(tmp_path: Path) -> None:
     """The path that comes back is the index; the other pages are in a folder beside it."""
     run = write_run(tmp_path / "run")
