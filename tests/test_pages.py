@@ -91,6 +91,14 @@ def test_every_cell_of_the_matrix_is_a_verdict_with_a_count_and_a_link(tmp_path:
     ]
 
 
+def test_rows_can_be_filtered_by_each_verdict_of_a_cell(tmp_path: Path) -> None:
+    """Also by one that is no claim's worst."""
+    old = run_of(tmp_path / "old", ended("not exercised", 0), torch="2.4.1")
+    new = run_of(tmp_path / "new", ended("conforms"), id="n")
+    html = pages(new, old)[f"{FOLDER}/matrix.html"]
+    assert re.findall(r'data-show="([^"]*)"', html) == ["", "conforms", "not-exercised"]
+
+
 def test_claims_stand_by_title_under_their_first_article(tmp_path: Path) -> None:
     """The matrix is a tree: articles, then claims, by their titles."""
     html = pages(write_run(tmp_path / "run"))[f"{FOLDER}/matrix.html"]

@@ -90,6 +90,15 @@ def test_a_script_that_deviates_is_told_statement_by_statement(look: Any, script
     assert command.startswith(f"autograd-conformance run --claim {SCRIPT_CLAIM} --subject ")
 
 
+def test_without_a_clipboard_the_script_is_selected(look: Any, faulty: Path) -> None:
+    """The keys that copy a selection then do what the button cannot."""
+    page = look().open(page_of(faulty, "finding"))
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name=re.compile("^Copy: Script")).click()
+    page.get_by_text("Selected").wait_for()
+    assert page.evaluate("getSelection().toString()").startswith("# missing error: ")
+
+
 def test_finding_by_words(look: Any, sample: Path) -> None:
     """The field narrows the claims by their titles, and says how many are left."""
     page = look().open(page_of(sample, "matrix"))
