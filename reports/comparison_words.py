@@ -29,7 +29,12 @@ class Untold:
 
     what: str
     reason: str
-    names: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called."""
+        return [name(item) for item in self.items]
 
 
 def name(item: Item) -> str:
@@ -95,11 +100,11 @@ def unmatched(comparison: Comparison) -> list[str]:
 
 def untold(items: Iterable[Item]) -> list[Untold]:
     """What cannot be compared, by the reason: the one that is not there, or the one undecided."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         if item.change == _UNTOLD:
-            groups.setdefault((_OF[item.what], _reason(item)), []).append(name(item))
-    return [Untold(what, reason, tuple(names)) for (what, reason), names in groups.items()]
+            groups.setdefault((_OF[item.what], _reason(item)), []).append(item)
+    return [Untold(what, reason, tuple(found)) for (what, reason), found in groups.items()]
 
 
 def _reason(item: Item) -> str:
