@@ -304,6 +304,7 @@ class Interpreter:
             view.number = 0 if node is None else number
             if view.creation == "stale":
                 view.history = self.new_history()
+            if view.creation in ("stale", "multi"):
                 view.silent = view.silent or (not records and self.graph.requires_grad(parent))
         return acted
 
@@ -400,6 +401,7 @@ class Interpreter:
         """
         if NANMEAN_OUT in self.quirks and step.row.name == "nanmean_out":
             return former.write_nanmean(self, step)
+        former.leave_open(self, step)
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
         if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):

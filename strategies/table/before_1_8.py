@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from strategies.layout import contiguous
 from strategies.table import extremes
 from strategies.table.change import Change
-from strategies.table.changed_meanings import celu_by_exponential, elu_by_exponential
+from strategies.table.changed_meanings import (
+    celu_by_exponential,
+    elu_by_exponential,
+    selu_by_exponential,
+)
 from strategies.table.composed import along
-from strategies.table.row import saves
+from strategies.table.results import tensors
+from strategies.table.row import Made, saves
 
 _DERIVATIVES = "derivatives.yaml"
 _ELU = "elu_backward by the result (derivatives.yaml); elu-by-result in the register"
@@ -97,12 +103,36 @@ BEFORE_1_8: tuple[Change, ...] = (
         _ELU,
         form="plain",
     ),
+    Change(
+        "selu",
+        "<1.8",
+        {"meaning": selu_by_exponential("_by_result")},
+        "elu_backward by the result (derivatives.yaml)",
+        form="plain",
+    ),
     Change("celu elu selu", "<1.8", {"saves": saves("result")}, _DERIVATIVES),
     Change("relu6", "<1.8", _BY_RESULT, "hardtanh_backward by the result (derivatives.yaml)"),
     Change("index_copy", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
     Change("index_add", "<1.8", {"saves": saves("index if source")}, _DERIVATIVES),
     Change("take", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
-    Change("pow", "<1.8", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change("pow", "<1.4", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change(
+        "pow",
+        ">=1.4,<1.8",
+        {"saves": saves("self, exponent if self, result if tensor exponent")},
+        _DERIVATIVES,
+    ),
+    Change(
+        "group_norm",
+        "<1.8",
+        {
+            "result": lambda layouts, params: (Made(contiguous(tensors(layouts)[0].shape)),),
+            "copies_first": lambda layouts: not tensors(layouts)[0].is_contiguous,
+            "viewed": lambda layouts: (0,),
+            "behind_view": lambda layouts, recorded: True,
+        },
+        "batch_norm of another shape (Normalization.cpp), and a view of that",
+    ),
     Change("repeat", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
     Change(
         "getitem_at getitem_rows getitem_second getitem_twice",
@@ -121,6 +151,12 @@ BEFORE_1_8: tuple[Change, ...] = (
         "<1.8",
         {"saves": saves("self if no target, target if no target, private")},
         "(input - target) ** 2 where target requires grad, else its own kernel (functional.py)",
+    ),
+    Change(
+        "einsum",
+        "<1.8",
+        {"behind_view": lambda layouts, recorded: True},
+        "einsum before 1.8 (Linear.cpp) views what it multiplied, an outer product too (observed)",
     ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
     Change("digamma", "<1.8", {"meaning": _open_at_its_poles("digamma")}, "digamma (Math.h)"),

@@ -86,6 +86,18 @@ def _prelu(m: Any, self: Any, weight: Any) -> Any:
     return m.apply("carry", still(m, to_self), m.apply("add", to_self, to_weight))
 
 
+def _logsigmoid(m: Any, self: Any) -> Any:
+    """By the logarithm of a sum, which has lost the digits of a small exponential."""
+    most = m.apply("maximum", m.apply("neg", self), 0.0)
+    scaled = m.apply("exp", m.apply("sub", m.apply("neg", self), most))
+    both = m.apply("add", m.apply("exp", m.apply("neg", most)), scaled)
+    values = m.apply("neg", m.apply("add", most, m.apply("log", both)))
+    share = m.apply("div", m.apply("sub", both, 1.0), both)
+    below = m.apply("lt", self, 0.0)
+    slope = m.apply("where", below, m.apply("sub", 1.0, share), share)
+    return m.apply("carry", still(m, values), m.apply("mul", still(m, slope), self))
+
+
 def _points(layouts: Layouts, params: Params) -> str:
     """A kernel of one element is taken for a stride of 1."""
     kernel = tensors(layouts)[1].shape[2:]
@@ -157,6 +169,7 @@ FORMER: tuple[Change, ...] = (
         "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
     ),
     Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
+    Change("logsigmoid", "<1.12", {"meaning": _logsigmoid}, "log_sigmoid (Activation.cpp)"),
     Change("renorm", "<1.12", {"meaning": _renorm}, "renorm_backward (FunctionsManual.cpp)"),
     Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
     Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),

@@ -185,10 +185,10 @@ LATER: tuple[Arrival, ...] = (
         lambda step: step.params["n"] >= 1,
     ),
     Arrival(
-        "index_select",
+        "index_select index_select_out",
         "1.8",
-        "the derivative of index_select of a 0-d tensor",
-        lambda s: not _ndim(s),
+        "index_select of a tensor without dimensions: the register has a script",
+        lambda s: not _shapes(s)[int(s.row.writes_out)],
     ),
     Arrival(
         "mvlgamma mvlgamma_out",
