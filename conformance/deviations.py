@@ -44,6 +44,7 @@ SCRIPT_QUIRKS = frozenset(
         "gather-by-columns",
         "index-fill-adds-dimension",
         "index-select-adds-dimension",
+        "integer-division-ends-process",
         "conv-transpose-of-points",
         "igamma-series-nine-digits",
         "kron-out-unseen",

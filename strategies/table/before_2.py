@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from strategies.table.change import Change
 from strategies.table.losses import reduce
 from strategies.table.results import cloned, tensors
@@ -52,7 +54,23 @@ def _threshold(m: Any, self: Any, *, threshold: float, value: float) -> Any:
     return m.apply("carry", written, moves)
 
 
+def _xlogy(m: Any, self: Any, other: Any) -> Any:
+    """The derivative by a number's logarithm, which the quirk takes in float32."""
+    result = m.apply("xlogy", self, other)
+    number = not isinstance(other, np.ndarray) and other > 0.0
+    if not number or not m.deviates("logarithm of a number"):
+        return result
+    rounded = float(np.float32(math.log(np.float32(other))))
+    return m.apply("carry", result, m.apply("mul", self, rounded))
+
+
 BEFORE_2: tuple[Change, ...] = (
+    Change(
+        "xlogy",
+        "<1.13",
+        {"meaning": _xlogy},
+        "xlogy.Scalar_Other (derivatives.yaml) before 1.13; xlogy-by-float32 in the register",
+    ),
     Change(
         "mean",
         ">=1.13,<2.0",
