@@ -37,6 +37,7 @@ else:
 SCRIPT_QUIRKS = frozenset(
     {
         "alpha-dropout-ignores-inplace",
+        "baddbmm-times-nothing",
         "batch-norm-mixed-formats",
         "channel-shuffle-underived",
         "comparison-in-place-of-one-dtype",
