@@ -373,6 +373,7 @@ class Interpreter:
         former.refuse_ungraded(self, step)
         if records:
             node, acted = self.record(step, operands)
+            former.reach_base(self, target, acted)
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
