@@ -391,7 +391,9 @@ class Interpreter:
         self.graph.writes[target.memory] += 1
         self._count_write(step, target, acted, operands)
         if node is not None:
-            self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
+            # The gradient of a value that goes everywhere counts cells as often as they repeat.
+            alike = floods(step, self.graph.broken) and not any(acted.connected[1:])
+            self.graph.rebase(target, node, floods=alike)
             self._save(node, step.row, step, operands, target, written=target)
         return acted
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from strategies.layout import contiguous
-from strategies.table import extremes
+from strategies.table import added, extremes
 from strategies.table.change import Change
 from strategies.table.changed_meanings import (
     celu_by_exponential,
     elu_by_exponential,
     selu_by_exponential,
 )
-from strategies.table.composed import along
+from strategies.table.composed import along, leave_open
 from strategies.table.results import tensors
 from strategies.table.row import Made, saves
 
@@ -45,10 +45,35 @@ def _open_at_its_poles(primitive: str) -> Callable[..., Any]:
     def meaning(m: Any, self: Any) -> Any:
         integers = m.apply("eq", m.apply("floor", self), self)
         poles = m.apply("logical_and", integers, m.apply("le", self, 0.0))
-        m.apply("sole", m.apply("where", poles, 2.0, 1.0))
+        leave_open(m, poles)
         return m.apply(primitive, self)
 
     return meaning
+
+
+def _first_polygamma(m: Any, self: Any, *, n: int) -> Any:
+    """digamma: others than the one with n=0 are not there."""
+    return _open_at_its_poles("digamma")(m, self)
+
+
+def _digamma_out(m: Any, out: Any, self: Any, **params: int) -> Any:
+    return _open_at_its_poles("digamma")(m, self)
+
+
+def _addr(m: Any, self: Any, vec1: Any, vec2: Any, *, beta: float, alpha: float) -> Any:
+    """Left open where zero meets infinity or NaN: a BLAS does not multiply by zero."""
+    column = vec1[:, None]
+    zero = m.apply("logical_or", m.apply("eq", column, 0.0), m.apply("eq", vec2, 0.0))
+    product = m.apply("mul", column, vec2)
+    left_out = m.apply("logical_and", zero, m.apply("ne", product, product))
+    leave_open(m, left_out)
+    (row,) = (row for row in added.ROWS if row.name == "addr")
+    assert callable(row.meaning)
+    return row.meaning(m, self, vec1, vec2, beta=beta, alpha=alpha)
+
+
+def _addr_out(m: Any, out: Any, *operands: Any, **params: float) -> Any:
+    return _addr(m, *operands, **params)
 
 
 _EXTREMES = {row.name: row for row in extremes.ROWS}
@@ -159,7 +184,12 @@ BEFORE_1_8: tuple[Change, ...] = (
         "einsum before 1.8 (Linear.cpp) views what it multiplied, an outer product too (observed)",
     ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("addr", "<1.8", {"meaning": _addr}, "ger of a BLAS, or TH's own"),
+    Change("addr_out", "<1.8", {"meaning": _addr_out}, "ger of a BLAS, or TH's own"),
+    Change("digamma_out", "<1.8", {"meaning": _digamma_out}, "digamma (Math.h)"),
+    Change("polygamma_out", "<1.8", {"meaning": _digamma_out}, "digamma (Math.h) for n=0"),
     Change("digamma", "<1.8", {"meaning": _open_at_its_poles("digamma")}, "digamma (Math.h)"),
+    Change("polygamma", "<1.8", {"meaning": _first_polygamma}, "digamma (Math.h) for n=0"),
     Change("lgamma", "<1.8", {"meaning": _open_at_its_poles("lgamma")}, "digamma (Math.h)"),
     Change("lerp", "<1.4", {"ungraded": "weight"}, _DERIVATIVES),
     Change("polygamma", "<1.4", {"undifferentiable": "in place"}, _DERIVATIVES),

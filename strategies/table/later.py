@@ -55,6 +55,13 @@ def _of_other_sizes(step: Shaped) -> bool:
     return "foreach" in (step.step.via or next(iter(ways))) and len(set(_shapes(step))) > 1
 
 
+def _empty_inside(step: Shaped) -> bool:
+    """Whether batches meet a matrix or a vector, and there is nothing to sum."""
+    one, two = _shapes(step)[int(step.row.writes_out) :][:2]
+    ranks = sorted((len(one), len(two)))
+    return ranks[0] < 3 <= ranks[1] and one[-1:] == (0,)
+
+
 def _ends(step: Shaped) -> list[tuple[int, ...]]:
     given = step.operands[int(step.row.writes_out) :][:2]
     return [() if isinstance(one, float) else one.layout.shape for one in given]
@@ -66,6 +73,12 @@ def _weight(step: Shaped) -> tuple[int, ...]:
 
 
 LATER: tuple[Arrival, ...] = (
+    Arrival(
+        "linear linear_bias matmul matmul_out",
+        "1.12",
+        "products of matrices with more dimensions and no inner elements",
+        _empty_inside,
+    ),
     Arrival(
         "conv1d conv2d conv3d conv1d_bias conv2d_bias conv3d_bias conv_transpose1d "
         "conv_transpose2d conv_transpose3d",
