@@ -16,6 +16,7 @@ from conformance.model.quirks import (
     PAD_ITSELF,
     PIECES_APART,
     PIECES_ASSERTED,
+    ROOT_RUNS,
     SLOPE_UNSEEN,
     SOUGHT_NOWHERE,
     UNGRADED_QUIETLY,
@@ -388,6 +389,91 @@ def test_pieces_from_no_grad_could_not_be_saved() -> None:
     text = "a = leaf(1)\nwith no_grad: x = a.unbind()\ny = a.mul(x)\nbackward(y)"
     assert raised("1.8.1", text, NO_GRAD_VIEW) == Kind.LEAF_SAVED
     assert raised("1.8.1", text) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "kind"), [("setitem_where_", Kind.OVERLAP_PARTIAL), ("masked_fill_", None)]
+)
+def test_a_value_put_by_a_mask_was_looked_at(op: str, kind: Kind | None) -> None:
+    leaves = (Leaf("a", (), [1.0]), Leaf("m", (1,), [1], "bool"))
+    view = Apply("view", ("a",), {"shape": [-1]}, ("b",))
+    draft = check(Program(leaves, (view, Apply(op, ("b", "m", "a")))))
+    raises = {torch: predict(draft.as_in(torch)).raises for torch in ("1.8.1", "1.12.1")}
+    assert (raises["1.8.1"] and raises["1.8.1"].kind) == kind
+    assert raises["1.12.1"] is None
+
+
+def test_only_row_major_tensors_were_looked_at() -> None:
+    leaves = (Leaf("a", (2, 2), [1.0] * 4), Leaf("i", (2,), [0, 1], "int64"))
+    steps = (Apply("t", ("a",), {}, ("b",)), Apply("setitem_at_", ("a", "i", "b")))
+    draft = check(Program(leaves, steps))
+    before, since = (predict(draft.as_in(torch)) for torch in ("1.8.1", "1.12.1"))
+    assert before.raises is None and before.open
+    assert since.raises is not None and since.raises.kind == Kind.OVERLAP_PARTIAL
+
+
+def test_a_missing_derivative_raised_though_nobody_asked_for_it() -> None:
+    text = "a = leaf(2)\nd = leaf(2)\nb = d.mul(2.0)\nx = b.igamma(a)\nbackward(x, inputs=['a'])"
+    assert raised("1.12.1", text) == Kind.NOT_DIFFERENTIABLE
+    assert raised("1.13.1", text) is None
+
+
+def test_which_nodes_of_a_root_run_is_open() -> None:
+    text = (
+        "a = leaf(1, 1, 2)\nb = leaf(1, 2, 2)\nx = a.matmul(b)\n"
+        "backward(x, inputs=['x'], via='grad')"
+    )
+    assert "which of the nodes" in said("1.8.1", text, ROOT_RUNS).unspecified
+    assert not said("1.8.1", text).unspecified
+
+
+def test_what_was_saved_was_not_asked_for_its_node() -> None:
+    text = "a = leaf(1)\nx = a.unbind()\ny = x.square()\nwith no_grad: a.mul_(2.0)\nbackward(y)"
+    assert raised("1.8.1", text) == Kind.SAVED_MODIFIED
+    assert raised("1.12.1", text) == Kind.MULTI_VIEW_REBASED
+
+
+def test_the_gradient_of_a_value_counts_cells_that_repeat() -> None:
+    """Which nothing documents: it is not judged."""
+    text = "a = const(1, 3)\nd = leaf()\nx = a.unfold(dimension=1, size=2, step=1)\n{}\nbackward(a)"
+    assert said("1.8.1", text.format("x.fill_(d)")).hidden
+
+
+def gradient_of_cumsum(machine: Machine, torch: str) -> list[float]:
+    steps = (Apply("cumsum", ("a",), {"dim": 0}, ("x",)), Backward(("x",), (["inf", 3.0],)))
+    draft = check(Program(ALIKE, steps), torch)
+    gradient: list[float] = answer(draft, predict(draft), machine).gradients["a"].values.tolist()
+    return gradient
+
+
+def test_cumsum_took_infinity_away_again(machine: Machine) -> None:
+    assert all(math.isnan(each) for each in gradient_of_cumsum(machine, "1.8.1"))
+    assert gradient_of_cumsum(machine, "1.12.1") == [math.inf, 3.0]
+
+
+NOT_ALL_NUMBERS = (Leaf("a", (2,), ["nan", 0.0], requires_grad=True),)
+
+
+@pytest.mark.parametrize(
+    ("torch", "step"),
+    [
+        ("1.8.1", Apply("logcumsumexp", ("a",), {"dim": 0}, ("x",))),
+        ("1.4.0", Apply("median", ("a",), {}, ("x",))),
+    ],
+)
+def test_what_comes_of_nan_is_open(machine: Machine, torch: str, step: Apply) -> None:
+    for leaves, known in ((NOT_ALL_NUMBERS, False), (TWO, True)):
+        draft = check(Program(leaves, (step,)), torch)
+        assert (answer(draft, predict(draft), machine).unspecified == "") is known
+
+
+TWO = (Leaf("a", (2,), [1.0, 2.0], requires_grad=True),)
+
+
+def test_rrelu_passed_the_gradient_of_nan(machine: Machine) -> None:
+    step = Apply("rrelu", ("a",), {}, ("x",))
+    assert gradient_of(machine, "1.4.0", NOT_ALL_NUMBERS, step)[0] == 1.0
+    assert gradient_of(machine, "1.8.1", NOT_ALL_NUMBERS, step)[0] < 0.3
 
 
 def test_xlogy_by_a_number_was_derived_in_float32(machine: Machine) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from strategies.layout import contiguous
-from strategies.table import added, extremes
+from strategies.table import activations, added, extremes
 from strategies.table.change import Change
 from strategies.table.changed_meanings import (
     celu_by_exponential,
@@ -79,10 +79,23 @@ def _addr_out(m: Any, out: Any, *operands: Any, **params: float) -> Any:
 _EXTREMES = {row.name: row for row in extremes.ROWS}
 
 
+def _rrelu(m: Any, self: Any, **params: Any) -> Any:
+    """What is not a number passes its gradient on."""
+    (row,) = (row for row in activations.ROWS if row.name == "rrelu")
+    assert callable(row.meaning)
+    values = row.meaning(m, self, **params)
+    passes = m.apply("ne", self, self)
+    return m.apply("where", passes, m.apply("carry", values, self), values)
+
+
 def _shared_by_none(name: str) -> Callable[..., Any]:
-    """Each of the elements that equal the result got its whole gradient."""
+    """Each of the elements that equal the result got its whole gradient; where NaN comes among them
+    nobody said of median.
+    """
 
     def meaning(m: Any, self: Any) -> Any:
+        if name == "median":
+            leave_open(m, m.apply("ne", self, self))
         value = _meaning(name)(m, self)
         if not m.deviates("ties share a gradient"):
             return value
@@ -184,6 +197,7 @@ BEFORE_1_8: tuple[Change, ...] = (
         "einsum before 1.8 (Linear.cpp) views what it multiplied, an outer product too (observed)",
     ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("rrelu", "<1.8", {"meaning": _rrelu}, "RReLU.c: grad * negative_slope if input <= 0"),
     Change("addr", "<1.8", {"meaning": _addr}, "ger of a BLAS, or TH's own"),
     Change("addr_out", "<1.8", {"meaning": _addr_out}, "ger of a BLAS, or TH's own"),
     Change("digamma_out", "<1.8", {"meaning": _digamma_out}, "digamma (Math.h)"),

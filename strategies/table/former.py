@@ -6,6 +6,7 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, prod
 from typing import Any
 
@@ -111,10 +112,13 @@ def _logcumsumexp_out(m: Any, out: Any, self: Any, *, dim: int) -> Any:
     return _logcumsumexp(m, self, dim=dim)
 
 
-_CUMSUM, _LOGCUMSUMEXP = (
-    next(row.meaning for row in scans.ROWS if row.name == name)
-    for name in ("cumsum", "logcumsumexp")
-)
+def _meaning(name: str) -> Callable[..., Any]:
+    (row,) = (row for row in scans.ROWS if row.name == name)
+    assert callable(row.meaning)
+    return row.meaning
+
+
+_CUMSUM, _LOGCUMSUMEXP = map(_meaning, ("cumsum", "logcumsumexp"))
 
 
 def _logsigmoid(m: Any, self: Any) -> Any:

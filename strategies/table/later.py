@@ -113,6 +113,12 @@ LATER: tuple[Arrival, ...] = (
     ),
     Arrival("square_out", "1.12", "torch.square with out=", _always),
     Arrival(
+        "index_copy",
+        "1.12",
+        "the derivative of index_copy of a tensor without dimensions, which fills by an index",
+        lambda step: not _ndim(step),
+    ),
+    Arrival(
         "index_fill",
         "1.12",
         "index_fill of a tensor without dimensions: the register has a script",
