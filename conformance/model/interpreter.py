@@ -298,6 +298,7 @@ class Interpreter:
             view.number = 0 if node is None else number
             if view.creation == "stale":
                 view.history = self.new_history()
+            if view.creation in ("stale", "multi"):
                 view.silent = view.silent or (not records and self.graph.requires_grad(parent))
         return acted
 
@@ -366,6 +367,7 @@ class Interpreter:
         former.refuse_ungraded(self, step)
         if records:
             node, acted = self.record(step, operands)
+            former.reach_base(self, target, acted)
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
@@ -383,7 +385,9 @@ class Interpreter:
         self.graph.writes[target.memory] += 1
         count_write(self, step, target, acted, operands)
         if node is not None:
-            self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
+            # The gradient of a value that goes everywhere counts cells as often as they repeat.
+            alike = floods(step, self.graph.broken) and not any(acted.connected[1:])
+            self.graph.rebase(target, node, floods=alike)
             self._save(node, step.row, step, operands, target, written=target)
         return acted
 

@@ -40,6 +40,7 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
     graph, quirks = interpreter.graph, interpreter.quirks
     if NANMEAN_OUT in quirks and step.row.name == "nanmean_out":
         return former.write_nanmean(interpreter, step)
+    former.leave_open(interpreter, step)
     target, *operands = interpreter.operands(step)
     wanting = [t for t in (target, *operands) if graph.requires_grad(t)]
     if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):

@@ -50,6 +50,7 @@ SLOPE_UNSEEN = "negative-slope-in-place-unseen"
 COMPOSED_OUT = "composed-with-out"
 SOUGHT_NOWHERE = "gradient-of-what-no-graph-reaches"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
+DOT_OUT = "matmul-out-of-vectors"
 NOTHING_SUMMED = "einsum-of-nothing"
 FOREACH_UNVERSIONED = "foreach-in-place-unversioned"
 PIECES_STALE = "pieces-of-split-go-stale"
@@ -78,7 +79,7 @@ FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
-        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE),
+        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE, DOT_OUT),
         COMPARISON_UNVERSIONED,
     }
 )

@@ -81,6 +81,12 @@ CHANGES: tuple[Change, ...] = (
         "masked_scatter__cpu before 2.4: no enforce_linear_iteration (the register has a script)",
         form="in place",
     ),
+    Change(
+        "baddbmm baddbmm_out",
+        "<2.4",
+        {"astray": meanings.times_nothing},
+        "baddbmm_cpu_kernel (LinearAlgebra.cpp) before 2.4: r2[j] *= beta; in the register",
+    ),
     Change("gather gather_out", ">=2.0,<2.4", {"astray": meanings.gathered_by_columns}, _EXPANDED),
     Change(
         "scatter scatter_add scatter_reduce",
