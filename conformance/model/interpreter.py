@@ -12,7 +12,7 @@ from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
-from conformance.model.laws import RESULTS_FIT, SAVED_BY_NAME, broken_in
+from conformance.model.laws import OUT_ASKS, RESULTS_FIT, SAVED_BY_NAME, broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
@@ -418,6 +418,8 @@ class Interpreter:
             try:
                 self.graph.check_write(target, stale_is_leaf=True)
             except Raised:
+                if OUT_ASKS in self.graph.broken:
+                    raise
                 raise Raised(Kind.OUT_GRAD, why) from None
             node, acted = self.record(step, [target, *operands])
             fail(node, step, self.graph.broken)

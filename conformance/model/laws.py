@@ -37,6 +37,7 @@ QUIET_FIRST = "views that came with others in no_grad are views from no_grad"
 PIECES_REFUSED = "pieces of split and chunk are refused in place"
 QUIET_REFUSED = "a view from no_grad is refused in place whatever its base is"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
+OUT_ASKS = "what could not be written in place is refused as out="
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
 _VIEWS = (
@@ -141,6 +142,12 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "load_derivatives.py from 2.4 on sorts saved inputs; before, they came as the formulas of "
         "derivatives.yaml name them (observed)",
+    ),
+    Law(
+        OUT_ASKS,
+        "2.4",
+        "autograd's fallback for out= without a derivative (autograd_not_implemented_fallback.cpp) "
+        "before 2.4 says what an operation in place says there (observed)",
     ),
     Law(
         ERRORS_FIRST,
