@@ -182,7 +182,7 @@ def test_searches_are_not_for_any_exception(claim: str, put: Start) -> None:
     found, finish = ended(trial)
     assert not found and finish.verdict == "not exercised"
     titles = [title for of, title, _ in FOUND if of == claim]
-    assert finish.note.count("the scope may have changed") == len(titles)
+    assert finish.note.count("outside the scope") == len(titles)
     assert all(title in finish.note for title in titles)
 
 

@@ -58,6 +58,9 @@ _RANDOM = ("bernoulli_",)
 PRODUCTS = """mul_ div_ multiply_ divide_ true_divide_ addcdiv_ addcmul_ cumprod_ float_power_
 ldexp_ lerp_ pow_ square_""".split()
 MATRIX_PRODUCTS = ("addmm_", "addbmm_")
+_COMMON_METHODS = "add_ mul_ sub_ eq_ gt_ logical_not_".split()
+_COMMON_DTYPES = frozenset(("float64", "float32", "int64", "bool"))
+"""What every version of torch computes out of place: of the others, old ones refuse most."""
 _VIEWS: dict[str, Callable[[Shape], Shape]] = {
     "x": lambda shape: shape,
     "x[:1]": lambda shape: (1, *shape[1:]),
@@ -193,7 +196,8 @@ def cases(*, among: Sequence[Method], complexes: bool = True) -> st.SearchStrate
     dtypes = [d for d in _DTYPES if complexes or not d.startswith("complex")]
     kept, changed = _pairs(among, dtypes, changed=False), _pairs(among, dtypes, changed=True)
     takers = [m for m in kept if m.takes_y and (m.dtype, m.dtype) in kept[m]]
-    sorts = [_calls(pairs) for pairs in (kept, changed) if pairs]
+    common = _common(changed)
+    sorts = [_calls(pairs) for pairs in (kept, changed, common) if pairs]
     if takers:
         sorts += [_wider(takers), _aliased(takers)]
     products = [method for method in among if method.name in PRODUCTS]
@@ -234,6 +238,16 @@ def _pairs(among: Sequence[Method], dtypes: Sequence[str], *, changed: bool) -> 
                 if not unsettled and not product and (plain_dtype(method, x, y) != x) == changed:
                     pairs.setdefault(method, []).append((x, y))
     return pairs
+
+
+def _common(pairs: _Pairs) -> _Pairs:
+    """Those of pairs that every version of torch computes out of place."""
+    common = _Pairs()
+    for method, dtypes in pairs.items():
+        if method.name in _COMMON_METHODS:
+            held = [two for two in dtypes if _COMMON_DTYPES.issuperset(filter(None, two))]
+            common.update({method: held} if held else {})
+    return common
 
 
 @st.composite
