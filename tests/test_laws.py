@@ -97,6 +97,15 @@ def test_out_by_fallback_was_refused_as_an_operation_in_place(torch: str, kind: 
     assert raises is not None and raises.kind == kind
 
 
+@pytest.mark.parametrize(("torch", "kind"), [("2.0.1", None), ("2.4.1", Kind.OUT_GRAD)])
+def test_matmul_did_not_look_itself_whether_out_may_be(torch: str, kind: Kind | None) -> None:
+    text = (
+        "a = leaf(2, 1)\nb = const(1)\nc = const(2)\nwith inference_mode:\n    with enable_grad:\n"
+        "        c.matmul_out(a, b)"
+    )
+    assert raised(torch, text) == kind
+
+
 @pytest.mark.parametrize(("torch", "reached"), [("2.8.0", True), ("2.13.0", False)])
 def test_what_has_no_derivative_took_its_turn_in_backward(torch: str, *, reached: bool) -> None:
     text = "a = leaf()\nb = leaf()\nx = a.heaviside(a)\ny = b.mul(2.0)\nbackward(y, x)"

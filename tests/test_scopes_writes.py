@@ -106,7 +106,7 @@ def test_strategy_draws_every_side_of_the_scope(claim: str) -> None:
     """One strategy draws inside and outside the scope, each often enough to be filtered for."""
     sides: Counter[str] = Counter()
 
-    @settings(max_examples=400, database=None, derandomize=True, deadline=None)
+    @settings(max_examples=600, database=None, derandomize=True, deadline=None)
     @given(SCRIPTS[claim])
     def count(script: Script) -> None:
         sides[script.beyond] += 1

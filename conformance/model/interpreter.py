@@ -12,7 +12,7 @@ from conformance.model import former, indexing, relabel
 from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
-from conformance.model.laws import OUT_ASKS, RESULTS_FIT, SAVED_BY_NAME, broken_in
+from conformance.model.laws import MATMUL_LOOKS, OUT_ASKS, RESULTS_FIT, SAVED_BY_NAME, broken_in
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
@@ -402,7 +402,8 @@ class Interpreter:
             return former.write_nanmean(self, step)
         target, *operands = self.operands(step)
         wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
-        if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):
+        looks = step.row.name in LOOKS_ITSELF and MATMUL_LOOKS not in self.graph.broken
+        if wanting and looks and grad_mode(step.step.modes):
             raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
