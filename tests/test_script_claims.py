@@ -34,7 +34,7 @@ from conformance.claims import (
 )
 from conformance.claims._activations import ACTIVATIONS
 from conformance.claims._layers import LAYERS, WITHOUT_TWIN
-from conformance.claims._methods import EXCLUDED, METHODS, MOVING
+from conformance.claims._methods import EXCLUDED, FORMER, METHODS, MOVING
 from conformance.claims.catalogue import find_claim
 from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
@@ -120,6 +120,7 @@ def test_every_in_place_method_is_known() -> None:
     """Each in-place method of a tensor is called, or left out with a reason."""
     there = {n for n in dir(torch.Tensor) if n.endswith("_") and not n.startswith("_")}
     assert there == {n for n in METHODS if hasattr(torch.Tensor, n)} | set(MOVING) | set(EXCLUDED)
+    assert not there.intersection(FORMER)
 
 
 def test_every_in_place_method_with_a_plain_form_is_compared_with_it() -> None:

@@ -230,7 +230,7 @@ def test_search_finds_what_bounds_the_scope(put: Start) -> None:
     assert attempt.finish.outside is not None and attempt.finish.outside.found
 
 
-def search(tried: Trial, breaks: Callable[[Judged], str | None]) -> None:
+def search(tried: Trial, breaks: Callable[[Judged], str | None], certain: str | None = "") -> None:
     """A search on one side of a scope."""
     tried.searches(
         drawn(scenes.detached),
@@ -238,6 +238,7 @@ def search(tried: Trial, breaks: Callable[[Judged], str | None]) -> None:
         condition="written twice",
         breaks=breaks,
         title="beyond",
+        certain=certain,
     )
 
 
@@ -251,6 +252,18 @@ def test_search_that_finds_nothing(put: Start) -> None:
     assert finish.note == ("nothing found outside the scope (beyond): the scope may have changed")
     assert finish.outside is not None
     assert (finish.outside.searched, finish.outside.found) == (15, False)
+
+
+@pytest.mark.parametrize("certain", ["<1.2", None])
+def test_search_that_need_find_nothing(put: Start, certain: str | None) -> None:
+    """On such a version the claim holds more widely: it is no failure, and the note says so."""
+    tried = put(profile=replace(QUICK, searched=15))
+    tried.holds(drawn(scenes.detached))
+    search(tried, lambda judged: None, certain)
+    finish = ended(tried).attempts[CLAIM, "eager-cpu"].finish
+    assert finish is not None and finish.verdict == "conforms"
+    said = f"not seen on torch {tried.examiner.subject.torch} in 15 cases outside the scope: beyond"
+    assert finish.note == said
 
 
 def test_one_search_of_several_finds_nothing(put: Start) -> None:

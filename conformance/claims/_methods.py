@@ -172,3 +172,8 @@ EXCLUDED: dict[str, str] = {
     "sparse_resize_and_clear_": "it is for sparse tensors, which have no strided storage",
 }
 """In-place methods that are not called at all: name -> why."""
+
+FORMER: dict[str, str] = {
+    "rename_": "it names dimensions, and changes neither elements nor memory",
+}
+"""In-place methods of older versions alone, which are not called: name -> why."""

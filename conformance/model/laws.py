@@ -38,6 +38,8 @@ PIECES_REFUSED = "pieces of split and chunk are refused in place"
 QUIET_REFUSED = "a view from no_grad is refused in place whatever its base is"
 DERIVED_IF_ASKED = "derivatives that nobody asks for are not computed"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
+OUT_ASKS = "what could not be written in place is refused as out="
+MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
 _VIEWS = (
@@ -149,6 +151,18 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "load_derivatives.py from 2.4 on sorts saved inputs; before, they came as the formulas of "
         "derivatives.yaml name them (observed)",
+    ),
+    Law(
+        OUT_ASKS,
+        "2.4",
+        "autograd's fallback for out= without a derivative (autograd_not_implemented_fallback.cpp) "
+        "before 2.4 says what an operation in place says there (observed)",
+    ),
+    Law(
+        MATMUL_LOOKS,
+        "2.4",
+        "_matmul_impl (LinearAlgebra.cpp) since 2.4: a TORCH_CHECK of requires_grad and "
+        "GradMode::is_enabled",
     ),
     Law(
         ERRORS_FIRST,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from conformance.model import former
 from conformance.model.errors import Kind
+from conformance.model.laws import MATMUL_LOOKS, OUT_ASKS
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
 from conformance.model.quirks import (
@@ -43,7 +44,8 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
     former.leave_open(interpreter, step)
     target, *operands = interpreter.operands(step)
     wanting = [t for t in (target, *operands) if graph.requires_grad(t)]
-    if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):
+    looks = step.row.name in LOOKS_ITSELF and MATMUL_LOOKS not in graph.broken
+    if wanting and looks and grad_mode(step.step.modes):
         raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
     layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
     viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
@@ -62,6 +64,8 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
         try:
             graph.check_write(target, stale_is_leaf=True)
         except Raised:
+            if OUT_ASKS in graph.broken:
+                raise
             raise Raised(Kind.OUT_GRAD, why) from None
         node, acted = interpreter.record(step, [target, *operands])
         fail(node, step, graph.broken)
