@@ -54,7 +54,7 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
         graph.edge(operands[place - 1])
     node, acted = None, Acted(connected=(False,) * (1 + len(operands)))
     asked = recording(step.step.modes) and asks_autograd(step, interpreter.operands(step))
-    unseen = OUT_UNSEEN.get(step.row.name) in quirks
+    unseen = step.row.name in OUT_UNSEEN and OUT_UNSEEN[step.row.name] in quirks
     if wanting and asked and not unseen:
         why = f"{wanting[0].name} requires grad"
         if step.row.name in COPIED:
@@ -95,6 +95,6 @@ def count_write(
         (KRON_OUT, step.row.name == "kron_out"),
         (COMPARISON_UNVERSIONED, step.row.name in COMPARED),
     )
-    if any(quirk in interpreter.quirks and so for quirk, so in unversioned):
+    if any(so and quirk in interpreter.quirks for quirk, so in unversioned):
         times = 0
     interpreter.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
