@@ -209,7 +209,7 @@ class Session:
     def _put_aside(self) -> None:
         """Keep the records of the run before this one, in the folder `previous`."""
         previous = self.plan.out / "previous"
-        for name in ("verdicts.jsonl", "programs.jsonl"):
+        for name in ("verdicts.jsonl", "programs.jsonl", "campaign.jsonl"):
             file = self.plan.out / name
             try:
                 if file.exists() and file.stat().st_size:

@@ -160,7 +160,7 @@ class Composing(Known):
             op, tuple(args), params, to, via if via != next(iter(templates)) else "", self.modes
         )
         try:
-            shaped = self.draft.shape(step, f"step {len(self.draft.steps) + 1}")
+            shaped = self.draft.composed(step, row, in_place, layouts)
         except ProgramError:
             # Three operands need not broadcast, though two of them do with the first.
             if len(layouts) < 3:

@@ -11,7 +11,7 @@ from conformance.claims.scopes import no_way_around_autograd
 from conformance.examine import Judged
 from conformance.subjects import TensorSeen
 from conformance.tolerances import close
-from conformance.trial import Trial
+from conformance.trial import CAMPAIGN, Trial
 from strategies import activation_scenes, around, scenes
 from strategies.build import DEFAULT
 from strategies.drawing import programs
@@ -27,6 +27,7 @@ def test_no_error_means_correct(trial: Trial) -> None:
     trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
     trial.holds(drawn(scenes.views_written))
     trial.holds(drawn(activation_scenes.at_kinks))
+    trial.holds(programs(), examples=1, found_as=CAMPAIGN)
     trial.searches(
         everything,
         scope=no_way_around_autograd,
