@@ -91,7 +91,7 @@ def test_a_killed_process_costs_nothing(expected: Told) -> None:
     """Kill -9 of a process that judges: its chunks are judged again, and each is told of once."""
     pool = LocalPool(2)
     try:
-        found = []
+        found: list[Done] = []
         for done in pool.run(TASK, CHUNKS):
             if not found:
                 victim = next(iter(pool._executor._processes))
