@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.derived import DerivedJudging
 from conformance.deviations import Deviation, register
 from conformance.model import Prediction, predict
 from conformance.oracle.answering import answer
 from conformance.oracle.answers import Answer
 from conformance.oracle.machine import OPINIONS, Machine
+from conformance.oracle.moving import Movement, movement
 from conformance.subjects import Subject
 from conformance.transformed import TransformedJudging
 from conformance.verdict import Judged, Judging
 from strategies.draft import Draft, check
 from strategies.program import Program
+from strategies.transforms import DERIVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,18 @@ class ModelAndOracle:
         opinions = OPINIONS if again else 1
         return answer(draft, prediction, self.machine, quirks=quirks, opinions=opinions)
 
+    def movement(
+        self,
+        draft: Draft,
+        prediction: Prediction,
+        directions: Mapping[str, NDArray[np.float64]],
+        *,
+        twice: bool,
+        quirks: frozenset[str] = frozenset(),
+    ) -> Movement:
+        """Values and derivatives along tangents of the leaves."""
+        return movement(draft, prediction, self.machine, directions, twice=twice, quirks=quirks)
+
     def silent_on(self, torch: str) -> str:
         """Never: the table has the rows of every version."""
         return ""
@@ -58,12 +77,13 @@ class Examiner(Judging):
         super().__init__(subject, timeout_s, register() if known is None else known)
         self.authorities = ModelAndOracle(machine)
         transform = subject.transform
-        self.transformed: TransformedJudging | None = None
+        self.transformed: TransformedJudging | DerivedJudging | None = None
         if transform is not None:
             at_work = known if known is not None else register()
             eager = f"eager-{subject.device}"
             eagerly = tuple(d for d in at_work if d.applies(eager, subject.torch))
-            self.transformed = TransformedJudging(subject, transform, (*eagerly, *self.known))
+            judging = DerivedJudging if transform.law in DERIVED else TransformedJudging
+            self.transformed = judging(subject, transform, (*eagerly, *self.known))
 
     def examine(
         self,

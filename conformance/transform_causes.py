@@ -6,7 +6,7 @@ is recognised by what came out, and by what the program has where that came from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from conformance.model.prediction import Prediction
@@ -15,6 +15,7 @@ from strategies.functions import Function, functions_of
 from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
+    from conformance.deviations import Deviation
     from conformance.judge import Finding
     from conformance.verdict import Judged
 
@@ -233,3 +234,17 @@ CAUSES: Mapping[str, Told] = {
     "checkpoint-of-written-input": _says(_MODIFIED),
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
+
+
+def cause_among(known: Iterable[Deviation], judged: Judged, finding: Finding) -> Deviation | None:
+    """The first of these deviations that a finding shows by its cause; no worker dies by one."""
+    if finding.kind in ("crash", "hang"):
+        return None
+    return next(
+        (
+            deviation
+            for deviation in known
+            if deviation.entry.quirk in CAUSES and CAUSES[deviation.entry.quirk](judged, finding)
+        ),
+        None,
+    )
