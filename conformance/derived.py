@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from conformance.deviations import Deviation
 from conformance.judge import Finding, difference, seen_error, stopped, tensors_of
-from conformance.model import Prediction
+from conformance.model import Kind, Prediction
 from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.moving import Movement
 from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
 from conformance.verdict import Authorities, Judged
-from strategies.draft import Draft, check
+from strategies.draft import Draft, Shaped, check
 from strategies.manners import FIRST, SECOND, TANGENT, tangent
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Leaf, Program
@@ -94,6 +94,8 @@ def _twice(draft: Draft, steps: list[Apply | Backward]) -> Form | str:
     assert isinstance(call, Backward)
     short = (*steps[:first], changed(call, inputs=(), via="", retain_graph=False))
     taken = check(Program(tuple(draft.leaves), short))
+    if any(isinstance(step, Shaped) and step.moved is not None for step in taken.shaped):
+        return "it changes the shape of a tensor in place"
     return Form(taken, taken, _directions(draft, {}), twice=True)
 
 
@@ -158,6 +160,9 @@ class DerivedJudging:
         refused = refusal(observation, self.transform)
         if refused:
             return replace(seen, verdict="not exercised", reason=refused, lacking=refused)
+        if prediction.raises is None and _shares_cells(seen):
+            reason = "the tangent of what is written where elements share cells"
+            return replace(seen, verdict="unspecified", reason=reason)
         findings = tuple(_differences(seen, prediction, expected))
         if findings:
             return self._explained(replace(seen, findings=findings), form, prediction, by)
@@ -178,11 +183,13 @@ class DerivedJudging:
         left = tuple(_differences(seen, foretold, _expected(form, foretold, by, quirks)))
         if not left:
             return replace(seen, verdict="known deviation", deviations=tuple(eager[:1]))
-        explained = [cause_among(self.known, seen, finding) for finding in left]
-        if None in explained:
-            unknown = tuple(f for f, d in zip(left, explained, strict=True) if d is None)
+        explained = {f: cause_among(self.known, seen, f) for f in (*left, *seen.findings)}
+        fewest = min(left, seen.findings, key=lambda found: sum(not explained[f] for f in found))
+        unknown = tuple(f for f in fewest if explained[f] is None)
+        if unknown:
             return replace(seen, verdict="deviates", findings=unknown)
-        causes = tuple(d for d in self.known if d in explained)
+        shown = [explained[finding] for finding in fewest]
+        causes = tuple(d for d in self.known if d in shown)
         return replace(seen, verdict="known deviation", deviations=causes)
 
     def cause_of(self, seen: Judged, finding: Finding) -> Deviation | None:
@@ -246,6 +253,14 @@ def _differences(seen: Judged, prediction: Prediction, expected: Expected) -> It
         found = difference(_named(name), kind, there[name].array(), entries, there[name].dtype)
         if found is not None:
             yield found
+
+
+def _shares_cells(seen: Judged) -> bool:
+    """Whether it raises since elements of what is written share memory, as torch.Tensor.expand says
+    that it may: values that are all the same may be written, and their tangents not.
+    """
+    error = seen_error(seen.draft, seen.body, seen.observation)
+    return error is not None and error.kind is Kind.OVERLAP_SELF
 
 
 def _named(name: str) -> str:

@@ -13,7 +13,8 @@ from typing import Literal
 Law = Literal["same", "meaning", "right", "unchecked", "numbers", "tangents", "twice"]
 LAWS: dict[Law, str] = {
     "same": "Nothing changes: errors, their kinds and places, flags, versions, memory, values and "
-    "gradients are those of eager torch.",
+    "gradients are those of eager torch; but not which gradients there are when a backward call "
+    "has raised, for the order of nodes is documented nowhere.",
     "meaning": "Values, gradients and what is written into inputs are the oracle's, which is the "
     "gradient of what was computed; `requires_grad`, leaves and memory are eager torch's. Where "
     "eager torch raises, this may raise anywhere, or give the oracle's result.",
@@ -55,6 +56,8 @@ class Transform:
     """Whether the compiler must have made a graph of all of it, or nothing was tried."""
     around: str = ""
     """The context manager that the whole program stands in."""
+    forward: bool = False
+    """Whether it differentiates forward, where grad modes do not count."""
     refuses: tuple[str, ...] = ()
     """Fragments of messages by which it says that it does not know an operation: not exercised."""
 
@@ -155,10 +158,16 @@ def transformed(function):
         @staticmethod
         def forward(ctx, *tensors):
             ctx.save_for_backward(*map(kept, tensors))
-            return work(*tensors)
+            ctx.set_materialize_grads(False)
+            made = work(*tensors)
+            # A view would be one of what the function made, which autograd does not know.
+            return tuple(one.clone() if one._is_view() else one for one in made)
         @staticmethod
         def backward(ctx, *gradients):
-            return derived(work, ctx.saved_tensors, gradients, ctx.needs_input_grad)
+            asked = [place for place, one in enumerate(gradients) if one is not None]
+            of_these = lambda *given: tuple(work(*given)[place] for place in asked)
+            weights = tuple(gradients[place] for place in asked)
+            return derived(of_these, ctx.saved_tensors, weights, ctx.needs_input_grad)
     def call(*tensors):
         made = Differentiated.apply(*tensors)
         return made if len(made) > 1 else made[0]
@@ -263,10 +272,12 @@ _VMAP_REFUSES = (
     "vmap: called random operation",
     "vmap: It looks like you",
     "Batching rule not implemented",
+    "vmap: we do not yet support",
     "accessing `data` under vmap transform is not allowed",
 )
 _NO_FORMULA = (
-    "that does not support it because it has not been implemented yet",
+    "Trying to use forward AD with",
+    "backward calculation is triggered with a",
     "derivative for aten::",
     "is not implemented",
 )
@@ -398,6 +409,7 @@ TRANSFORMS: dict[str, Transform] = {
             "'Standing for the Jacobian-vector product, returns a tuple containing the output of "
             "func(*primals) and the Jacobian of func evaluated at primals times tangents'",
             law="numbers",
+            forward=True,
             refuses=_NO_FORMULA,
         ),
         Transform(
@@ -407,6 +419,7 @@ TRANSFORMS: dict[str, Transform] = {
             "'Computes the Jacobian of func with respect to the arg(s) at index argnum using "
             "forward-mode autodiff', by vmap",
             law="numbers",
+            forward=True,
             refuses=(*_NO_FORMULA, *_VMAP_REFUSES),
         ),
         Transform(

@@ -151,7 +151,10 @@ class Machine:
         gradient = np.zeros((capacity.inputs, program.RUNS))
         if twice:
             gradient = np.asarray(self._compiled("second gradients", capacity)(*given))
-        return _moved(assembly, capacity.inputs, slots, moved, gradient)
+        found = _moved(assembly, capacity.inputs, slots, moved, gradient)
+        if twice and conditioning.bends(assembly, slots, capacity.inputs):
+            return replace(found, ill_conditioned="a second derivative where the first one jumps")
+        return found
 
     def _compiled(self, what: str, capacity: Capacity) -> Compiled:
         found = self._executables.get((what, capacity))
