@@ -103,7 +103,7 @@ def _checks_early(judged: Judged, finding: Finding) -> bool:
 
 def _views_early(judged: Judged, finding: Finding) -> bool:
     """The node of every output is read when a function is compiled, which a stale view refuses."""
-    traced = "BackendCompilerFailed" in finding.message
+    traced = any(word in finding.message for word in ("BackendCompilerFailed", "TorchRuntimeError"))
     stale = "its base or another view of its base has been modified" in finding.message
     return finding.kind == "spurious error" and traced and stale
 
@@ -114,10 +114,15 @@ def _detached_write(judged: Judged, finding: Finding) -> bool:
         finding.kind == "spurious error" and not _unrecorded(finding)
     ):
         return False
-    detached = {
-        step.step.to[0]: function for function, step in _steps(judged) if step.row.name == "detach"
-    }
-    return any(step.in_place and str(step.step.args[0]) in detached for _, step in _steps(judged))
+    detached = set[str]()
+    for _, step in _steps(judged):
+        first = str(step.step.args[0])
+        views = first in detached and any(made.how != "fresh" for made in step.made)
+        if step.row.name == "detach" or views:
+            detached.update(step.step.to)
+        if step.in_place and first in detached:
+            return True
+    return False
 
 
 def _integer_write(judged: Judged, finding: Finding) -> bool:
