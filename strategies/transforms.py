@@ -390,7 +390,7 @@ TRANSFORMS: dict[str, Transform] = {
             "func-grad",
             _PLAIN + _GRAD,
             f"{_FUNC}grad.html",
-            "'computes gradients of func with respect to the input(s) specified by argnums'",
+            "'helps computing gradients of func with respect to the input(s) specified by argnums'",
             law="numbers",
         ),
         Transform(
@@ -435,7 +435,7 @@ TRANSFORMS: dict[str, Transform] = {
             "forward-mode",
             _DUAL,
             f"{_PAGES}autograd.html#forward-mode-automatic-differentiation",
-            "'All forward AD computations must occur within the dual_level context'; and of "
+            "'all forward AD computation must occur within the dual_level context'; and of "
             "torch.no_grad: 'This API does not apply to forward-mode AD'",
             law="tangents",
             around="forward_ad.dual_level()",
