@@ -287,7 +287,20 @@ def _shape_in_place(judged: Judged, finding: Finding) -> bool:
     return moved and finding.kind == "spurious error" and "list index out of" in finding.message
 
 
+_SIDES = frozenset(
+    {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
+)
+
+
+def _takes_sides(judged: Judged, finding: Finding) -> bool:
+    """At a tie forward mode takes one side, and reverse mode the other."""
+    tied = any(isinstance(s, Shaped) and s.row.name in _SIDES for s in judged.draft.shaped)
+    return tied and finding.kind == "silent wrong gradient"
+
+
 CAUSES: Mapping[str, Told] = {
+    "forward-takes-sides": _takes_sides,
+    "forward-scatter-reduce": _says("Expected a proper Tensor but got None"),
     "compiled-tangents-miscounted": _says("outs_to_grad length"),
     "compiled-zero-cotangents": _zero_times_infinity,
     "compiled-output-is-view": _says(

@@ -136,6 +136,9 @@ class TransformedJudging:
         if self.transform.forward and not all(recording(s.modes) for s in draft.steps if _in(s)):
             return "a function computes in no_grad, which does not apply to forward mode"
         prediction = by.predict(draft, quirks=frozenset({UNCHECKED}))
+        given = {name for function in functions for name in function.gives}
+        if any(isinstance(s, Backward) and given.intersection(s.inputs) for s in draft.steps):
+            return "the gradient by what a function gives, which may have been used inside"
         return next(filter(None, (impure(draft, prediction, each) for each in functions)), "")
 
     def _not_tried(self, observation: Observation) -> str:

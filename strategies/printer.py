@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strategies.draft import Draft, Shaped, spelling
-from strategies.functions import Function, functions_of
+from strategies.functions import Function, functions_of, with_calls_again
 from strategies.manners import Plainly, manner_of
 from strategies.program import Backward, Mode
 from strategies.statements import statement
@@ -80,6 +80,13 @@ class _Writer:
         self.lines += [f"{self._indent()}return {gives}"] if gives else []
         self.inside = False
         self.lines.append(self._indent() + (f"{gives} = {call}" if gives else call))
+
+    def again(self, function: Function) -> None:
+        """Call a function that stands above."""
+        self.enter(function.modes)
+        call = f"function_{function.again}({_listed(function.takes)})"
+        gives = _listed(function.gives)
+        self.write(f"{gives} = {call}" if gives else call, function.gives)
 
     def call(self, lines: Sequence[str]) -> int:
         """A decorated function of one statement, and its call; the line of the statement."""
@@ -151,6 +158,9 @@ def print_body(
     manner = Plainly() if transform is None else manner_of(transform)
     on_functions = transform is not None and transform.on_functions
     functions = functions_of(draft.steps) if on_functions else []
+    if transform is not None and transform.compiles:
+        # What is made for one call is used for the next, or must be made anew.
+        functions = with_calls_again(draft.steps)
     begins = {function.first: function for function in functions}
     ends = {function.last: function for function in functions}
     if transform is not None:
@@ -161,7 +171,15 @@ def print_body(
     for position, leaf in enumerate(draft.leaves):
         writer.write(manner.leaf(leaf, position, device), ())
     where: list[int] = []
+    again = {
+        place: one for one in functions if one.again for place in range(one.first, one.last + 1)
+    }
     for index, step in enumerate(draft.shaped):
+        if index in again:
+            if index == again[index].first:
+                writer.again(again[index])
+            where.append(len(writer.lines))
+            continue
         if index in begins:
             writer.begin(begins[index])
         if isinstance(step, Backward):

@@ -42,7 +42,7 @@ def answer(
     if prediction.unspecified or prediction.open:
         return Answer({}, {}, prediction.unspecified or prediction.open)
     ran = zip(draft.shaped, prediction.acted, strict=False)
-    if SELF_PRODUCT in quirks and any(map(_multiplies_itself, ran)):
+    if SELF_PRODUCT in quirks and any(map(multiplies_itself, ran)):
         return Answer({}, {}, "an in-place matrix product that reads its results")
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
 
@@ -122,7 +122,8 @@ def _joined(found: Answer, more: Answer) -> Answer:
     return replace(found, gradients=gradients)
 
 
-def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
+def multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
+    """Whether a step that ran is a matrix product in place which reads what it writes."""
     return isinstance(ran[0], Shaped) and reads_its_results(ran[0])
 
 

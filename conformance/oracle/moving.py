@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.model.prediction import Prediction
+from conformance.oracle.answering import multiplies_itself
 from conformance.oracle.answers import Entries
 from conformance.oracle.assembly import TooMuch, Undecided
 from conformance.oracle.interpret import Walk
 from conformance.oracle.machine import Machine
-from conformance.oracle.quirks import REPLACED
+from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
 from strategies.draft import Draft
 
 
@@ -42,6 +43,9 @@ def movement(
 
     Jax differentiates the function that the whole program is; if twice, again.
     """
+    ran = zip(draft.shaped, prediction.acted, strict=False)
+    if SELF_PRODUCT in quirks and any(map(multiplies_itself, ran)):
+        return Movement({}, {}, {}, "an in-place matrix product that reads its results")
     replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
     walk = Walk(draft, prediction, replaced)
     leaves = {name: walk.leaves[name][0] for name in directions}
