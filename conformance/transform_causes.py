@@ -298,9 +298,20 @@ def _takes_sides(judged: Judged, finding: Finding) -> bool:
     return tied and finding.kind == "silent wrong gradient"
 
 
+def _scatters_product(judged: Judged, finding: Finding) -> bool:
+    """The formula gives no tangent for a product: zeros, or an error where one is to be written."""
+    told = (
+        finding.kind == "silent wrong gradient" or "proper Tensor but got None" in finding.message
+    )
+    return told and any(
+        isinstance(s, Shaped) and s.row.name == "scatter_reduce" and s.params["reduce"] == "prod"
+        for s in judged.draft.shaped
+    )
+
+
 CAUSES: Mapping[str, Told] = {
     "forward-takes-sides": _takes_sides,
-    "forward-scatter-reduce": _says("Expected a proper Tensor but got None"),
+    "forward-scatter-product": _scatters_product,
     "compiled-tangents-miscounted": _says("outs_to_grad length"),
     "compiled-zero-cotangents": _zero_times_infinity,
     "compiled-output-is-view": _says(
