@@ -29,7 +29,7 @@ from conformance.standing import standing
 from conformance.subjects import SubjectError, open_subject
 from strategies.build import build
 from strategies.choices import Seeded, chance
-from strategies.functions import with_functions
+from strategies.novelty import novel
 from strategies.program import Program, ProgramError, decode, encode
 from strategies.recalls import with_a_call_again
 from strategies.reducing import reduced
@@ -61,7 +61,7 @@ def drawn(examiner: Examiner, seed: int, count: int) -> Iterator[Program]:
     """Programs with functions, of which one in three is called again."""
     for index in range(count):
         choose = Seeded(seed, index)
-        program = with_functions(choose, build(choose))
+        program = novel(choose, build(choose))
         if chance(choose, 33):
             program = with_a_call_again(choose, program)
         yield examiner.abilities.respelled(program)

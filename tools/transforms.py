@@ -73,7 +73,7 @@ def _written(transform: Transform) -> str:
     ]
     registered = f"\nRegistered: {', '.join(known)}.\n" if known else ""
     text = f"{transform.setup}{around}".strip()
-    return f"\n### {transform.name}\n\n```python\n{text}\n```\n{limits}{registered}"
+    return f"\n### {transform.name}\n\n```text\n{text}\n```\n{limits}{registered}"
 
 
 def main() -> None:
