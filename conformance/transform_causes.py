@@ -324,6 +324,7 @@ CAUSES: Mapping[str, Told] = {
     "compiled-detached-leaf": _says("a view of a leaf Variable that requires grad is being used"),
     "compiled-detached-input": _says("does not yet handle non-differentiable view input mutations"),
     "compiled-windows-refused": _says("a tensor being mutated that has internal overlap"),
+    "compiled-saves-inference": _says("Inference tensors cannot be saved for backward"),
     "func-lists-unversioned": _written_as_list,
     "vmap-select-scatter": _scattered_under_vmap,
     "export-shape-in-place": _shape_in_place,
