@@ -27,6 +27,7 @@ def test_no_error_means_correct(trial: Trial) -> None:
     trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
     trial.holds(drawn(scenes.views_written))
     trial.holds(drawn(activation_scenes.at_kinks))
+    trial.holds(drawn(scenes.large), examples=trial.profile.networks * _LARGE_FOR_ONE)
     trial.searches(
         everything,
         scope=no_way_around_autograd,
@@ -46,6 +47,8 @@ def test_special_numbers(trial: Trial) -> None:
 
 _TURNS_FOR_ONE = 8
 """How many of a profile's turns with ordinary numbers are for one with special numbers."""
+_LARGE_FOR_ONE = 5
+"""Programs on large tensors for each of a profile's networks."""
 _WITH_DATA = replace(DEFAULT, data=8, hidden=8)
 
 

@@ -41,6 +41,7 @@ _MODULES = {
     "compare": "conformance.cli.compare",
     "draw": "conformance.cli.programs",
     "explain": "conformance.cli.explain",
+    "faults": "conformance.cli.planted",
     "ops": "conformance.cli.lists",
     "record": "conformance.cli.recording",
     "replay": "conformance.cli.replaying",
