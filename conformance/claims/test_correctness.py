@@ -24,10 +24,10 @@ def test_no_error_means_correct(trial: Trial) -> None:
     """A program raises where it must, or its values and gradients are right (article 003)."""
     everything = programs(recipe=_WITH_DATA)
     trial.holds(everything, scope=no_way_around_autograd, examples=trial.profile.correctness)
-    trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
     trial.holds(drawn(scenes.views_written))
     trial.holds(drawn(activation_scenes.at_kinks))
     trial.holds(drawn(scenes.large), examples=trial.profile.networks * _LARGE_FOR_ONE)
+    trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
     trial.searches(
         everything,
         scope=no_way_around_autograd,
