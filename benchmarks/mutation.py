@@ -1,4 +1,4 @@
-"""Would the suite's own tests notice if the suite were wrong? Its modules, mutated one place a time.
+"""Would the suite's own tests notice if the suite were wrong? It is mutated, one place a time.
 
 `python -m benchmarks.mutation GROUP...` needs the dependency group `mutation`. cosmic-ray does the
 mutating, in a copy of the repository under OUT, and keeps a session there: called again, it goes on
@@ -27,7 +27,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 _TREE, _SESSION, _CONFIG = "tree", "session.sqlite", "config.toml"
-_PYTEST = "python -m pytest -q -x -p no:cacheprovider"
+_PYTEST = "python -m pytest -q -x -p no:cacheprovider -p no:xdist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ def _prepare(folder: Path, group: Group, sample: int, seed: int) -> None:
         if name and (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tree / name)
+    # Nothing is compiled while tests run: what is mutated must not be taken for what it was.
+    subprocess.run((sys.executable, "-m", "compileall", "-q", "."), cwd=tree, check=False)
     modules = sorted(str(p.relative_to(tree)) for one in group.modules for p in tree.glob(one))
     quoted = ", ".join(f'"{name}"' for name in modules if not name.endswith("__init__.py"))
     # Longer than the tests take on a busy machine: what does not end counts as noticed.
@@ -186,7 +188,7 @@ def report(folder: Path) -> Iterator[str]:
 @click.option("--out", default="out/mutation", show_default=True, type=click.Path(path_type=Path))
 @click.option("--report", "only_report", is_flag=True, help="Try nothing; print what was seen.")
 def main(groups: tuple[str, ...], sample: int, seed: int, out: Path, only_report: bool) -> None:
-    """Mutate the modules of each of the GROUPS (all by default) and run the tests that must fail."""
+    """Mutate the modules of each of the GROUPS, or of all, and run the tests that must fail."""
     for name in groups or GROUPS:
         folder = out.resolve() / f"{name}-{sample or 'all'}-{seed}"
         if not only_report:

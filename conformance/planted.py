@@ -74,6 +74,12 @@ def read_faults(folder: Path) -> dict[str, Fault]:
     return faults
 
 
+def sentence(folder: Path, name: str) -> str:
+    """What a fault does, as its module says in its first line."""
+    first = (folder / f"{name}.py").read_text(encoding="utf-8").partition("\n")[0]
+    return first.strip('"')
+
+
 @cache
 def proofs() -> dict[str, Callable[[Trial], None]]:
     """Claim -> the test that proves or refutes it."""

@@ -1,4 +1,4 @@
-"""Scripts in which an exception leaves a region that records nothing."""
+"""Scripts on where a region that records nothing ends: after an inner one, and by an exception."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ except KeyError:
     pass
 y = x * 2.0
 """
+_NESTED = """\
+{target}
+x = x.clone().requires_grad_()
+{outer}
+    {inner}
+        y = x * 2.0
+    z = x * 3.0
+w = x * 4.0
+"""
+_INNER = {
+    **dict.fromkeys(_REGIONS, False),
+    "with torch.enable_grad():": True,
+    "with torch.set_grad_enabled(True):": True,
+}
+"""An inner region -> whether it records."""
+_ENDS = "the outer region goes on where the inner one ends (torch.no_grad)"
 _WHY = "an exception ends no_grad as its last line does (torch.no_grad)"
 
 
@@ -56,6 +72,22 @@ def left_by_exceptions(draw: st.DrawFn, *, among: Sequence[str]) -> Script:
         inside="    " * (len(regions) + 1),
     )
     return Script(body, ("x", "y"), expecting(_recorded))
+
+
+@st.composite
+def nested(draw: st.DrawFn, *, among: Sequence[str]) -> Script:
+    """What is recorded in a region inside of another, and after it; shrinks towards `no_grad`."""
+    target = Target("x", draw(elements()), draw(shapes()))
+    outer = draw(st.sampled_from(among))
+    inner = draw(st.sampled_from([t for t in _INNER if t in among or _INNER[t]]))
+    body = _NESTED.format(target=target.text, outer=outer, inner=inner)
+
+    def check(shown: Shown) -> Iterator[Finding]:
+        for name, wanted in (("y", _INNER[inner]), ("z", False), ("w", True)):
+            seen = shown.tensor(name).requires_grad
+            yield from flag(f"{name}.requires_grad", seen, wanted, _ENDS, "wrong flag")
+
+    return Script(body, ("x", "y", "z", "w"), expecting(check))
 
 
 def _recorded(shown: Shown) -> Iterator[Finding]:

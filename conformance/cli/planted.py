@@ -93,7 +93,7 @@ def faults(
     tried = _run(bench, wanted, pairs, seeds or (1, 2, 3), resume)
     shown = Output()
     if markdown:
-        click.echo("\n".join(as_markdown(tried)))
+        click.echo("\n".join(as_markdown(tried, folder)))
     else:
         _print(shown, tried)
     whole = set(wanted) == set(table) and not claims
@@ -225,13 +225,15 @@ def _mark(tried: Sequence[Tried]) -> str:
     return _CAUGHT if all(one.caught for one in tried) else _MISSED
 
 
-def as_markdown(tried: Sequence[Tried]) -> Iterator[str]:
+def as_markdown(tried: Sequence[Tried], folder: Path) -> Iterator[str]:
     """A table for a document: a line for each fault and claim."""
-    yield "| fault | claim | as | caught | programs | seconds | shrunk to |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    yield "| fault | | claim | as | caught | programs | seconds | shrunk to |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for (fault, claim), several in _by_pair(tried).items():
         kinds = ", ".join(dict.fromkeys(one.kind for one in several if one.caught))
-        yield f"| {' | '.join((f'`{fault}`', f'`{claim}`', kinds, *_cells(several)))} |"
+        what = planted.sentence(folder, fault).rstrip(".")
+        cells = (f"`{fault}`", what, f"`{claim}`", kinds, *_cells(several))
+        yield f"| {' | '.join(cells)} |"
 
 
 def _conclude(
