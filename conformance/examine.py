@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from conformance.asked import Asked, Findings
+from conformance.derived import DerivedJudging
 from conformance.deviations import Deviation, register
 from conformance.model import Prediction, predict
 from conformance.model.interpreter import Interpreter
 from conformance.oracle.answering import answer, answering, looked_at
 from conformance.oracle.answers import Answer
 from conformance.oracle.machine import OPINIONS, Machine
+from conformance.oracle.moving import Movement, movement
 from conformance.subjects import InProcessSubject, Subject
 from conformance.transformed import TransformedJudging
 from conformance.verdict import Judged, Judging
 from strategies.draft import Draft, Shaped, check
 from strategies.program import Program
+from strategies.transforms import DERIVED
 
 _KEPT = 64
 """Drafts of which is kept what was said: more than are judged together."""
@@ -105,6 +111,18 @@ class ModelAndOracle:
             self._said(draft).answers(prediction, False).keep(quirks, found)
         return list(zip(predictions, answers, strict=True))
 
+    def movement(
+        self,
+        draft: Draft,
+        prediction: Prediction,
+        directions: Mapping[str, NDArray[np.float64]],
+        *,
+        twice: bool,
+        quirks: frozenset[str] = frozenset(),
+    ) -> Movement:
+        """Values and derivatives along tangents of the leaves."""
+        return movement(draft, prediction, self.machine, directions, twice=twice, quirks=quirks)
+
     def silent_on(self, torch: str) -> str:
         """Never: the table has the rows of every version."""
         return ""
@@ -123,12 +141,13 @@ class Examiner(Judging):
         super().__init__(subject, timeout_s, register() if known is None else known)
         self.authorities = ModelAndOracle(machine)
         transform = subject.transform
-        self.transformed: TransformedJudging | None = None
+        self.transformed: TransformedJudging | DerivedJudging | None = None
         if transform is not None:
             at_work = known if known is not None else register()
             eager = f"eager-{subject.device}"
             eagerly = tuple(d for d in at_work if d.applies(eager, subject.torch))
-            self.transformed = TransformedJudging(subject, transform, (*eagerly, *self.known))
+            judging = DerivedJudging if transform.law in DERIVED else TransformedJudging
+            self.transformed = judging(subject, transform, (*eagerly, *self.known))
 
     def examine(
         self,

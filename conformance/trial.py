@@ -23,6 +23,7 @@ from conformance.records import Detected, Outside, RecordWriter, VerdictWord
 from conformance.scripts import PRELUDE, Script
 from strategies.program import Program
 from strategies.reducing import reduced
+from strategies.table.change import within
 
 C = TypeVar("C", bound=Case)
 Scope = Callable[[Program], str]
@@ -224,13 +225,16 @@ class Trial:
         title: str,
         oracle: bool = False,
         shown: Callable[[Judged], tuple[str, ...]] = lambda judged: (),
+        certain: str | None = "",
     ) -> None:
         """Look on the claim's own strategy, where its scope breaks off by this condition, for a
         program that breaks the claim in its own way.
 
         The shrunk program is recorded as the counterexample that bounds the scope. If none is
-        found, the claim is not exercised there and its scope may have changed. Raises Disagreement
-        if a program outside the scope does not do what it must there.
+        found, the claim is not exercised there and its scope may have changed; but for versions of
+        torch outside of `certain`, a packaging specifier, or None where builds and CPUs differ:
+        there the claim holds more widely, and a note says so. Raises Disagreement if a program
+        outside the scope does not do what it must there.
         """
         searched = _Searched()
         spelled = programs.map(self.examiner.abilities.respelled)
@@ -254,21 +258,29 @@ class Trial:
             failure = self._smallest(failure, case, beyond)
         if failure is not None and isinstance(failure.error, Disagreement):
             self._deviates(self._known[failure.case.id], failure.error, minimal=failure.minimal)
-        self._looked(searched, title)
+        self._looked(searched, title, certain)
         if failure is not None:
             judged = self._known[failure.case.id]
             text = judged.demonstration(title, shown(judged))
             message = str(failure.error)
             self._ledger.bound(judged, text, message, searched=searched.cases, title=title)
 
-    def _looked(self, searched: _Searched, title: str) -> None:
-        """Note a search outside the scope; what finds nothing leaves the claim not exercised."""
+    def _looked(self, searched: _Searched, title: str, certain: str | None) -> None:
+        """Note a search outside the scope; what finds nothing where something must be found leaves
+        the claim not exercised.
+        """
         before = self.outside or Outside(0, True)
         self.outside = Outside(before.searched + searched.cases, before.found and searched.found)
-        if not searched.found:
-            missing = f"nothing found outside the scope ({title}): the scope may have changed"
-            self.note = "; ".join(filter(None, (self.note, missing)))
+        if searched.found:
+            return
+        torch = self.examiner.subject.torch
+        if certain is not None and within(certain, torch):
+            said = f"nothing found outside the scope ({title}): the scope may have changed"
             self.verdict = self.verdict or "not exercised"
+        else:
+            cases = f"{searched.cases} cases outside the scope"
+            said = f"not seen on torch {torch} in {cases}: {title}"
+        self.note = "; ".join(filter(None, (self.note, said)))
 
     # -- scripts --------------------------------------------------------------------------------
 
@@ -297,13 +309,15 @@ class Trial:
         title: str,
         kinds: tuple[str, ...],
         fragment: str = "",
+        certain: str | None = "",
     ) -> None:
         """Look among the claim's own scripts, where its scope breaks off by this condition, for one
         that breaks the claim in its own way: by a finding of one of these kinds, whose message
         contains the fragment.
 
         The shrunk script is recorded as the counterexample that bounds the scope; if none is found,
-        the claim is not exercised there. Raises Disagreement if a script ends the worker.
+        the claim is not exercised there, or a note says so, as in `searches`. Raises Disagreement
+        if a script ends the worker.
         """
         searched = _Searched()
 
@@ -318,7 +332,7 @@ class Trial:
         failure = self._hunt(beyond, case, self.profile.searched, shrink_s=_ILLUSTRATING_S)
         if failure is not None and isinstance(failure.error, Disagreement):
             self._script_deviates(failure.case, failure.error, minimal=failure.minimal)
-        self._looked(searched, title)
+        self._looked(searched, title, certain)
         if failure is not None:
             text, message = failure.case.text(self.device), str(failure.error)
             self._ledger.bound(failure.case, text, message, searched=searched.cases, title=title)

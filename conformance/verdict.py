@@ -22,7 +22,7 @@ from conformance.tolerances import ORACLE_RTOL
 from strategies.draft import Draft, check
 from strategies.printer import Body, print_body
 from strategies.program import Program, ProgramError
-from strategies.script import Known, demonstrate, write_script
+from strategies.script import Expectation, Known, demonstrate, write_script
 
 
 class Authorities(Protocol):
@@ -77,6 +77,8 @@ class Judged:
     """What it uses that the subject's torch does not have, if that is why it was not run."""
     visible: frozenset[str] | None = None
     """The tensors that come out, where functions are transformed."""
+    expected: Expectation | None = None
+    """What a script must check, where that is not what the program does plainly."""
 
     @property
     def raised(self) -> bool:
@@ -106,6 +108,9 @@ class Judged:
 
     def script(self, *, thorough: bool = True, header: tuple[str, ...] = ()) -> str:
         """The program as a script that prints this verdict."""
+        if self.expected is not None:
+            shown = replace(self.expected, header=header, guarded=self.raised)
+            return write_script(self.body, shown, rtol=ORACLE_RTOL)
         expected = expectation(
             self.draft, self.prediction, self.answer, self.body, thorough=thorough
         )

@@ -116,6 +116,17 @@ _CLAIMS = (
         "predicted raise.",
     ),
     Claim(
+        "gradients-in-every-dtype",
+        "In place and plain have the same gradients in every dtype",
+        "x.op_(y) gives x and y the gradients that x.op(y) gives, in half and single precision and "
+        "of complex numbers as well, where x is a whole tensor or a part of one.",
+        (),
+        _NOTES,
+        "Where the plain form has a derivative in the dtype, and a result of the target's dtype "
+        "and shape; zeros compared without sign, parts and complex numbers to a few ulp. acosh_, "
+        "asinh_ and atanh_ say that they have no derivative.",
+    ),
+    Claim(
         "leaf-inplace-raises",
         "A leaf that requires grad cannot be written in place",
         "An in-place operation on a leaf that requires grad, or on a view of one, raises, and "
@@ -264,11 +275,13 @@ _CLAIMS = (
         "transformed-same",
         "A transformed function does what it did",
         "What a function computes, its gradients, and what it writes into its inputs stay the same "
-        "where it is compiled, functionalized or checkpointed; what must raise does, or is right.",
+        "where it is compiled, functionalized, exported, checkpointed, mapped or hooked, and "
+        "forward and second derivatives are right; what must raise does, or is right.",
         (),
         "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html",
-        "Subjects that transform functions, such as compile-aot_eager; not where the compiler left "
-        "a function to Python, nor where nothing says what is computed without an error.",
+        "Subjects that run programs in a mode, such as compile-aot_eager, each by its own law; not "
+        "where the compiler left a function to Python, nor where nothing says what is computed "
+        "without an error.",
     ),
     Claim(
         "random-fill-cuts-gradient",

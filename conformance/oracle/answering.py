@@ -53,7 +53,7 @@ def answering(
     if prediction.unspecified or prediction.open:
         return Answer({}, {}, prediction.unspecified or prediction.open)
     ran = zip(draft.shaped, prediction.acted, strict=False)
-    if any(map(_multiplies_itself, ran)) and SELF_PRODUCT in quirks:
+    if any(map(multiplies_itself, ran)) and SELF_PRODUCT in quirks:
         return Answer({}, {}, "an in-place matrix product that reads its results")
     replaced = Replaced(quirks)
 
@@ -156,7 +156,8 @@ def _joined(found: Answer, more: Answer) -> Answer:
     return replace(found, gradients=gradients)
 
 
-def _multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
+def multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
+    """Whether a step that ran is a matrix product in place which reads what it writes."""
     return isinstance(ran[0], Shaped) and reads_its_results(ran[0])
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jax.stages import Compiled
 from numpy.typing import NDArray
 
-from conformance.oracle import cache, conditioning, packing, program
-from conformance.oracle.assembly import Assembly
+from conformance.oracle import cache, conditioning, packing, program, second
+from conformance.oracle.assembly import Assembly, Undecided
 from conformance.oracle.primitives import CORE
 from conformance.oracle.program import NOISE_ROWS, Capacity
 
@@ -77,6 +77,21 @@ Calls = Generator[Call, Slots, T]
 """Work that asks for calls, and ends with what it found."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How a program moves along tangents, by cell: `tangents` and `second` [cells], the gradient of
+    what the losses move by, zero but at leaf cells; the rest as in `Result`.
+    """
+
+    values: Floats
+    tangents: Floats
+    second: Floats
+    value_slack: Floats
+    tangent_slack: Floats
+    second_slack: Floats
+    ill_conditioned: str | None
+
+
 class Machine:
     """Compiled programs by capacity.
 
@@ -91,7 +106,7 @@ class Machine:
     ) -> None:
         self._on_compile = on_compile
         self._cache_folder = cache_folder
-        self._executables: dict[Capacity, Compiled] = {}
+        self._executables: dict[tuple[str, Capacity], Compiled] = {}
 
     def run(
         self, assembly: Assembly, passes: Sequence[Sequence[int]], *, opinions: int = 1
@@ -122,23 +137,59 @@ class Machine:
         return [done[number] for number in range(len(works))]
 
     def _answer(self, call: Call) -> Slots:
-        executable = self._executables.get(call.capacity)
-        if executable is None:
-            executable = self._executables[call.capacity] = self._compile(call.capacity)
+        executable = self._compiled("value and gradients", call.capacity)
         slots, gradients = executable(call.floats, call.integers)
         return np.asarray(slots), np.array(gradients)[: call.passes]
 
-    def _compile(self, capacity: Capacity) -> Compiled:
+    def along(self, assembly: Assembly, tangents: Floats, *, twice: bool) -> Moved:
+        """How everything moves along tangents of the inputs, [input_count]; and, if twice, the
+        gradient of what the losses move by.
+
+        Raises Undecided where jax knows no second derivative.
+        """
+        capacity = capacity_for(assembly, 1)
+        if twice and capacity.special:
+            raise Undecided("a second derivative of a special function")
+        integers = packing.pack_integers(capacity, assembly, 1, ())
+        floats = packing.pack_floats(capacity, assembly, [sorted({s.loss for s in assembly.seeds})])
+        directions = np.zeros(capacity.inputs)
+        directions[: tangents.size] = tangents
+        given = (floats, directions, integers)
+        slots, moved = map(np.asarray, self._compiled("tangents", capacity)(*given))
+        gradient = np.zeros((capacity.inputs, program.RUNS))
+        if twice:
+            gradient = np.asarray(self._compiled("second gradients", capacity)(*given))
+        found = _moved(assembly, capacity.inputs, slots, moved, gradient)
+        if twice and conditioning.bends(assembly, slots, capacity.inputs):
+            return replace(found, ill_conditioned="a second derivative where the first one jumps")
+        return found
+
+    def _compiled(self, what: str, capacity: Capacity) -> Compiled:
+        found = self._executables.get((what, capacity))
+        if found is None:
+            found = self._executables[what, capacity] = self._compile(what, capacity)
+        return found
+
+    def _compile(self, what: str, capacity: Capacity) -> Compiled:
         if self._on_compile is not None:
             special = " with special functions" if capacity.special else ""
+            more = "" if what == "value and gradients" else f", {what}"
+            rows = capacity.rows
             self._on_compile(
-                f"preparing the oracle for programs of up to {capacity.rows} instructions{special}"
+                f"preparing the oracle for programs of up to {rows} instructions{special}{more}"
             )
         cache.prepare(self._cache_folder)
         with warnings.catch_warnings():
             # An entry of the cache that cannot be read is told of, and compiled anew.
             warnings.simplefilter("ignore")
-            return program.compile_program(capacity)
+            return _COMPILERS[what](capacity)
+
+
+_COMPILERS: dict[str, Callable[[Capacity], Compiled]] = {
+    "value and gradients": program.compile_program,
+    "tangents": second.compile_moves,
+    "second gradients": second.compile_second,
+}
 
 
 def running(
@@ -207,3 +258,17 @@ def _result(assembly: Assembly, slots: Floats, gradients: Floats, inputs: int) -
     if reason is None and not gradients_agree:
         reason = "within its error, a gradient may be finite or not"
     return Result(by_cell[:, 0], at_cell[..., 0], value_slack, gradient_slack, reason)
+
+
+def _moved(
+    assembly: Assembly, inputs: int, slots: Floats, moved: Floats, gradient: Floats
+) -> Moved:
+    cells, origins = packing.located(assembly.slots(), inputs), assembly.origins()
+    by_cell, tangents = slots[cells], moved[cells]
+    at_cell = np.where(origins[:, np.newaxis] > 0, gradient[origins], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        one, two, three = (conditioning.slack(runs)[0] for runs in (by_cell, tangents, at_cell))
+        reason = conditioning.undecided(assembly, slots, inputs)
+    if not all(np.isfinite(runs).all() for runs in (by_cell, tangents, at_cell)):
+        reason = reason or "a derivative that is not finite"
+    return Moved(by_cell[:, 0], tangents[:, 0], at_cell[:, 0], one, two, three, reason)

@@ -466,8 +466,18 @@ class _Channel:
         os.dup2(2, 1)
 
     def say(self, answer: Json) -> None:
-        self.writer.write(json.dumps(answer, allow_nan=False).encode("ascii") + b"\n")
+        self.writer.write(encoded(answer) + b"\n")
         self.writer.flush()
+
+
+def understood(line: bytes) -> Any:
+    """What a line holds; raises ValueError if it is no JSON."""
+    return json.loads(line.decode("utf-8"))
+
+
+def encoded(answer: Json) -> bytes:
+    """The line that holds an answer, without its end."""
+    return json.dumps(answer, allow_nan=False).encode("ascii")
 
 
 class _Orphans(threading.Thread):
@@ -494,7 +504,7 @@ class _Orphans(threading.Thread):
 def answer(line: bytes, device: str) -> Json:
     """Return the answer to one line; a line that is no request gives a ``fault``."""
     try:
-        request = json.loads(line.decode("utf-8"))
+        request = understood(line)
     except ValueError as failure:
         return {"id": None, "fault": f"The request is not JSON: {_text(failure)}."}
     fault = _fault(request)
