@@ -476,6 +476,26 @@ def test_rrelu_passed_the_gradient_of_nan(machine: Machine) -> None:
     assert gradient_of(machine, "1.8.1", NOT_ALL_NUMBERS, step)[0] < 0.3
 
 
+@pytest.mark.parametrize(
+    ("torch", "op", "batch", "copied"),
+    [
+        ("1.8.1", "conv1d", 2, True),
+        ("1.8.1", "conv1d", 1, False),
+        ("1.8.1", "conv_transpose1d", 2, True),
+        ("1.12.1", "conv1d", 2, False),
+        ("1.4.0", "conv3d", 2, True),
+        ("1.8.1", "conv3d", 2, False),
+    ],
+)
+def test_groups_of_a_batch_were_copied(torch: str, op: str, batch: int, copied: bool) -> None:
+    ones = ", 1" * int(op[-2])
+    text = (
+        f"a = leaf({batch}, 2{ones})\nw = leaf(2, 1{ones})\nb = a.mul(1.0)\n"
+        f"x = b.{op}(w, groups=2)\nb.mul_(2.0)\nbackward(x)"
+    )
+    assert raised(torch, text) == (None if copied else Kind.SAVED_MODIFIED)
+
+
 def test_xlogy_by_a_number_was_derived_in_float32(machine: Machine) -> None:
     step = Apply("xlogy", ("a", 2.0), {}, ("x",))
     exactly = pytest.approx([math.log(2.0)], rel=1e-12)

@@ -259,7 +259,10 @@ class Interpreter:
                 node.keeps = (
                     node.keeps or save.what == "private" or wraps_number(step, self.graph.broken)
                 )
-            elif save.what == "self" and (written is not None or row.copies_first(layouts)):
+            elif save.what == row.operands[0].name and (
+                (written is not None and save.what == "self")
+                or row.copies_first(layouts, step.params)
+            ):
                 node.keeps = True
             elif tensor is not None:
                 node.keeps = True

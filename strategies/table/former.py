@@ -25,6 +25,7 @@ from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Params, saves
 
 _DERIVATIVES = "derivatives.yaml"
+CUT = "Convolution.cpp, subtensor: each group's channels, made contiguous"
 _LARGER = "_log_add_exp_helper (ReduceOpsKernel.cpp); logcumsumexp-forgets-nan in the register"
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
 
@@ -133,6 +134,11 @@ def _logsigmoid(m: Any, self: Any) -> Any:
     return m.apply("carry", still(m, values), m.apply("mul", still(m, slope), self))
 
 
+def cut_apart(layouts: Layouts, params: Params) -> bool:
+    """A group's channels lie apart if there is more than one in the batch."""
+    return params["groups"] > 1 and tensors(layouts)[0].shape[0] > 1
+
+
 def _points(layouts: Layouts, params: Params) -> str:
     """A kernel of one element is taken for a stride of 1."""
     kernel = tensors(layouts)[1].shape[2:]
@@ -204,6 +210,12 @@ FORMER: tuple[Change, ...] = (
         "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
     ),
     Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
+    Change(
+        "conv1d conv2d conv1d_bias conv2d_bias conv_transpose1d conv_transpose2d conv_transpose3d",
+        "<1.12",
+        {"copies_first": cut_apart},
+        CUT,
+    ),
     Change("cumsum", "<1.12", {"meaning": _cumsum}, "cumsum_backward (FunctionsManual.cpp)"),
     Change("logcumsumexp", "<1.12", {"meaning": _logcumsumexp}, _LARGER),
     Change("logcumsumexp_out", "<1.12", {"meaning": _logcumsumexp_out}, _LARGER),
