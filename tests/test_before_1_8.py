@@ -496,6 +496,16 @@ def test_groups_of_a_batch_were_copied(torch: str, op: str, batch: int, copied: 
     assert raised(torch, text) == (None if copied else Kind.SAVED_MODIFIED)
 
 
+def test_an_index_that_was_written_is_left_open() -> None:
+    """Only 1.2 cast a number to the dtype of integers, and a position may be none by then."""
+    leaves = (Leaf("a", (2,), [1.0, 2.0]), Leaf("i", (2,), [0, 1], "int64"))
+    steps = (Apply("mul_", ("i", 2.0)), Apply("setitem_at_", ("a", "i", 2.0)))
+    draft = check(Program(leaves, steps))
+    assert "an index that was written" in predict(draft.as_in("1.2.0")).unspecified
+    since = predict(draft.as_in("1.4.0")).raises
+    assert since is not None and since.kind == Kind.DTYPE_CAST
+
+
 def test_xlogy_by_a_number_was_derived_in_float32(machine: Machine) -> None:
     step = Apply("xlogy", ("a", 2.0), {}, ("x",))
     exactly = pytest.approx([math.log(2.0)], rel=1e-12)
