@@ -506,6 +506,17 @@ def test_an_index_that_was_written_is_left_open() -> None:
     assert since is not None and since.kind == Kind.DTYPE_CAST
 
 
+def test_an_error_after_a_warning_is_left_open() -> None:
+    """Python found the error set when it came to the warning, and said that instead."""
+    text = (
+        "a = leaf()\nb = const()\nwith no_grad: x = a.view(shape=[])\nwith no_grad: a.mul_(2.0)\n"
+    )
+    text += "backward(x, b)"
+    base = "a = leaf()\nc = a.mul(1.0)\nb = const()\nwith no_grad: x = c.view(shape=[])\n"
+    for made in (text, f"{base}c.mul_(2.0)\nbackward(x, b)"):
+        assert "after a warning" in said("1.8.1", made, NO_GRAD_VIEW).unspecified
+
+
 def test_xlogy_by_a_number_was_derived_in_float32(machine: Machine) -> None:
     step = Apply("xlogy", ("a", 2.0), {}, ("x",))
     exactly = pytest.approx([math.log(2.0)], rel=1e-12)
