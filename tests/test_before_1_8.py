@@ -451,6 +451,18 @@ def test_cumsum_took_infinity_away_again(machine: Machine) -> None:
     assert gradient_of_cumsum(machine, "1.12.1") == [math.inf, 3.0]
 
 
+@pytest.mark.parametrize("dim", [0, 1, 2, -1])
+def test_and_along_any_dimension(machine: Machine, dim: int) -> None:
+    leaf = Leaf("a", (2, 1, 3), [1.0] * 6, requires_grad=True)
+    grads = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    steps = (Apply("cumsum", ("a",), {"dim": dim}, ("x",)), Backward(("x",), (grads,)))
+    found = []
+    for torch in ("1.8.1", "1.12.1"):
+        draft = check(Program((leaf,), steps), torch)
+        found.append(answer(draft, predict(draft), machine).gradients["a"].values.tolist())
+    assert found[0] == found[1]
+
+
 NOT_ALL_NUMBERS = (Leaf("a", (2,), ["nan", 0.0], requires_grad=True),)
 
 

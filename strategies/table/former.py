@@ -17,7 +17,7 @@ from strategies.layout import Layout
 from strategies.table import scans
 from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
-from strategies.table.composed import leave_open, still
+from strategies.table.composed import along, back, leave_open, still
 from strategies.table.indexed import index_fill
 from strategies.table.normalising import renorm, size_along
 from strategies.table.positions import leading
@@ -92,7 +92,7 @@ def _prelu(m: Any, self: Any, weight: Any) -> Any:
 
 def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
     """The derivative takes away what it should not have added, which of infinity is NaN."""
-    rows = leading(self, dim) if self.ndim else self.reshape(1)
+    rows = along(self, dim)
     scanned, moves = _CUMSUM(m, self, dim=dim), []
     whole = m.total(rows, (0,), False)
     for place in range(len(rows)):
@@ -100,7 +100,7 @@ def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
         moves.append(m.apply("add", m.apply("sub", whole, later), rows[place]))
     if not moves or self.ndim == 0:
         return scanned
-    return m.apply("carry", scanned, np.moveaxis(np.stack(moves), 0, dim))
+    return m.apply("carry", scanned, back(np.stack(moves), self, dim))
 
 
 def _logcumsumexp(m: Any, self: Any, *, dim: int) -> Any:
