@@ -451,6 +451,18 @@ def test_cumsum_took_infinity_away_again(machine: Machine) -> None:
     assert gradient_of_cumsum(machine, "1.12.1") == [math.inf, 3.0]
 
 
+@pytest.mark.parametrize("dim", [0, 1, 2, -1])
+def test_and_along_any_dimension(machine: Machine, dim: int) -> None:
+    leaf = Leaf("a", (2, 1, 3), [1.0] * 6, requires_grad=True)
+    ends = Backward(("x",), ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0],))
+    steps = (Apply("cumsum", ("a",), {"dim": dim}, ("x",)), ends)
+    found = []
+    for torch in ("1.8.1", "1.12.1"):
+        draft = check(Program((leaf,), steps), torch)
+        found.append(answer(draft, predict(draft), machine).gradients["a"].values.tolist())
+    assert found[0] == found[1]
+
+
 NOT_ALL_NUMBERS = (Leaf("a", (2,), ["nan", 0.0], requires_grad=True),)
 
 
@@ -474,6 +486,47 @@ def test_rrelu_passed_the_gradient_of_nan(machine: Machine) -> None:
     step = Apply("rrelu", ("a",), {}, ("x",))
     assert gradient_of(machine, "1.4.0", NOT_ALL_NUMBERS, step)[0] == 1.0
     assert gradient_of(machine, "1.8.1", NOT_ALL_NUMBERS, step)[0] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("torch", "op", "batch", "copied"),
+    [
+        ("1.8.1", "conv1d", 2, True),
+        ("1.8.1", "conv1d", 1, False),
+        ("1.8.1", "conv_transpose1d", 2, True),
+        ("1.12.1", "conv1d", 2, False),
+        ("1.4.0", "conv3d", 2, True),
+        ("1.8.1", "conv3d", 2, False),
+    ],
+)
+def test_groups_of_a_batch_were_copied(torch: str, op: str, batch: int, copied: bool) -> None:
+    ones = ", 1" * int(op[-2])
+    text = (
+        f"a = leaf({batch}, 2{ones})\nw = leaf(2, 1{ones})\nb = a.mul(1.0)\n"
+        f"x = b.{op}(w, groups=2)\nb.mul_(2.0)\nbackward(x)"
+    )
+    assert raised(torch, text) == (None if copied else Kind.SAVED_MODIFIED)
+
+
+def test_an_index_that_was_written_is_left_open() -> None:
+    """Only 1.2 cast a number to the dtype of integers, and a position may be none by then."""
+    leaves = (Leaf("a", (2,), [1.0, 2.0]), Leaf("i", (2,), [0, 1], "int64"))
+    steps = (Apply("mul_", ("i", 2.0)), Apply("setitem_at_", ("a", "i", 2.0)))
+    draft = check(Program(leaves, steps))
+    assert "an index that was written" in predict(draft.as_in("1.2.0")).unspecified
+    since = predict(draft.as_in("1.4.0")).raises
+    assert since is not None and since.kind == Kind.DTYPE_CAST
+
+
+def test_an_error_after_a_warning_is_left_open() -> None:
+    """Python found the error set when it came to the warning, and said that instead."""
+    text = (
+        "a = leaf()\nb = const()\nwith no_grad: x = a.view(shape=[])\nwith no_grad: a.mul_(2.0)\n"
+    )
+    text += "backward(x, b)"
+    base = "a = leaf()\nc = a.mul(1.0)\nb = const()\nwith no_grad: x = c.view(shape=[])\n"
+    for made in (text, f"{base}c.mul_(2.0)\nbackward(x, b)"):
+        assert "after a warning" in said("1.8.1", made, NO_GRAD_VIEW).unspecified
 
 
 def test_xlogy_by_a_number_was_derived_in_float32(machine: Machine) -> None:

@@ -164,6 +164,8 @@ def _start(graph: Graph, root: Tensor) -> Node:
     """The node at which backward begins; that a root without one raises is observed."""
     node = graph.edge(root)
     if node is None:
+        if graph.warned == graph.at:
+            raise Unspecified("what becomes of an error after a warning in the same call")
         raise Raised(
             Kind.NOTHING_REQUIRES_GRAD, f"{root.name} does not require grad and has no grad_fn"
         )

@@ -71,6 +71,8 @@ class Interpreter:
         """Whether a leaf's `.grad` may be zeros that nothing can be added to."""
         self.graph = Graph(broken_in(draft.torch), quirks)
         self.tensors: dict[str, Tensor] = {}
+        self.recast: set[int] = set()
+        """Memory of integers that were written by a number that had to be cast."""
         self.graded: set[Tensor] = set()
         """Tensors whose `.grad` is there."""
         self.sought: set[Tensor] = set()
@@ -92,6 +94,10 @@ class Interpreter:
         self.graph.at += 1
         if isinstance(step, Backward):
             return self._backward(step)
+        if step.index is not None and any(
+            t.dtype == "int64" and t.memory in self.recast for t in self.operands(step)
+        ):
+            raise Unspecified("an index that was written by a number of another dtype")
         acted = self._apply(step)
         if step.index is not None and collides(step):
             acted.open = f"{step.step.op} with an index that names a position twice"
@@ -253,7 +259,10 @@ class Interpreter:
                 node.keeps = (
                     node.keeps or save.what == "private" or wraps_number(step, self.graph.broken)
                 )
-            elif save.what == "self" and (written is not None or row.copies_first(layouts)):
+            elif save.what == row.operands[0].name and (
+                (written is not None and save.what == "self")
+                or row.copies_first(layouts, step.params)
+            ):
                 node.keeps = True
             elif tensor is not None:
                 node.keeps = True
@@ -380,6 +389,7 @@ class Interpreter:
         numbers = all(target.layout.ndim and not t.layout.ndim for t in operands[1:])
         if cast and numbers and len(step.operands) > 1:
             acted.open = "a number was cast to the target's dtype"
+            self.recast.add(target.memory)
         elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1

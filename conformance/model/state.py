@@ -195,6 +195,8 @@ class Graph:
         self._order = 0
         self.at = -1
         """The index of the step that is interpreted."""
+        self.warned = -2
+        """The index of the last step that gave a warning where it raises since."""
         self.recorded: list[Node] = []
         """The nodes of the operations that were recorded, oldest first."""
         self.rehistoried = False
@@ -234,6 +236,7 @@ class Graph:
             if tensor.creation == "no_grad":
                 # Of what is not refused there is a warning, and only the first time (observed).
                 tensor.creation = "default"
+                self.warned = self.at
             if PIECES_ASSERTED in self.quirks and tensor.number:
                 raise Raised(
                     Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"

@@ -18,6 +18,7 @@ from strategies.table.changed_meanings import (
     selu_by_exponential,
 )
 from strategies.table.composed import along, leave_open
+from strategies.table.former import CUT, cut_apart
 from strategies.table.results import tensors
 from strategies.table.row import Made, saves
 
@@ -165,7 +166,7 @@ BEFORE_1_8: tuple[Change, ...] = (
         "<1.8",
         {
             "result": lambda layouts, params: (Made(contiguous(tensors(layouts)[0].shape)),),
-            "copies_first": lambda layouts: not tensors(layouts)[0].is_contiguous,
+            "copies_first": lambda layouts, params: not tensors(layouts)[0].is_contiguous,
             "viewed": lambda layouts: (0,),
             "behind_view": lambda layouts, recorded: True,
         },
@@ -197,6 +198,7 @@ BEFORE_1_8: tuple[Change, ...] = (
         "einsum before 1.8 (Linear.cpp) views what it multiplied, an outer product too (observed)",
     ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("conv3d conv3d_bias", "<1.8", {"copies_first": cut_apart}, CUT),
     Change("rrelu", "<1.8", {"meaning": _rrelu}, "RReLU.c: grad * negative_slope if input <= 0"),
     Change("addr", "<1.8", {"meaning": _addr}, "ger of a BLAS, or TH's own"),
     Change("addr_out", "<1.8", {"meaning": _addr_out}, "ger of a BLAS, or TH's own"),

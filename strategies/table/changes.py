@@ -130,7 +130,7 @@ CHANGES: tuple[Change, ...] = (
     Change(
         "group_norm",
         ">=2.15",
-        {"copies_first": lambda layouts: False},
+        {"copies_first": lambda layouts, params: False},
         "group_norm.cpp from 2.15 on saves what it was given (observed)",
     ),
     Change(

@@ -17,7 +17,7 @@ from strategies.layout import Layout
 from strategies.table import scans
 from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
-from strategies.table.composed import leave_open, still
+from strategies.table.composed import along, back, leave_open, still
 from strategies.table.indexed import index_fill
 from strategies.table.normalising import renorm, size_along
 from strategies.table.positions import leading
@@ -25,6 +25,7 @@ from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Params, saves
 
 _DERIVATIVES = "derivatives.yaml"
+CUT = "Convolution.cpp, subtensor: each group's channels, made contiguous"
 _LARGER = "_log_add_exp_helper (ReduceOpsKernel.cpp); logcumsumexp-forgets-nan in the register"
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
 
@@ -91,7 +92,7 @@ def _prelu(m: Any, self: Any, weight: Any) -> Any:
 
 def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
     """The derivative takes away what it should not have added, which of infinity is NaN."""
-    rows = leading(self, dim) if self.ndim else self.reshape(1)
+    rows = along(self, dim)
     scanned, moves = _CUMSUM(m, self, dim=dim), []
     whole = m.total(rows, (0,), False)
     for place in range(len(rows)):
@@ -99,7 +100,7 @@ def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
         moves.append(m.apply("add", m.apply("sub", whole, later), rows[place]))
     if not moves or self.ndim == 0:
         return scanned
-    return m.apply("carry", scanned, np.moveaxis(np.stack(moves), 0, dim))
+    return m.apply("carry", scanned, back(np.stack(moves), self, dim))
 
 
 def _logcumsumexp(m: Any, self: Any, *, dim: int) -> Any:
@@ -131,6 +132,11 @@ def _logsigmoid(m: Any, self: Any) -> Any:
     below = m.apply("lt", self, 0.0)
     slope = m.apply("where", below, m.apply("sub", 1.0, share), share)
     return m.apply("carry", still(m, values), m.apply("mul", still(m, slope), self))
+
+
+def cut_apart(layouts: Layouts, params: Params) -> bool:
+    """A group's channels lie apart if there is more than one in the batch."""
+    return params["groups"] > 1 and tensors(layouts)[0].shape[0] > 1
 
 
 def _points(layouts: Layouts, params: Params) -> str:
@@ -204,6 +210,12 @@ FORMER: tuple[Change, ...] = (
         "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
     ),
     Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
+    Change(
+        "conv1d conv2d conv1d_bias conv2d_bias conv_transpose1d conv_transpose2d conv_transpose3d",
+        "<1.12",
+        {"copies_first": cut_apart},
+        CUT,
+    ),
     Change("cumsum", "<1.12", {"meaning": _cumsum}, "cumsum_backward (FunctionsManual.cpp)"),
     Change("logcumsumexp", "<1.12", {"meaning": _logcumsumexp}, _LARGER),
     Change("logcumsumexp_out", "<1.12", {"meaning": _logcumsumexp_out}, _LARGER),

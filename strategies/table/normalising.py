@@ -138,7 +138,7 @@ def _mixed_formats(layouts: Layouts, params: Params) -> str:
     return "batch_norm of strides that count as channels-last and as row-major" if mixed else ""
 
 
-def _is_copied(layouts: Layouts) -> bool:
+def _is_copied(layouts: Layouts, params: Params) -> bool:
     (one,) = tensors(layouts)
     return not (one.is_contiguous or suggests_channels_last(one))
 
@@ -311,7 +311,7 @@ ROWS: tuple[Row, ...] = (
         params=(_EPS,),
         saves=saves("self, private"),
         derivative="native_batch_norm_backward",
-        copies_first=lambda layouts: not tensors(layouts)[0].is_contiguous,
+        copies_first=lambda layouts, params: not tensors(layouts)[0].is_contiguous,
         viewed=lambda layouts: (0,),
         behind_view=lambda layouts, recorded: True,
         astray=_mixed_channels,

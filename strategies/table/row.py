@@ -181,7 +181,7 @@ class Row:
     """The operands that torch views first: each has an edge then, even if it leads nowhere."""
     behind_view: Callable[[Layouts, bool], bool] = lambda layouts, recorded: False
     """Whether torch gives a view of a tensor that it keeps to itself, if recorded or if not."""
-    copies_first: Callable[[Layouts], bool] = lambda layouts: False
+    copies_first: Callable[[Layouts, Params], bool] = lambda layouts, params: False
     """Whether torch makes a contiguous copy of the first operand, and saves that."""
     unwatched: bool = False
     """Whether torch keeps operands by aliases whose versions no write of the operands raises."""
