@@ -24,7 +24,7 @@ from conformance.model.state import Counter, Node, Raised, Unspecified
 from conformance.records import Cells, Forms
 from strategies.draft import Draft, Shaped, Value
 from strategies.program import Backward, recording
-from strategies.table import TABLE, Row
+from strategies.table import OUT, TABLE, Row
 
 PLAIN = "plain"
 IN_PLACE = "in place"
@@ -44,6 +44,11 @@ def forms(row: Row) -> Forms:
     if row.plain and row.in_place:
         return "both"
     return "plain" if row.plain else "in place"
+
+
+def every_form() -> dict[str, Forms]:
+    """Every operation that programs can hold, `out=` forms among them -> how it can be written."""
+    return {row.name: forms(row) for row in (*operations(), *OUT.values())}
 
 
 def why_never(row: Row, column: str) -> str:

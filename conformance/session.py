@@ -16,7 +16,7 @@ import msgspec
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
-from conformance.cells import forms, operations
+from conformance.cells import every_form
 from conformance.claims.catalogue import CATALOGUE, TRANSFORMED, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
@@ -268,7 +268,7 @@ class Session:
                 for c in claims
             ),
             schema=rec.SCHEMA,
-            operations={row.name: forms(row) for row in operations()},
+            operations=every_form(),
         )
 
     # -- trials ---------------------------------------------------------------------------------

@@ -35,12 +35,17 @@ class Untold:
 
     what: str
     reason: str
-    names: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called."""
+        return [_with_versions(item) for item in self.items]
 
     @property
     def count(self) -> str:
         """How many of what."""
-        number = len(self.names)
+        number = len(self.items)
         return f"{number} {self.what if number == 1 else _SEVERAL[self.what]}"
 
     @property
@@ -121,11 +126,11 @@ def untold(items: Iterable[Item]) -> list[Untold]:
     Entries of the register that are for other versions of torch are told of together, each with
     its versions.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         if item.change == _UNTOLD:
-            groups.setdefault((_OF[item.what], _reason(item)), []).append(_with_versions(item))
-    return [Untold(what, reason, tuple(names)) for (what, reason), names in groups.items()]
+            groups.setdefault((_OF[item.what], _reason(item)), []).append(item)
+    return [Untold(what, reason, tuple(found)) for (what, reason), found in groups.items()]
 
 
 def _reason(item: Item) -> str:

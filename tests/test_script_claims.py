@@ -198,6 +198,7 @@ FAULTS = (
     ("inplace-same-storage", "mul_in_place_that_moves", "wrong aliasing"),
     ("inplace-same-storage", "isub_that_rebinds", "wrong aliasing"),
     ("inplace-equals-functional", "add_in_place_one_bit_off", "wrong value"),
+    ("gradients-in-every-dtype", "half_gradients_doubled_in_place", "silent wrong gradient"),
     ("rebinding-is-not-inplace", "isub_that_rebinds", "wrong aliasing"),
     ("rebinding-is-not-inplace", "sub_that_writes", "wrong value"),
     ("module-equals-functional", "gelu_layer_one_bit_off", "silent wrong gradient"),

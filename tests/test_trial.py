@@ -308,13 +308,14 @@ def script(threshold: int, number: int) -> Script:
 
 
 def test_scripts_are_shrunk_and_recorded(put: Start) -> None:
-    """The smallest script that fails is kept, as it runs by itself."""
+    """The smallest script that fails is kept, as it runs by itself, under what is wrong."""
     tried = put()
     with pytest.raises(Disagreement, match="x is 10"):
         tried.scripts(st.integers(0, 500).map(lambda number: script(10, number)), examples=60)
     (verdict,) = (v for v in ended(tried).verdicts if v.verdict == "deviates")
     assert (verdict.kind, verdict.expected, verdict.minimal) == ("wrong value", "below 10", True)
     assert output_of(verdict.script) == ("x 10", 0)
+    assert verdict.script.startswith("# wrong value: x is 10\nimport math\n")
 
 
 def test_scripts_that_hold(put: Start) -> None:

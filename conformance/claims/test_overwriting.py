@@ -204,8 +204,12 @@ def test_inplace_equals_functional(trial: Trial) -> None:
     for method in twins:
         case = _plain_form.Case(method, method.example("contiguous"))
         trial.once(_plain_form.as_documented(case))
+    torch = Version(trial.examiner.subject.torch).release
+    if torch < (1, 8):
+        # What divides integers by zero ends the worker: the register has a script.
+        twins = [_plain_form.without_zeros(method) for method in twins]
     # Before 1.6 there are complex dtypes and no complex arithmetic.
-    complexes = Version(trial.examiner.subject.torch).release >= (1, 6)
+    complexes = torch >= (1, 6)
     cases = _plain_form.cases(among=twins, complexes=complexes)
     trial.scripts(cases.map(_plain_form.as_claimed))
     trial.scripts(cases.map(_plain_form.as_documented))

@@ -234,6 +234,9 @@ class Graph:
                     refused,
                     f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
                 )
+            if tensor.creation == "no_grad":
+                # Of what is not refused there is a warning, and only the first time (observed).
+                tensor.creation = "default"
             if PIECES_ASSERTED in self.quirks and tensor.number:
                 raise Raised(
                     Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"

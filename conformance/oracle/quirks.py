@@ -22,6 +22,7 @@ REPLACED = {
     "excluded-self-counts-as-tie": {"no_tie": "eq"},
     "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
+    "xlogy-by-float32": {"logarithm of a number": "in float32"},
     "variance-below-zero": {"variance below zero": "variance below zero"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
