@@ -211,10 +211,10 @@ def compare_memory(
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def _difference(
+def difference(
     what: str, kind: str, seen: NDArray[Any], expected: Entries, dtype: str
 ) -> Finding | None:
-    """The first entry that is off, or None."""
+    """The first entry of a tensor that is off, or None; the kind is that of what is wrong."""
     values = np.asarray(expected.values)
     if seen.shape != values.shape:
         message = f"{what} has shape {seen.shape} and should have {values.shape}"
@@ -252,7 +252,7 @@ def compare_values(draft: Draft, answer: Answer, observation: Observation) -> It
             message = f"{name} has dtype {seen.dtype} and should have {wanted}"
             yield Finding("wrong value", message, wanted, seen.dtype)
             continue
-        finding = _difference(
+        finding = difference(
             name, "wrong value", seen.array(), answer.values[name], _eps_of(seen.dtype)
         )
         if finding is not None:
@@ -278,7 +278,7 @@ def compare_gradients(
             kind = "silent wrong gradient" if np.any(grad.array()) else "wrong flag"
             yield Finding(kind, message, "None", _shown(grad.array().astype(np.float64)))
         elif grad is not None:
-            finding = _difference(
+            finding = difference(
                 f"{name}.grad",
                 "silent wrong gradient",
                 grad.array(),

@@ -6,7 +6,7 @@ is recognised by what came out, and by what the program has where that came from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from conformance.model.prediction import Prediction
@@ -15,9 +15,11 @@ from strategies.functions import Function, functions_of
 from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
+    from conformance.deviations import Deviation
     from conformance.judge import Finding
     from conformance.verdict import Judged
 
+_EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
 Told = Callable[["Judged", "Finding"], bool]
 
 _AGAIN = "Trying to backward through the graph a second time"
@@ -61,16 +63,14 @@ def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
     )
 
 
-def _no_grad_view_of_input(judged: Judged, finding: Finding) -> bool:
-    """A view of an input is made anew outside of the function, where grad mode is on."""
+def _no_grad_view(judged: Judged, finding: Finding) -> bool:
+    """A view that comes out is made anew outside of the function, where grad mode is on."""
     if finding.kind not in ("missing error", "wrong flag", "silent wrong gradient"):
         return False
-    memories = _memories(judged.prediction)
     return any(
-        step.row.kind == "view"
-        and not recording(step.step.modes)
-        and any(memories.get(name) == memories.get(step.step.to[0]) for name in function.takes)
-        for function, step in _steps(judged)
+        made.how != "fresh" and not recording(step.step.modes)
+        for _, step in _steps(judged)
+        for made in step.made
     )
 
 
@@ -96,13 +96,15 @@ def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
 
 def _checks_early(judged: Judged, finding: Finding) -> bool:
     """The backward of a function is traced when it is compiled, whether or not it will be run."""
-    traced = "BackendCompilerFailed" in finding.message and _MODIFIED in finding.message
-    return finding.kind == "spurious error" and traced
+    traced = "BackendCompilerFailed" in finding.message
+    none = "derivative for " in finding.message and "is not implemented" in finding.message
+    would = none or _MODIFIED in finding.message
+    return finding.kind == "spurious error" and traced and would
 
 
 def _views_early(judged: Judged, finding: Finding) -> bool:
     """The node of every output is read when a function is compiled, which a stale view refuses."""
-    traced = "BackendCompilerFailed" in finding.message
+    traced = any(word in finding.message for word in ("BackendCompilerFailed", "TorchRuntimeError"))
     stale = "its base or another view of its base has been modified" in finding.message
     return finding.kind == "spurious error" and traced and stale
 
@@ -113,10 +115,15 @@ def _detached_write(judged: Judged, finding: Finding) -> bool:
         finding.kind == "spurious error" and not _unrecorded(finding)
     ):
         return False
-    detached = {
-        step.step.to[0]: function for function, step in _steps(judged) if step.row.name == "detach"
-    }
-    return any(step.in_place and str(step.step.args[0]) in detached for _, step in _steps(judged))
+    detached = set[str]()
+    for _, step in _steps(judged):
+        first = str(step.step.args[0])
+        views = first in detached and any(made.how != "fresh" for made in step.made)
+        if step.row.name == "detach" or views:
+            detached.update(step.step.to)
+        if step.in_place and first in detached:
+            return True
+    return False
 
 
 def _integer_write(judged: Judged, finding: Finding) -> bool:
@@ -142,9 +149,13 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
     """A write through an expanded view comes back to its base as a sum of the copies."""
     if finding.kind not in ("wrong value", "silent wrong gradient"):
         return False
+    steps = [step for _, step in _steps(judged)]
+    expanded = {name for step in steps if step.row.name in _EXPANDING for name in step.step.to}
     return any(
-        step.in_place and isinstance(first := step.operands[0], Value) and 0 in first.layout.strides
-        for _, step in _steps(judged)
+        step.in_place
+        and isinstance(first := step.operands[0], Value)
+        and (0 in first.layout.strides or first.name in expanded)
+        for step in steps
     )
 
 
@@ -206,11 +217,127 @@ def _returns_its_input(judged: Judged, finding: Finding) -> bool:
     return same and finding.kind != "spurious error"
 
 
+def _own_operand(judged: Judged, finding: Finding) -> bool:
+    """A tangent is written in place before it is read as that of the other operand."""
+    if finding.kind != "silent wrong gradient":
+        return False
+    memories = _memories(judged.prediction)
+    return any(
+        memories.get(str(step.step.args[0])) == memories.get(str(other))
+        for step in judged.draft.shaped
+        if isinstance(step, Shaped) and step.in_place
+        for other in step.step.args[1:]
+        if isinstance(other, str)
+    )
+
+
+def _hidden_from_hooks(judged: Judged, finding: Finding) -> bool:
+    """What was saved was written since, and nobody looks at its version."""
+    return finding.kind == "silent wrong gradient" and any(
+        isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped
+    )
+
+
+def _written_as_list(judged: Judged, finding: Finding) -> bool:
+    """A write to a list of tensors is not seen where writes are looked for, nor counted."""
+    return finding.kind in ("silent wrong gradient", "missing error", "wrong flag") and any(
+        isinstance(step, Shaped)
+        and step.in_place
+        and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
+        for step in judged.draft.shaped
+    )
+
+
+def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
+    """What stands in inference mode is run below a mode that makes inference tensors of views."""
+    told = (
+        finding.kind == "wrong flag"
+        or _unrecorded(finding)
+        or "Inference tensors" in finding.message
+    )
+    return told and any("inference_mode" in step.modes for step in judged.draft.steps)
+
+
+def _fills_fresh_memory(judged: Judged, finding: Finding) -> bool:
+    """Fresh memory is filled before it is used, which counts as a write."""
+    return finding.kind == "wrong flag" and "_version" in finding.message
+
+
+def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
+    """A function is one node: outputs that no loss asks for get zeros, which infinity makes NaN."""
+    if finding.kind != "silent wrong gradient" or "nan" not in finding.observed:
+        return False
+    return any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+
+
+def _pieces_copied(judged: Judged, finding: Finding) -> bool:
+    """One of several views of what is written comes out as a copy."""
+    pieces = any(step.row.multi and step.row.kind == "view" for _, step in _steps(judged))
+    return pieces and finding.kind == "wrong aliasing"
+
+
+def _scattered_under_vmap(judged: Judged, finding: Finding) -> bool:
+    """The source of select_scatter is expanded, and its gradient is added up once for each."""
+    scattered = any(step.row.name == "select_scatter" for _, step in _steps(judged))
+    return scattered and finding.kind == "silent wrong gradient"
+
+
+def _shape_in_place(judged: Judged, finding: Finding) -> bool:
+    """What changes the shape of an input in place is none of the writes that are looked for."""
+    moved = any(step.moved is not None for _, step in _steps(judged))
+    return moved and finding.kind == "spurious error" and "list index out of" in finding.message
+
+
+_SIDES = frozenset(
+    {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
+)
+
+
+def _takes_sides(judged: Judged, finding: Finding) -> bool:
+    """At a tie forward mode takes one side, and reverse mode the other."""
+    tied = any(isinstance(s, Shaped) and s.row.name in _SIDES for s in judged.draft.shaped)
+    return tied and finding.kind == "silent wrong gradient"
+
+
+def _scatters_product(judged: Judged, finding: Finding) -> bool:
+    """The formula gives no tangent for a product: zeros, or an error where one is to be written."""
+    told = (
+        finding.kind == "silent wrong gradient" or "proper Tensor but got None" in finding.message
+    )
+    return told and any(
+        isinstance(s, Shaped) and s.row.name == "scatter_reduce" and s.params["reduce"] == "prod"
+        for s in judged.draft.shaped
+    )
+
+
 CAUSES: Mapping[str, Told] = {
+    "forward-takes-sides": _takes_sides,
+    "forward-scatter-product": _scatters_product,
+    "compiled-tangents-miscounted": _says("outs_to_grad length"),
+    "compiled-zero-cotangents": _zero_times_infinity,
+    "compiled-output-is-view": _says(
+        "Output 0 of CompiledFunction is a view and is being modified"
+    ),
+    "compiled-expanded-refused": _says("more than one element of the written-to tensor refers"),
+    "compiled-strides-chained": _says("encountered a mutation on a view chain of length"),
+    "compiled-pieces-copied": _pieces_copied,
+    "compiled-detached-leaf": _says("a view of a leaf Variable that requires grad is being used"),
+    "compiled-detached-input": _says("does not yet handle non-differentiable view input mutations"),
+    "compiled-windows-refused": _says("a tensor being mutated that has internal overlap"),
+    "compiled-saves-inference": _says("Inference tensors cannot be saved for backward"),
+    "func-lists-unversioned": _written_as_list,
+    "vmap-select-scatter": _scattered_under_vmap,
+    "export-shape-in-place": _shape_in_place,
+    "export-from-is-a-word": _says("invalid syntax"),
+    "mutation-allowed-in-inference": _mode_in_inference,
+    "deterministic-fill-counts": _fills_fresh_memory,
+    "forward-own-operand": _own_operand,
+    "saved-on-cpu-unchecked": _hidden_from_hooks,
+    "mutation-allowed-lists": _written_as_list,
     "compiled-zeros-for-none": _zeros_for_none,
     "compiled-runs-once": _runs_once,
     "compiled-writes-what-it-saved": _writes_what_it_saved,
-    "compiled-no-grad-view": _no_grad_view_of_input,
+    "compiled-no-grad-view": _no_grad_view,
     "compiled-detached-alias": _says("any_leaf=True != all_leaf=False"),
     "compiled-scalar-write-lost": _scalar_write_lost,
     "functionalized-windows": _windows_forget,
@@ -233,3 +360,17 @@ CAUSES: Mapping[str, Told] = {
     "checkpoint-of-written-input": _says(_MODIFIED),
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
+
+
+def cause_among(known: Iterable[Deviation], judged: Judged, finding: Finding) -> Deviation | None:
+    """The first of these deviations that a finding shows by its cause; no worker dies by one."""
+    if finding.kind in ("crash", "hang"):
+        return None
+    return next(
+        (
+            deviation
+            for deviation in known
+            if deviation.entry.quirk in CAUSES and CAUSES[deviation.entry.quirk](judged, finding)
+        ),
+        None,
+    )

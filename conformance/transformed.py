@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from conformance.derived import refusal
 from conformance.deviations import Deviation
 from conformance.judge import (
     Finding,
     compare_gradients,
     compare_memory,
     compare_values,
+    judge,
     seen_error,
     stopped,
     tensors_of,
@@ -26,12 +28,13 @@ from conformance.model.quirks import UNCHECKED
 from conformance.oracle.answers import Answer
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
-from conformance.transform_causes import CAUSES
+from conformance.transform_causes import CAUSES, cause_among
 from conformance.verdict import Authorities, Judged
-from strategies.draft import Draft
-from strategies.functions import functions_of
+from strategies.draft import Draft, Shaped
+from strategies.functions import Function, functions_of
 from strategies.printer import print_body
-from strategies.transforms import Transform
+from strategies.program import Apply, Backward, Step, recording
+from strategies.transforms import Law, Transform
 
 NO_FUNCTION = "no part of it is a function that could be transformed"
 
@@ -46,12 +49,21 @@ class Foretold:
 
 
 def foretell(
-    by: Authorities, draft: Draft, quirks: frozenset[str] = frozenset(), *, again: bool = False
+    by: Authorities,
+    draft: Draft,
+    law: Law,
+    quirks: frozenset[str] = frozenset(),
+    *,
+    again: bool = False,
 ) -> Foretold:
-    """What the authorities say of a program that is transformed."""
-    unchecked = by.predict(draft, quirks=quirks | {UNCHECKED})
+    """What the authorities say of a program that is transformed, by a law.
+
+    Where nothing changes, nobody asks what would come without the version check.
+    """
+    checked = by.predict(draft, quirks=quirks)
+    unchecked = checked if law == "same" else by.predict(draft, quirks=quirks | {UNCHECKED})
     answer = by.answer(draft, unchecked, quirks=quirks, again=again)
-    return Foretold(by.predict(draft, quirks=quirks), unchecked, answer)
+    return Foretold(checked, unchecked, answer)
 
 
 @dataclass(slots=True)
@@ -75,10 +87,11 @@ class TransformedJudging:
         foretold: list[Foretold] = []
 
         def meanwhile() -> None:
-            foretold.append(foretell(by, draft))
+            foretold.append(foretell(by, draft, self.transform.law))
 
         program = draft.program()
-        if not functions_of(draft.steps):
+        untried = self._cannot(draft, by)
+        if untried:
             meanwhile()
             observation = Observation()
         else:
@@ -99,22 +112,40 @@ class TransformedJudging:
             verdict="conforms",
             visible=come_out,
         )
-        why = self._not_tried(draft, observation)
+        why = untried or self._not_tried(observation)
         if why:
             return replace(seen, verdict="not exercised", reason=why, lacking=why)
         findings = self._findings(seen, said)
         if findings and said.answer.values:
-            said = foretell(by, draft, again=True)
+            said = foretell(by, draft, self.transform.law, again=True)
             seen = replace(seen, answer=said.answer)
             findings = self._findings(seen, said)
         if findings:
             return self._explained(replace(seen, findings=findings), by)
         return self._undecided(seen, said)
 
-    def _not_tried(self, draft: Draft, observation: Observation) -> str:
-        """Why nothing was tried: no function, or one that the compiler left to Python."""
-        if not functions_of(draft.steps):
+    def _cannot(self, draft: Draft, by: Authorities) -> str:
+        """Why a program is not run: no function, or one that this law does not speak of."""
+        if not self.transform.on_functions:
+            return ""
+        functions = functions_of(draft.steps)
+        if not functions:
             return NO_FUNCTION
+        if self.transform.law != "numbers":
+            return ""
+        if self.transform.forward and not all(recording(s.modes) for s in draft.steps if _in(s)):
+            return "a function computes in no_grad, which does not apply to forward mode"
+        prediction = by.predict(draft, quirks=frozenset({UNCHECKED}))
+        given = {name for function in functions for name in function.gives}
+        if any(isinstance(s, Backward) and given.intersection(s.inputs) for s in draft.steps):
+            return "the gradient by what a function gives, which may have been used inside"
+        return next(filter(None, (impure(draft, prediction, each) for each in functions)), "")
+
+    def _not_tried(self, observation: Observation) -> str:
+        """Why nothing was tried: the compiler left it to Python, or an operation is not known."""
+        refused = refusal(observation, self.transform)
+        if refused:
+            return refused
         compiler = observation.compiler
         if not self.transform.compiles or compiler is None:
             return ""
@@ -123,14 +154,14 @@ class TransformedJudging:
         return "" if compiler.graphs or observation.error else "the compiler made no graph"
 
     def _findings(self, seen: Judged, said: Foretold) -> tuple[Finding, ...]:
-        found = _differences(seen, said)
+        found = _LAWS[self.transform.law](seen, said)
         return tuple(sorted(found, key=lambda finding: finding.gravity))
 
     def _explained(self, seen: Judged, by: Authorities) -> Judged:
         """A known deviation, if what eager programs deviate by explains it, or a known cause."""
         left = seen.findings
         if self._eager:
-            said = foretell(by, seen.draft, self._eager, again=True)
+            said = foretell(by, seen.draft, self.transform.law, self._eager, again=True)
             left = self._findings(replace(seen, answer=said.answer), said)
         explained = [self.cause_of(seen, finding) for finding in left]
         if None in explained:
@@ -141,23 +172,16 @@ class TransformedJudging:
 
     def cause_of(self, seen: Judged, finding: Finding) -> Deviation | None:
         """The registered deviation of this subject that a finding shows; no worker dies by one."""
-        if finding.kind in ("crash", "hang"):
-            return None
-        return next(
-            (
-                deviation
-                for deviation in self.known
-                if deviation.entry.quirk in CAUSES and CAUSES[deviation.entry.quirk](seen, finding)
-            ),
-            None,
-        )
+        return cause_among(self.known, seen, finding)
 
     def _first_eager(self) -> tuple[Deviation, ...]:
         return tuple(d for d in self.known if d.entry.quirk in self._eager)[:1]
 
     def _undecided(self, seen: Judged, said: Foretold) -> Judged:
-        refused = said.unchecked.raises
-        if refused is not None and seen.observation.error is None:
+        quiet = seen.observation.error is None
+        law = self.transform.law
+        refused = said.checked.raises if law in ("unchecked", "numbers") else said.unchecked.raises
+        if refused is not None and quiet:
             reason = f"eager torch refuses it ({refused.kind.value}), and this subject does not"
             return replace(seen, verdict="unspecified", reason=reason)
         left_open = said.checked.left_open or said.unchecked.left_open
@@ -169,7 +193,80 @@ class TransformedJudging:
         return seen
 
 
-def _differences(seen: Judged, said: Foretold) -> Iterator[Finding]:
+def _in(step: Step) -> bool:
+    return isinstance(step, Apply) and step.function > 0
+
+
+def impure(draft: Draft, prediction: Prediction, function: Function) -> str:
+    """Why a function is none that can be taken for its inputs and outputs alone, or nothing."""
+    memory = prediction.memory
+    names = (*function.takes, *function.gives)
+    if not function.gives or not all(name in memory for name in names):
+        return "a function gives nothing, or the program ends in it"
+    taken = {memory[name] for name in function.takes}
+    for step in draft.shaped[function.first : function.last + 1]:
+        if isinstance(step, Shaped) and step.in_place and memory[str(step.step.args[0])] in taken:
+            return "a function writes what it takes"
+    given = [memory[name] for name in function.gives]
+    if len(set(given)) < len(given) or not taken.isdisjoint(given):
+        return "what a function gives shares memory with something that it takes or gives"
+    flags = [prediction.flags[name].requires_grad for name in function.gives]
+    asks = any(prediction.flags[name].requires_grad for name in function.takes)
+    return "a function gives something that does not require grad" if asks > all(flags) else ""
+
+
+def _same(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Every difference from what eager torch does, in all that comes out.
+
+    Which nodes a backward call has run before it raises is documented nowhere, and differs where
+    threads recorded them: each counts its own.
+    """
+    there = tensors_of(seen.observation)
+    flags = {name: flags for name, flags in said.checked.flags.items() if name in there}
+    raised = seen.raised_step()
+    ended = raised is not None and isinstance(seen.draft.shaped[raised], Backward)
+    restricted = replace(said.checked, flags=flags, graded={} if ended else said.checked.graded)
+    yield from judge(seen.draft, seen.body, restricted, said.answer, seen.observation)
+
+
+def _right(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Differences in meaning, and errors of the version check, which has no place here."""
+    found = list(_meaning(seen, said))
+    error = seen_error(seen.draft, seen.body, seen.observation)
+    if not found and error is not None and error.kind is Kind.SAVED_MODIFIED:
+        message = f"it raises though saved tensors may be written: {error.text}"
+        yield Finding("spurious error", message, "no error", error.text, error.step)
+    yield from found
+
+
+def _unchecked(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Differences in meaning, where no saved tensor was written."""
+    quiet = seen.observation.error is None and not seen.observation.crash
+    if quiet and said.checked.raises != said.unchecked.raises:
+        return
+    yield from _meaning(seen, said)
+
+
+def _numbers(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Differences in values and gradients, where None stands for zeros.
+
+    What a custom function has saved is given up by a backward call, though the function needed
+    nothing of it.
+    """
+    error = seen_error(seen.draft, seen.body, seen.observation)
+    if error is not None and error.kind is Kind.FREED:
+        return
+    for finding in _meaning(seen, said):
+        if finding.kind in ("silent wrong gradient", "wrong value"):
+            name = finding.message.partition(".grad is None")[0]
+            zeros = finding.observed == "None" and not said.answer.gradients[name].values.any()
+            if not zeros:
+                yield finding
+        elif finding.kind in ("crash", "hang", "spurious error"):
+            yield finding
+
+
+def _meaning(seen: Judged, said: Foretold) -> Iterator[Finding]:
     """Every difference between what a transforming subject did and what it must do."""
     observation = seen.observation
     if observation.crash or observation.hang:
@@ -199,6 +296,13 @@ def _differences(seen: Judged, said: Foretold) -> Iterator[Finding]:
             yield from compare_gradients(unchecked, said.answer, observation)
 
 
+_LAWS: dict[Law, Callable[[Judged, Foretold], Iterator[Finding]]] = {
+    "same": _same,
+    "meaning": _meaning,
+    "right": _right,
+    "unchecked": _unchecked,
+    "numbers": _numbers,
+}
 _UNDEFINED = frozenset(
     {
         *(Kind.MULTI_VIEW_INPLACE, Kind.MULTI_VIEW_REBASED, Kind.NO_GRAD_VIEW_INPLACE),

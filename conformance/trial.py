@@ -38,6 +38,8 @@ def everywhere(program: Program) -> str:
 __all__ = ["PRELUDE", "Disagreement", "GaveUp", "NotExercised", "Script", "Trial"]
 
 
+CAMPAIGN = "campaign"
+"""Under this name a campaign puts what deviates into the example database."""
 _ILLUSTRATING_S = 2.0
 """Seconds for shrinking a script that only illustrates where a claim ends."""
 
@@ -62,6 +64,39 @@ class Outcome(Failing):
 
 class NotExercised(Exception):
     """A claim cannot be put to a subject; the message is the reason."""
+
+
+def database_key(claim: str, found_as: str, subject: str) -> str:
+    """Where the example database keeps what was found elsewhere under a name, for `holds`."""
+    return f"{claim}:{found_as}:{subject}"
+
+
+def smallest(
+    caught: Caught[Program],
+    test: Callable[[Program], Any],
+    drawn: Callable[[Program], bool],
+    shrink_s: float,
+) -> Caught[Program]:
+    """The failure with whole steps left out: what Hypothesis cannot do to choices."""
+    errors = {caught.case.id: caught.error}
+
+    def still(program: Program) -> bool:
+        if not drawn(program):
+            return False
+        try:
+            test(program)
+        except Failing as error:
+            if error.gravity == caught.error.gravity:
+                errors[program.id] = error
+                return True
+        return False
+
+    deadline = time.monotonic() + shrink_s
+    found = reduced(caught.case, still, deadline=deadline)
+    if found.program.id not in errors and not still(found.program):
+        return caught
+    minimal = found.minimal and caught.minimal
+    return Caught(found.program, errors[found.program.id], minimal)
 
 
 @dataclass(slots=True)
@@ -127,9 +162,11 @@ class Trial:
         examples: int | None = None,
         watched: bool = False,
         oracle: bool = True,
+        found_as: str = "",
     ) -> None:
         """Every program drawn within the scope must conform, and keep the claim's own law besides.
 
+        What was found elsewhere under this name and put into the example database comes first.
         Raises Disagreement with the shrunk failure, GaveUp if nothing could be drawn.
         """
         spelled = programs.map(self.examiner.abilities.respelled)
@@ -144,7 +181,7 @@ class Trial:
                 raise self._against(broken)
             return judged
 
-        failure = self._hunt(inside, case, examples or self.profile.examples)
+        failure = self._hunt(inside, case, examples or self.profile.examples, found_as=found_as)
         if failure is not None:
             smallest = self._smallest(failure, case, lambda program: not scope(program))
             judged = self._known[smallest.case.id]
@@ -176,26 +213,7 @@ class Trial:
         test: Callable[[Program], Any],
         drawn: Callable[[Program], bool],
     ) -> Caught[Program]:
-        """The failure with whole steps left out: what Hypothesis cannot do to choices."""
-        errors = {caught.case.id: caught.error}
-
-        def still(program: Program) -> bool:
-            if not drawn(program):
-                return False
-            try:
-                test(program)
-            except Failing as error:
-                if error.gravity == caught.error.gravity:
-                    errors[program.id] = error
-                    return True
-            return False
-
-        deadline = time.monotonic() + self.profile.shrink_s
-        found = reduced(caught.case, still, deadline=deadline)
-        if found.program.id not in errors and not still(found.program):
-            return caught
-        minimal = found.minimal and caught.minimal
-        return Caught(found.program, errors[found.program.id], minimal)
+        return smallest(caught, test, drawn, self.profile.shrink_s)
 
     def searches(
         self,
@@ -392,11 +410,14 @@ class Trial:
         *,
         shrinks: bool = True,
         shrink_s: float | None = None,
+        found_as: str = "",
     ) -> Caught[C] | None:
         self._properties += 1
         repeats = self.profile.derandomised
         # A property that repeats itself draws by its key: every subject is asked the same.
         key = f"{self.claim.id}:{self._properties}" + ("" if repeats else f":{self.subject_name}")
+        if found_as:
+            key = database_key(self.claim.id, found_as, self.subject_name)
         effort = Effort(
             examples,
             None if repeats else self.seed + self._properties,

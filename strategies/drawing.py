@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from strategies import layout as lay
 from strategies.build import DEFAULT, Recipe, build
+from strategies.choices import chance
 from strategies.drawn import Drawn
-from strategies.functions import with_functions
 from strategies.layout import Layout
+from strategies.novelty import novel
 from strategies.program import Program
+from strategies.recalls import with_a_call_again
 
 
 def shapes(
@@ -80,9 +82,12 @@ def _programs(draw: st.DrawFn, recipe: Recipe) -> Program:
 
 @st.composite
 def programs_with_functions(draw: st.DrawFn) -> Program:
-    """Programs of the default recipe, of which one or two runs of steps are functions.
+    """Programs of the default recipe, of which one or two runs of steps are functions: of several
+    cuts the one with the most features. In one of three, a function is called again with other
+    tensors.
 
     Examples shrink towards short functions at the start of short programs.
     """
     choose = Drawn(draw)
-    return with_functions(choose, build(choose))
+    program = novel(choose, build(choose))
+    return with_a_call_again(choose, program) if chance(choose, 33) else program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,7 +10,7 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from strategies.choices import Choose, among, chance
-from strategies.program import Apply, Program, ProgramError, Step
+from strategies.program import Apply, Mode, Program, ProgramError, Step
 
 _OPAQUE = ("@no_grad", "@enable_grad", "inference_mode")
 """Modes that no step of a function may stand in: decorated functions would be nested in it, and an
@@ -33,6 +34,10 @@ class Function:
     last: int
     takes: tuple[str, ...]
     gives: tuple[str, ...]
+    again: int = 0
+    """The number of the earlier function whose steps these are, but for the names; 0 for none."""
+    modes: tuple[Mode, ...] = ()
+    """The regions in which that one is called again."""
 
 
 def functions_of(steps: Sequence[Step]) -> list[Function]:
@@ -47,6 +52,48 @@ def functions_of(steps: Sequence[Step]) -> list[Function]:
         places = [place for place, _ in group]
         found.append(_function(steps, number, places[0], places[-1]))
     return found
+
+
+def with_calls_again(steps: Sequence[Step]) -> list[Function]:
+    """The functions of a program, those among them marked that an earlier one is, called again.
+
+    They have its steps with other names, and maybe regions around all of them.
+    """
+    found = list[Function]()
+    known = dict[tuple[object, ...], int]()
+    for function in functions_of(steps):
+        inside = steps[function.first : function.last + 1]
+        shared = _shared_modes(inside)
+        for depth in range(len(shared) + 1):
+            again = known.get(_form(function, inside, depth))
+            if again is not None:
+                function = dataclasses.replace(function, again=again, modes=shared[:depth])
+                break
+        else:
+            known[_form(function, inside, 0)] = function.number
+        found.append(function)
+    return found
+
+
+def _shared_modes(steps: Sequence[Step]) -> tuple[Mode, ...]:
+    """The regions that all of the steps stand in, from the outermost on."""
+    first, *others = (step.modes for step in steps)
+    while not all(other[: len(first)] == first for other in others):
+        first = first[:-1]
+    return first
+
+
+def _form(function: Function, steps: Sequence[Step], depth: int) -> tuple[object, ...]:
+    """What a function does, whatever its tensors are called, without so many outer regions."""
+    numbers = {name: place for place, name in enumerate(function.takes)}
+    form: list[object] = [len(function.takes)]
+    for step in steps:
+        assert isinstance(step, Apply)
+        args = [f"#{numbers[arg]}" if isinstance(arg, str) else repr(arg) for arg in step.args]
+        numbers |= {name: len(numbers) + place for place, name in enumerate(step.to)}
+        options = tuple(sorted((key, repr(value)) for key, value in step.params.items()))
+        form.append((step.op, *args, options, step.via, step.modes[depth:], len(step.to)))
+    return (*form, *(numbers[name] for name in function.gives))
 
 
 def _number(step: Step) -> int:
@@ -101,7 +148,7 @@ def with_functions(choose: Choose, program: Program) -> Program:
             step = steps[place]
             assert isinstance(step, Apply)
             steps[place] = replace(step, function=number)
-    return replace(program, steps=_renumbered(steps))
+    return replace(program, steps=renumbered(steps))
 
 
 def _fits(step: Step) -> bool:
@@ -110,8 +157,8 @@ def _fits(step: Step) -> bool:
     return step.op not in AROUND
 
 
-def _renumbered(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Functions are numbered in the order in which they stand."""
+def renumbered(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps with their functions numbered in the order in which they stand."""
     order = dict.fromkeys(_number(step) for step in steps if _number(step))
     numbers = {number: place for place, number in enumerate(order, start=1)}
     return tuple(

@@ -6,20 +6,16 @@ yields nothing but operations of the table.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
-
-from strategies.draft import Draft, Shaped, Value, placed_in, spelling
-from strategies.functions import Function, functions_of
-from strategies.layout import Layout
-from strategies.program import Backward, Data, Leaf, Mode
+from strategies.draft import Draft, Shaped, spelling
+from strategies.functions import Function, functions_of, with_calls_again
+from strategies.manners import Plainly, manner_of
+from strategies.program import Backward, Mode
+from strategies.statements import statement
 from strategies.transforms import Transform
-from strategies.values import materialise
 
 _MANAGERS: dict[str, str] = {
     "no_grad": "torch.no_grad()",
@@ -53,120 +49,6 @@ class Body:
         return self.step_lines.index(line) if line in self.step_lines else None
 
 
-def number(value: float | int | bool | None) -> str:
-    """A Python literal that means exactly this number."""
-    if value is None or isinstance(value, (bool, int)):
-        return repr(value)
-    return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
-
-
-def literal(array: NDArray[Any], device: str = "cpu", extra: str = "") -> str:
-    """A torch expression that builds a tensor of this dtype, shape and values, not a view."""
-    place = "" if device == "cpu" else f', device="{device}"'
-    dtype = f"dtype=torch.{array.dtype.name}"
-    if array.size == 0 and array.shape:
-        return f"torch.zeros({tuple(array.shape)}, {dtype}{place}{extra})"
-    return f"torch.tensor({_nested(array.tolist())}, {dtype}{place}{extra})"
-
-
-def _nested(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_nested, value))}]"
-    return number(value)
-
-
-def leaf_line(leaf: Leaf, device: str) -> str:
-    array = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
-    extra = ", requires_grad=True" if leaf.requires_grad else ""
-    return f"{leaf.name} = {literal(array, device, extra)}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        items = [_plain(item) for item in value]
-        return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
-    if isinstance(value, str):
-        return 'float("inf")' if value == "inf" else f'"{value}"'
-    return number(value)
-
-
-def _subscript(item: Any) -> str:
-    if item == "...":
-        return "..."
-    if item is None or isinstance(item, int):
-        return repr(item)
-    start, stop, step = ("" if part is None else repr(part) for part in item)
-    return f"{start}:{stop}" + (f":{step}" if step else "")
-
-
-def _parameters(shaped: Shaped, placed: frozenset[str]) -> str:
-    """The parameters as they follow the operands; what equals its default is left out, and what is
-    placed elsewhere.
-    """
-    texts: list[str] = []
-    named = False
-    for param in shaped.row.params:
-        value = shaped.params[param.name]
-        if param.name in placed:
-            continue
-        if param.kind in ("index", "written index"):
-            inner = ", ".join(map(_subscript, value)) or "()"
-            texts.append(inner)
-        elif not param.required and value == param.default:
-            named = True
-        elif named or param.keyword:
-            texts.append(f"{param.name}={_plain(value)}")
-        else:
-            texts.append(_plain(value))
-    return "".join(f", {text}" for text in texts)
-
-
-def expression(shaped: Shaped) -> str:
-    """The step's right-hand side, or the whole statement of an in-place step."""
-    template = spelling(shaped.row, shaped.in_place, shaped.step.via)
-    names = [o.name if isinstance(o, Value) else number(o) for o in shaped.operands]
-    placed = placed_in(template)
-    values = {name: _plain(shaped.params[name]) for name in placed}
-    text = template.format(*names, p=_parameters(shaped, placed), **values)
-    return text.replace("(, ", "(").replace("[, ", "[")
-
-
-def statement(shaped: Shaped) -> str:
-    if shaped.in_place:
-        return expression(shaped)
-    names = shaped.step.to
-    left = f"({names[0]},)" if len(names) == 1 and shaped.row.multi else ", ".join(names)
-    return f"{left} = {expression(shaped)}"
-
-
-def _cotangent(name: str, root: Layout, data: Data | None, device: str) -> str:
-    if data is None:
-        return "None"
-    return literal(materialise(data, root.shape, "float64", name), device)
-
-
-def backward_line(draft: Draft, index: int, step: Backward, device: str) -> str:
-    data = step.cotangents or (None,) * len(step.of)
-    roots = zip(step.of, draft.roots[index], data, strict=True)
-    cotangents = [_cotangent(name, root, given, device) for name, root, given in roots]
-    options = ", retain_graph=True" if step.retain_graph else ""
-    start = f"[{', '.join(step.of)}]"
-    inputs = f"[{', '.join(step.inputs)}]"
-    if step.via == "grad":
-        left = ", ".join(f"{name}.grad" for name in step.inputs)
-        comma = "," if len(step.inputs) == 1 else ""
-        call = f"torch.autograd.grad({start}, {inputs}, [{', '.join(cotangents)}]"
-        # What sum() gives back repeats one cell, and nothing could be added to it in place.
-        copied = f"g if g is None else g.clone() for g in {call}{options}, allow_unused=True)"
-        return f"{left}{comma} = [{copied}]"
-    if len(step.of) > 1 or step.inputs:
-        only = f", inputs={inputs}" if step.inputs else ""
-        return f"torch.autograd.backward({start}, [{', '.join(cotangents)}]{options}{only})"
-    first = "" if cotangents[0] == "None" else cotangents[0]
-    inner = f"{first}{options}" if first else options.removeprefix(", ")
-    return f"{step.of[0]}.backward({inner})"
-
-
 class _Writer:
     """Lines at the depth of the grad-mode regions that are open."""
 
@@ -175,17 +57,19 @@ class _Writer:
         self.open: list[tuple[Mode, int]] = []
         self.inside = False
         """Whether a function is open, in which the regions are."""
+        self.within = 0
+        """How many blocks the whole program stands in."""
         self._functions = 0
         self._globals: list[tuple[int, dict[str, None]]] = []
 
     def _indent(self) -> str:
-        return "    " * (len(self.open) + self.inside)
+        return "    " * (len(self.open) + self.inside + self.within)
 
     def begin(self, function: Function) -> None:
         """Open a function."""
         self.enter(())
         named = f"function_{function.number}({_listed(function.takes)})"
-        self.lines += ["@transformed", f"def {named}:"]
+        self.lines += [f"{self._indent()}@transformed", f"{self._indent()}def {named}:"]
         self.inside = True
 
     def end(self, function: Function) -> None:
@@ -193,9 +77,26 @@ class _Writer:
         self.enter(())
         call = f"function_{function.number}({_listed(function.takes)})"
         gives = _listed(function.gives)
-        self.lines += [f"    return {gives}"] if gives else []
+        self.lines += [f"{self._indent()}return {gives}"] if gives else []
         self.inside = False
-        self.lines.append(f"{gives} = {call}" if gives else call)
+        self.lines.append(self._indent() + (f"{gives} = {call}" if gives else call))
+
+    def again(self, function: Function) -> None:
+        """Call a function that stands above."""
+        self.enter(function.modes)
+        call = f"function_{function.again}({_listed(function.takes)})"
+        gives = _listed(function.gives)
+        self.write(f"{gives} = {call}" if gives else call, function.gives)
+
+    def call(self, lines: Sequence[str]) -> int:
+        """A decorated function of one statement, and its call; the line of the statement."""
+        self._functions += 1
+        named = f"called_{self._functions}()"
+        self.lines += [f"{self._indent()}@called", f"{self._indent()}def {named}:"]
+        self.lines += [f"{self._indent()}    {line}" for line in lines]
+        place = len(self.lines)
+        self.lines.append(f"{self._indent()}{named}")
+        return place
 
     def enter(self, modes: Sequence[Mode]) -> None:
         """Close and open regions until exactly these are open."""
@@ -250,24 +151,42 @@ def print_body(
 ) -> Body:
     """The program's statements, one a line; `watch` adds a call that looks at every tensor's flags.
 
-    With a transform, its functions are functions; without, they are steps like others. Raises
-    nothing: the draft is legal.
+    With a transform, its functions are functions, if it transforms any, and what else it makes of a
+    program is there; without, they are steps like others. Raises nothing: the draft is legal.
     """
     writer = _Writer()
-    functions = functions_of(draft.steps) if transform is not None else []
+    manner = Plainly() if transform is None else manner_of(transform)
+    on_functions = transform is not None and transform.on_functions
+    functions = functions_of(draft.steps) if on_functions else []
+    if transform is not None and transform.compiles:
+        # What is made for one call is used for the next, or must be made anew.
+        functions = with_calls_again(draft.steps)
     begins = {function.first: function for function in functions}
     ends = {function.last: function for function in functions}
     if transform is not None:
         writer.lines += transform.setup.splitlines()
-    for leaf in draft.leaves:
-        writer.write(leaf_line(leaf, device), ())
+    if transform is not None and transform.around:
+        writer.lines.append(f"with {transform.around}:")
+        writer.within = 1
+    for position, leaf in enumerate(draft.leaves):
+        writer.write(manner.leaf(leaf, position, device), ())
     where: list[int] = []
+    again = {
+        place: one for one in functions if one.again for place in range(one.first, one.last + 1)
+    }
     for index, step in enumerate(draft.shaped):
+        if index in again:
+            if index == again[index].first:
+                writer.again(again[index])
+            where.append(len(writer.lines))
+            continue
         if index in begins:
             writer.begin(begins[index])
         if isinstance(step, Backward):
+            line = manner.backward(draft, index, step, device)
             writer.enter(step.modes)
-            where.append(writer.write(backward_line(draft, index, step, device), ()))
+            on_calls = transform is not None and transform.on_calls
+            where.append(writer.call([line]) if on_calls else writer.write(line, ()))
         else:
             writer.enter(step.step.modes)
             where.append(writer.write(statement(step), _assigned(step)))
@@ -277,4 +196,6 @@ def print_body(
         if index in ends:
             writer.end(ends[index])
     writer.enter(())
+    for line in manner.last(draft):
+        writer.write(line, ())
     return Body("\n".join(writer.lines) + "\n", tuple(where))

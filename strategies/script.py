@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.printer import Body, literal
+from strategies.printer import Body
+from strategies.statements import literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from strategies.draft import Draft, Value, check
 from strategies.growth import Growth
 from strategies.layout import Layout, contiguous
 from strategies.outs import write_out
-from strategies.printer import expression, print_body
+from strategies.printer import print_body
 from strategies.program import Apply, Backward, Leaf
 from strategies.recipe import DEFAULT
+from strategies.statements import expression
 from strategies.table import OUT, TABLE
 from strategies.table.out import SUFFIX, WITHOUT
 from tests.on_torch import names, run, same

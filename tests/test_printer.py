@@ -16,8 +16,9 @@ from strategies.build import Recipe, build
 from strategies.choices import Seeded
 from strategies.draft import check
 from strategies.drawing import shapes
-from strategies.printer import literal, number, print_body
+from strategies.printer import print_body
 from strategies.program import Apply, Backward, Leaf, Mode, Program
+from strategies.statements import literal, number
 from tests.on_torch import names, run, same
 
 DRAWN = [check(build(Seeded(11, index), Recipe(region=40))) for index in range(300)]

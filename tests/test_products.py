@@ -20,8 +20,8 @@ from strategies.drawing import layouts, shapes
 from strategies.layout import Layout, channels_last, suggests_channels_last
 from strategies.parameters import KINDS, complete
 from strategies.pools import PRODUCTS, SPATIAL
-from strategies.printer import expression
 from strategies.program import Apply, Backward, Data, Leaf, Program, ProgramError
+from strategies.statements import expression
 from strategies.table import TABLE, Refused, Row
 from tests.on_torch import layout_of, names, placed, tensor_at
 

@@ -16,8 +16,9 @@ from strategies.drawing import layouts, shapes
 from strategies.indices import draw_index
 from strategies.layout import Layout, contiguous
 from strategies.parameters import KINDS, complete
-from strategies.printer import expression, print_body, statement
+from strategies.printer import print_body
 from strategies.program import Apply, Data, Generated, Leaf, ProgramError
+from strategies.statements import expression, statement
 from strategies.table import OPERATIONS, TABLE, Row
 from tests.on_torch import layout_of, names, same, tensor_at
 

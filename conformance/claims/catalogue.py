@@ -275,11 +275,13 @@ _CLAIMS = (
         "transformed-same",
         "A transformed function does what it did",
         "What a function computes, its gradients, and what it writes into its inputs stay the same "
-        "where it is compiled, functionalized or checkpointed; what must raise does, or is right.",
+        "where it is compiled, functionalized, exported, checkpointed, mapped or hooked, and "
+        "forward and second derivatives are right; what must raise does, or is right.",
         (),
         "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html",
-        "Subjects that transform functions, such as compile-aot_eager; not where the compiler left "
-        "a function to Python, nor where nothing says what is computed without an error.",
+        "Subjects that run programs in a mode, such as compile-aot_eager, each by its own law; not "
+        "where the compiler left a function to Python, nor where nothing says what is computed "
+        "without an error.",
     ),
     Claim(
         "random-fill-cuts-gradient",

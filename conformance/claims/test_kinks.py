@@ -152,6 +152,8 @@ def test_kink_gradients(trial: Trial) -> None:
     trial.note = left_out(list(unasked), "not in this torch")
     for kink in kinks:
         trial.once(script(kink, 3, in_place=False))
+        if kink.in_place:
+            trial.once(script(kink, 3, in_place=True))
     trial.scripts(scripts(among=kinks))
 
 

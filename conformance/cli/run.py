@@ -86,12 +86,17 @@ def run(
     session.open()
     with session.interrupts:
         code = _run_pytest(session)
-        remember(read_run(out))
-        records = read_run(out)
-        page = write_pages(Read((records,), _before(out)), out, "report.html")
-        write_junit(records, out / "junit.xml")
-        print_summary(records, page, Output())
+        write_reports(out)
     return INTERRUPTED if session.interrupts.heard else code
+
+
+def write_reports(out: Path) -> None:
+    """Write the report of the run that ended in a folder, and print its summary."""
+    remember(read_run(out))
+    records = read_run(out)
+    page = write_pages(Read((records,), _before(out)), out, "report.html")
+    write_junit(records, out / "junit.xml")
+    print_summary(records, page, Output())
 
 
 def _before(out: Path) -> tuple[RunRecords, ...]:

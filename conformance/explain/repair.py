@@ -17,8 +17,8 @@ from conformance.model import QUIRKS, Kind, predict
 from conformance.model.state import Tensor
 from strategies.draft import Shaped, Value
 from strategies.draft import check as check_program
-from strategies.printer import statement
 from strategies.program import Apply, Backward, Mode, Program, ProgramError, Step, recording
+from strategies.statements import statement
 
 _MOST = 2
 """How many ways to mend a program are told."""

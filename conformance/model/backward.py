@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct
 
 from conformance.model.errors import Kind
 from conformance.model.laws import DERIVED_IF_ASKED, LEAVES_SAVED, SAVED_BY_NAME, SLICES_ASK
@@ -23,18 +25,17 @@ class Captured:
     layout: Layout
 
 
-@dataclass(slots=True)
-class Flow:
+class Flow(Struct):
     """What a backward call did before it ended or raised."""
 
-    accumulated: list[Tensor] = field(default_factory=list)
+    accumulated: list[Tensor] = []
     """Tensors whose `.grad` it added to or made; each received its whole gradient."""
-    taken: list[Tensor] = field(default_factory=list)
+    taken: list[Tensor] = []
     """Those of them whose gradients the call returns."""
-    captured: list[Captured] = field(default_factory=list)
+    captured: list[Captured] = []
     """Those of these that are no leaves."""
-    roots: list[Tensor] = field(default_factory=list)
-    starts: list[Node] = field(default_factory=list)
+    roots: list[Tensor] = []
+    starts: list[Node] = []
     """The node of each root."""
     raised: Raised | None = None
     dropped: bool = False
@@ -45,7 +46,7 @@ class Flow:
     """That a gradient was written where elements share cells."""
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
-    executed: list[Node] = field(default_factory=list)
+    executed: list[Node] = []
     """The nodes in the order in which they ran, and those of leaves, where gradients end; the last
     one raised, if any did.
     """

@@ -95,6 +95,19 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
     return None
 
 
+def bends(assembly: Assembly, slots: Floats, inputs: int) -> bool:
+    """Whether a primitive decides exactly at the point where its derivative may jump."""
+    for block in assembly.blocks:
+        margins = PRIMITIVES[block.code].margins
+        if margins is None or block.stop:
+            continue
+        operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
+        for margin in margins(*operands, *operands[:1] * (3 - len(operands))):
+            if (margin[..., 0] == 0.0).any():
+                return True
+    return False
+
+
 def _has_both_zeros(numbers: Floats) -> bool:
     signs = np.signbit(numbers[numbers == 0.0])
     return bool(signs.any() and not signs.all())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jax.stages import Compiled
 from numpy.typing import NDArray
 
-from conformance.oracle import cache, conditioning, packing, program
-from conformance.oracle.assembly import Assembly
+from conformance.oracle import cache, conditioning, packing, program, second
+from conformance.oracle.assembly import Assembly, Undecided
 from conformance.oracle.primitives import CORE
 from conformance.oracle.program import NOISE_ROWS, Capacity
 
@@ -59,6 +60,38 @@ def capacity_for(assembly: Assembly, passes: int) -> Capacity:
     return Capacity(rows, inputs, most, special)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of a compiled program: what it takes, and how many passes count."""
+
+    capacity: Capacity
+    floats: Floats
+    integers: NDArray[np.int32]
+    passes: int
+
+
+Slots = tuple[Floats, Floats]
+"""All slots [slots, 3] and the gradients at inputs [passes, inputs, 3]."""
+T = TypeVar("T")
+Calls = Generator[Call, Slots, T]
+"""Work that asks for calls, and ends with what it found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How a program moves along tangents, by cell: `tangents` and `second` [cells], the gradient of
+    what the losses move by, zero but at leaf cells; the rest as in `Result`.
+    """
+
+    values: Floats
+    tangents: Floats
+    second: Floats
+    value_slack: Floats
+    tangent_slack: Floats
+    second_slack: Floats
+    ill_conditioned: str | None
+
+
 class Machine:
     """Compiled programs by capacity.
 
@@ -73,64 +106,132 @@ class Machine:
     ) -> None:
         self._on_compile = on_compile
         self._cache_folder = cache_folder
-        self._executables: dict[Capacity, Compiled] = {}
+        self._executables: dict[tuple[str, Capacity], Compiled] = {}
 
     def run(
         self, assembly: Assembly, passes: Sequence[Sequence[int]], *, opinions: int = 1
     ) -> Result:
-        """Values, and for each pass the gradient of the sum of its losses.
+        """Values, and for each pass the gradient of the sum of its losses, as `running` has it."""
+        return self.finish(running(assembly, passes, opinions=opinions))
 
-        As in torch, what no loss of a pass depends on contributes nothing to its gradient, even
-        where 0 times infinity would be NaN. The signs of two moved runs may agree by chance where
-        terms cancel: more opinions, up to `OPINIONS`, move everything by other signs.
+    def finish(self, work: Calls[T]) -> T:
+        """What comes of work that asks for calls, each answered at once."""
+        return self.finish_all([work])[0]
+
+    def finish_all(self, works: Sequence[Calls[T]]) -> list[T]:
+        """What comes of several works, whose calls are answered together.
+
+        A call's code and arrays push everything else out of the processor's caches: right after
+        another one it takes a third of the time.
         """
-        result = self._opinion(assembly, passes, 0)
-        for number in range(1, opinions):
-            result = _widened(result, self._opinion(assembly, passes, _SHIFT * number))
-        return result
+        done: dict[int, T] = {}
+        answers: dict[int, Slots | None] = dict.fromkeys(range(len(works)))
+        while answers:
+            calls: list[tuple[int, Call]] = []
+            for number, answer in answers.items():
+                try:
+                    calls.append((number, works[number].send(answer)))  # type: ignore[arg-type]
+                except StopIteration as end:
+                    done[number] = end.value
+            answers = {number: self._answer(call) for number, call in calls}
+        return [done[number] for number in range(len(works))]
 
-    def _opinion(self, assembly: Assembly, passes: Sequence[Sequence[int]], shift: int) -> Result:
-        capacity = capacity_for(assembly, len(passes))
-        slots, gradients = self._call(capacity, assembly, passes, shift)
-        origins = assembly.origins()
-        suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
-        parted = False
-        for number in np.flatnonzero(suspects).tolist():
-            apart = packing.unreached(assembly, passes[number])
-            if apart:
-                cut = self._call(capacity, assembly, [passes[number]], shift, apart)
-                gradients[number] = cut[1][0]
-                parted = True
-        return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
+    def _answer(self, call: Call) -> Slots:
+        executable = self._compiled("value and gradients", call.capacity)
+        slots, gradients = executable(call.floats, call.integers)
+        return np.asarray(slots), np.array(gradients)[: call.passes]
 
-    def _call(
-        self,
-        capacity: Capacity,
-        assembly: Assembly,
-        passes: Sequence[Sequence[int]],
-        shift: int,
-        cut: Collection[int] = (),
-    ) -> tuple[Floats, Floats]:
-        """All slots [slots, 3] and the gradients at inputs [passes, inputs, 3]."""
-        executable = self._executables.get(capacity)
-        if executable is None:
-            executable = self._executables[capacity] = self._compile(capacity)
-        integers = packing.pack_integers(capacity, assembly, len(passes), cut, shift)
-        floats = packing.pack_floats(capacity, assembly, passes)
-        slots, gradients = executable(floats, integers)
-        return np.asarray(slots), np.array(gradients)[: len(passes)]
+    def along(self, assembly: Assembly, tangents: Floats, *, twice: bool) -> Moved:
+        """How everything moves along tangents of the inputs, [input_count]; and, if twice, the
+        gradient of what the losses move by.
 
-    def _compile(self, capacity: Capacity) -> Compiled:
+        Raises Undecided where jax knows no second derivative.
+        """
+        capacity = capacity_for(assembly, 1)
+        if twice and capacity.special:
+            raise Undecided("a second derivative of a special function")
+        integers = packing.pack_integers(capacity, assembly, 1, ())
+        floats = packing.pack_floats(capacity, assembly, [sorted({s.loss for s in assembly.seeds})])
+        directions = np.zeros(capacity.inputs)
+        directions[: tangents.size] = tangents
+        given = (floats, directions, integers)
+        slots, moved = map(np.asarray, self._compiled("tangents", capacity)(*given))
+        gradient = np.zeros((capacity.inputs, program.RUNS))
+        if twice:
+            gradient = np.asarray(self._compiled("second gradients", capacity)(*given))
+        found = _moved(assembly, capacity.inputs, slots, moved, gradient)
+        if twice and conditioning.bends(assembly, slots, capacity.inputs):
+            return replace(found, ill_conditioned="a second derivative where the first one jumps")
+        return found
+
+    def _compiled(self, what: str, capacity: Capacity) -> Compiled:
+        found = self._executables.get((what, capacity))
+        if found is None:
+            found = self._executables[what, capacity] = self._compile(what, capacity)
+        return found
+
+    def _compile(self, what: str, capacity: Capacity) -> Compiled:
         if self._on_compile is not None:
             special = " with special functions" if capacity.special else ""
+            more = "" if what == "value and gradients" else f", {what}"
+            rows = capacity.rows
             self._on_compile(
-                f"preparing the oracle for programs of up to {capacity.rows} instructions{special}"
+                f"preparing the oracle for programs of up to {rows} instructions{special}{more}"
             )
         cache.prepare(self._cache_folder)
         with warnings.catch_warnings():
             # An entry of the cache that cannot be read is told of, and compiled anew.
             warnings.simplefilter("ignore")
-            return program.compile_program(capacity)
+            return _COMPILERS[what](capacity)
+
+
+_COMPILERS: dict[str, Callable[[Capacity], Compiled]] = {
+    "value and gradients": program.compile_program,
+    "tangents": second.compile_moves,
+    "second gradients": second.compile_second,
+}
+
+
+def running(
+    assembly: Assembly, passes: Sequence[Sequence[int]], *, opinions: int = 1
+) -> Calls[Result]:
+    """Values, and for each pass the gradient of the sum of its losses.
+
+    As in torch, what no loss of a pass depends on contributes nothing to its gradient, even
+    where 0 times infinity would be NaN. The signs of two moved runs may agree by chance where
+    terms cancel: more opinions, up to `OPINIONS`, move everything by other signs.
+    """
+    result = yield from _opinion(assembly, passes, 0)
+    for number in range(1, opinions):
+        result = _widened(result, (yield from _opinion(assembly, passes, _SHIFT * number)))
+    return result
+
+
+def _opinion(assembly: Assembly, passes: Sequence[Sequence[int]], shift: int) -> Calls[Result]:
+    capacity = capacity_for(assembly, len(passes))
+    slots, gradients = yield _call(capacity, assembly, passes, shift)
+    origins = assembly.origins()
+    suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
+    parted = False
+    for number in np.flatnonzero(suspects).tolist():
+        apart = packing.unreached(assembly, passes[number])
+        if apart:
+            cut = yield _call(capacity, assembly, [passes[number]], shift, apart)
+            gradients[number] = cut[1][0]
+            parted = True
+    return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
+
+
+def _call(
+    capacity: Capacity,
+    assembly: Assembly,
+    passes: Sequence[Sequence[int]],
+    shift: int,
+    cut: Collection[int] = (),
+) -> Call:
+    integers = packing.pack_integers(capacity, assembly, len(passes), cut, shift)
+    floats = packing.pack_floats(capacity, assembly, passes)
+    return Call(capacity, floats, integers, len(passes))
 
 
 def _widened(one: Result, other: Result) -> Result:
@@ -157,3 +258,17 @@ def _result(assembly: Assembly, slots: Floats, gradients: Floats, inputs: int) -
     if reason is None and not gradients_agree:
         reason = "within its error, a gradient may be finite or not"
     return Result(by_cell[:, 0], at_cell[..., 0], value_slack, gradient_slack, reason)
+
+
+def _moved(
+    assembly: Assembly, inputs: int, slots: Floats, moved: Floats, gradient: Floats
+) -> Moved:
+    cells, origins = packing.located(assembly.slots(), inputs), assembly.origins()
+    by_cell, tangents = slots[cells], moved[cells]
+    at_cell = np.where(origins[:, np.newaxis] > 0, gradient[origins], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        one, two, three = (conditioning.slack(runs)[0] for runs in (by_cell, tangents, at_cell))
+        reason = conditioning.undecided(assembly, slots, inputs)
+    if not all(np.isfinite(runs).all() for runs in (by_cell, tangents, at_cell)):
+        reason = reason or "a derivative that is not finite"
+    return Moved(by_cell[:, 0], tangents[:, 0], at_cell[:, 0], one, two, three, reason)

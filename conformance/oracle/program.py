@@ -34,7 +34,7 @@ _DYADIC_GRAIN = 2.0**20
 _DYADIC_LIMIT = 2.0**30
 NOISE_ROWS = 61
 
-_SELECTS = np.array([primitive.selects for primitive in PRIMITIVES])
+SELECTS = np.array([primitive.selects for primitive in PRIMITIVES])
 _GUIDED = np.array([primitive.name == "guided_relu" for primitive in PRIMITIVES])
 
 
@@ -157,28 +157,28 @@ def _branches(special: bool) -> list[Branch]:
 
 # Signs [operand, lane, run] by which the derivatives of one instruction move apart, so that two of
 # them that cancel exactly (in a / a) show it in one of the runs.
-_APART = np.array([[0.0, 1.0, 1.0], [0.0, -1.0, 1.0], [0.0, 1.0, -1.0]])[:, np.newaxis, :RUNS]
+APART = np.array([[0.0, 1.0, 1.0], [0.0, -1.0, 1.0], [0.0, 1.0, -1.0]])[:, np.newaxis, :RUNS]
 
 
-def _linearise(
+def linearise(
     special: bool, code: Array, stop: Array, noise: Array, x: Array
 ) -> tuple[Array, Array]:
     """The result and its partial derivatives; `DROPPED` where nothing comes through."""
     result, partials = lax.switch(code, _branches(special), x, noise)
     # Products with 0, 1 and -1 are exact.
     exact = (partials == 0.0) | (jnp.abs(partials) == 1.0) | (partials == DROPPED)
-    moved = jnp.where(exact, partials, partials * (1.0 + noise * _APART))
-    drop = ((partials == 0.0) & jnp.asarray(_SELECTS)[code]) | stop
+    moved = jnp.where(exact, partials, partials * (1.0 + noise * APART))
+    drop = ((partials == 0.0) & jnp.asarray(SELECTS)[code]) | stop
     return result, jnp.where(drop, DROPPED, moved)
 
 
-def _product(partials: Array, other: Array) -> Array:
+def product(partials: Array, other: Array) -> Array:
     return jnp.where(partials == DROPPED, 0.0, partials * other)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _step(special: bool, code: Array, stop: Array, noise: Array, x: Array) -> Array:
-    return _linearise(special, code, stop, noise, x)[0]
+    return linearise(special, code, stop, noise, x)[0]
 
 
 @_step.defjvp
@@ -187,8 +187,8 @@ def _step_jvp(
     primals: tuple[Array, Array, Array, Array],
     tangents: tuple[Array, Array, Array, Array],
 ) -> tuple[Array, Array]:
-    result, partials = _linearise(special, *primals)
-    return result, jnp.sum(_product(partials, tangents[3]), 0)
+    result, partials = linearise(special, *primals)
+    return result, jnp.sum(product(partials, tangents[3]), 0)
 
 
 def execute(capacity: Capacity, inputs: Array, integers: Array) -> Array:
@@ -198,14 +198,14 @@ def execute(capacity: Capacity, inputs: Array, integers: Array) -> Array:
     reference of `value_and_gradients`, which is faster and has the same chain rule written out.
     A guided ReLU counts as a ReLU here.
     """
-    program = _unpack(capacity, integers)
+    program = unpack(capacity, integers)
 
     def body(slots: Array, number: Array) -> tuple[Array, None]:
         code, stop, noise, reads = program.row(number)
         result = _step(capacity.special, code, stop, noise, slots[reads])
-        return _write(slots, result, capacity.inputs + number * LANES), None
+        return write(slots, result, capacity.inputs + number * LANES), None
 
-    slots, _ = lax.scan(body, _start(capacity, inputs), jnp.arange(capacity.rows))
+    slots, _ = lax.scan(body, start(capacity, inputs), jnp.arange(capacity.rows))
     return slots
 
 
@@ -215,19 +215,19 @@ def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> t
     Loops of as many turns as the program has rows and passes take the place of `execute`'s scan:
     one compilation serves every shorter program, and costs it nothing.
     """
-    program = _unpack(capacity, integers)
+    program = unpack(capacity, integers)
     inputs = floats[: capacity.inputs, None]
     seeds = floats[capacity.inputs :].reshape(capacity.passes, 2, capacity.slots, 1)
 
     def forward(number: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         slots, kept = state
         code, stop, noise, reads = program.row(number)
-        result, partials = _linearise(capacity.special, code, stop, noise, slots[reads])
-        kept = _write(kept, partials[None], number)
-        return _write(slots, result, capacity.inputs + number * LANES), kept
+        result, partials = linearise(capacity.special, code, stop, noise, slots[reads])
+        kept = write(kept, partials[None], number)
+        return write(slots, result, capacity.inputs + number * LANES), kept
 
     kept = jnp.zeros((capacity.rows, 3, LANES, RUNS))
-    slots, kept = lax.fori_loop(0, program.used_rows, forward, (_start(capacity, inputs), kept))
+    slots, kept = lax.fori_loop(0, program.used_rows, forward, (start(capacity, inputs), kept))
 
     def backward(turn: Array, cotangents: Array) -> Array:
         number = program.used_rows - 1 - turn
@@ -236,17 +236,17 @@ def value_and_gradients(capacity: Capacity, floats: Array, integers: Array) -> t
         incoming = jnp.where(guided & ~(incoming > 0.0), 0.0, incoming)
         # Gradients that add up are rounded: two that cancel must show it, if they are not exact.
         # Short ones may swallow what is small: every opinion but the first reckons with that.
-        noise = program.noise[(number + program.shift) % NOISE_ROWS] * _APART
-        added = _product(kept[number], incoming)
+        noise = program.noise[(number + program.shift) % NOISE_ROWS] * APART
+        added = product(kept[number], incoming)
         exact = _is_dyadic(incoming) & (program.shift == 0)
         added = jnp.where(exact, added, added * (1.0 + noise))
         return cotangents.at[program.operands[number]].add(added)
 
     def one_pass(number: Array, gradients: Array) -> Array:
         # Losses of several backward calls are added up in torch, each rounded by itself.
-        start = seeds[number, 0] + seeds[number, 1] * (NOISE * _APART[1])
+        start = seeds[number, 0] + seeds[number, 1] * (NOISE * APART[1])
         cotangents = lax.fori_loop(0, program.used_rows, backward, start)
-        return _write(gradients, cotangents[None, : capacity.inputs], number)
+        return write(gradients, cotangents[None, : capacity.inputs], number)
 
     gradients = jnp.zeros((capacity.passes, capacity.inputs, RUNS))
     gradients = lax.fori_loop(0, program.used_passes, one_pass, gradients)
@@ -277,7 +277,7 @@ class _Program:
         return self.codes[number], self.stops[number], noise, self.operands[number]
 
 
-def _unpack(capacity: Capacity, integers: Array) -> _Program:
+def unpack(capacity: Capacity, integers: Array) -> _Program:
     rows = capacity.rows
     body = integers[3:]
     return _Program(
@@ -291,9 +291,9 @@ def _unpack(capacity: Capacity, integers: Array) -> _Program:
     )
 
 
-def _start(capacity: Capacity, inputs: Array) -> Array:
+def start(capacity: Capacity, inputs: Array) -> Array:
     return jnp.zeros((capacity.slots, RUNS)).at[: capacity.inputs].set(inputs)
 
 
-def _write(target: Array, block: Array, place: Array) -> Array:
+def write(target: Array, block: Array, place: Array) -> Array:
     return lax.dynamic_update_slice_in_dim(target, block, place, 0)

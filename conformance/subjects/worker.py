@@ -11,7 +11,7 @@ syntax newer than Python 3.6.
 # ruff: noqa: BLE001, S102
 
 import argparse
-import base64
+import binascii
 import ctypes
 import faulthandler
 import importlib
@@ -376,11 +376,18 @@ def _contents(tensor: Any) -> Json:
         plain = _dense(plain)
     if _without_memory(plain):
         plain = plain.clone()
+    dtype = plain.dtype
+    if dtype not in _DTYPES:
+        _DTYPES[dtype] = str(dtype)[len("torch.") :]
     return {
-        "dtype": str(plain.dtype)[len("torch.") :],
+        "dtype": _DTYPES[dtype],
         "shape": list(plain.shape),
-        "data": base64.b64encode(_bytes(plain)).decode("ascii"),
+        "data": binascii.b2a_base64(_bytes(plain), newline=False).decode("ascii"),
     }
+
+
+_DTYPES: Dict[Any, str] = {}
+"""The names of dtypes that were met."""
 
 
 def _without_memory(plain: Any) -> bool:

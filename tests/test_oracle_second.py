@@ -1,0 +1,107 @@
+"""Forward derivatives and second gradients of the oracle are the limits of differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from conformance.derived import Form, form_of
+from conformance.examine import ModelAndOracle
+from conformance.oracle.machine import Machine
+from conformance.oracle.moving import Movement
+from strategies.build import build
+from strategies.choices import Seeded
+from strategies.draft import Draft, check
+from strategies.program import Apply, Backward, Leaf, Program
+from strategies.values import materialise
+
+STEP = 1e-5
+NEAR = 2e-4
+"""Of differences over so long a step; curvature and rounding stay below it in most programs."""
+
+
+def moved(form: Form, by: float) -> Draft:
+    """The program with its leaves a step along their directions."""
+
+    def there(leaf: Leaf) -> Leaf:
+        if leaf.name not in form.directions:
+            return leaf
+        old = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name).astype(np.float64)
+        new = old + by * form.directions[leaf.name]
+        return replace(leaf, data=new.ravel().tolist())
+
+    leaves = tuple(there(leaf) for leaf in form.meant.leaves)
+    return check(Program(leaves, tuple(form.meant.steps)))
+
+
+def movement(by: ModelAndOracle, form: Form) -> Movement:
+    prediction = by.predict(form.meant)
+    if prediction.raises is not None or prediction.left_open:
+        return Movement({}, {}, {}, "it raises, or is open")
+    return by.movement(form.meant, prediction, form.directions, twice=form.twice)
+
+
+def near(one: NDArray[np.float64], two: NDArray[np.float64]) -> bool:
+    size = max(1.0, float(np.abs(two).max(initial=0.0)))
+    return bool((np.abs(one - two) <= NEAR * size).all())
+
+
+@pytest.mark.parametrize("law", ["tangents", "twice"])
+def test_derivatives_are_limits_of_differences(law: str, machine: Machine) -> None:
+    """Of 300 drawn programs, all but those where a step crosses a kink or is too long."""
+    by = ModelAndOracle(machine)
+    agreed = wrong = 0
+    for index in range(300):
+        form = form_of(check(build(Seeded(11, index))), law)
+        if isinstance(form, str) or not all(map(_plain, form.meant.steps)):
+            continue
+        found = movement(by, form)
+        if found.unspecified:
+            continue
+        ends = [by.answer(draft, by.predict(draft)) for draft in (moved(form, s) for s in _BOTH)]
+        if any(end.unspecified for end in ends):
+            continue
+        for name, entries in (found.second if form.twice else found.tangents).items():
+            low, high = ((e.gradients if form.twice else e.values).get(name) for e in ends)
+            if low is None or high is None:
+                continue
+            with np.errstate(invalid="ignore"):
+                slope = (high.values - low.values) / (2 * STEP)
+            if not np.isfinite(slope).all() or np.abs(slope).max(initial=0.0) > 1e3:
+                continue
+            agreed += near(entries.values, slope)
+            wrong += not near(entries.values, slope)
+    assert agreed > 80
+    assert wrong <= agreed // 50
+
+
+_BOTH = (-STEP, STEP)
+
+
+def _plain(step: Apply | Backward) -> bool:
+    """Whether what it computes and what is differentiated are one function."""
+    return not step.modes and not (isinstance(step, Apply) and step.op == "detach")
+
+
+def test_a_second_gradient_by_hand(machine: Machine) -> None:
+    """Of a³ it is 6 a times the tangent, which is an eighth of a whole number."""
+    leaf = Leaf("a", (1,), [2.0], requires_grad=True)
+    steps = (
+        Apply("square", ("a",), {}, ("x0",)),
+        Apply("mul", ("x0", "a"), {}, ("x1",)),
+        Backward(("x1",)),
+    )
+    form = form_of(check(Program((leaf,), steps)), "twice")
+    assert isinstance(form, Form)
+    found = movement(ModelAndOracle(machine), form)
+    assert found.second["a"].values.tolist() == [12.0 * form.directions["a"].item()]
+
+
+def test_where_a_first_derivative_jumps_there_is_no_second(machine: Machine) -> None:
+    leaf = Leaf("a", (2,), [0.0, 2.0], requires_grad=True)
+    steps = (Apply("relu", ("a",), {}, ("x0",)), Backward(("x0",), ([1.0, 1.0],)))
+    form = form_of(check(Program((leaf,), steps)), "twice")
+    assert isinstance(form, Form)
+    assert "jumps" in movement(ModelAndOracle(machine), form).unspecified
