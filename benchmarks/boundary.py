@@ -26,7 +26,7 @@ from strategies.printer import print_body
 
 MOST_MS = 0.5
 """What the boundary may cost a program."""
-ROUNDS = 5
+ROUNDS = 9
 """How often each program runs on each side; the fastest of them counts, the least disturbed."""
 TAIL = 0.95
 
