@@ -21,7 +21,7 @@ from random import Random
 import click
 
 from conformance._record_lines import encode
-from conformance.cells import forms, operations
+from conformance.cells import every_form
 from conformance.claims.catalogue import CATALOGUE
 from conformance.deviations import register
 from conformance.explain import trace_of
@@ -65,7 +65,7 @@ def made(random: Random, subject: Subject, programs: list[str], number: int) -> 
         Claim(c.id, c.title, c.sentence, c.articles, c.source, c.scope, c.law)
         for c in CATALOGUE.values()
     )
-    rows = {row.name: forms(row) for row in operations()}
+    rows = every_form()
     yield Run(
         f"{number:016x}",
         f"2026-11-{number + 1:02}T20:00:00+00:00",

@@ -1,4 +1,4 @@
-"""Between which two versions of torch a program's verdict changes."""
+"""Between which two versions of torch the verdict on a program, or what it does, changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
+from conformance.behaviour import NOTHING_SEEN, Behaviour, differences
 from conformance.subjects import Availability, SubjectError, available_subjects, prepared_subjects
 
 
@@ -18,14 +19,19 @@ class Answer:
     torch: str
     verdict: str
     message: str
+    did: Behaviour = NOTHING_SEEN
+
+    def is_like(self, other: Answer) -> bool:
+        """Whether the verdict and all that is seen are the same."""
+        return self.verdict == other.verdict and not differences(self.did, other.did)
 
 
 @dataclass(frozen=True, slots=True)
 class Bisected:
     """What was found; `answers` are of those that were asked, the oldest torch first.
 
-    `boundary` is two neighbours among all subjects, the last with the verdict of the oldest and the
-    first with another; None where oldest and newest agree. `left_out` holds a sentence for each
+    `boundary` is two neighbours among all subjects, the last that answers as the oldest and the
+    first that does not; None where oldest and newest agree. `left_out` holds a sentence for each
     subject that could not be asked, `subjects` counts the others.
     """
 
@@ -56,7 +62,10 @@ def at_hand() -> list[Availability]:
 
 
 def bisect(candidates: Sequence[Availability], ask: Callable[[str], Answer]) -> Bisected:
-    """Ask the oldest and the newest torch, then, if their verdicts differ, half of what is left.
+    """Ask the oldest and the newest torch, then, if their answers differ, half of what is left.
+
+    Answers differ by their verdicts or, where torch has changed and is right both times, by what
+    is seen.
 
     `ask` puts the program to the subject of a name. One that it cannot start, by SubjectError, is
     left out and the search goes on without. Raises TooFew if fewer than two are left.
@@ -87,26 +96,26 @@ class _CannotStart(Exception):
 def _last_like_the_oldest(
     there: Sequence[Availability], asked: dict[str, Answer], ask: Callable[[str], Answer]
 ) -> int:
-    """The place after which the verdict is another than the oldest's, by a binary search; the last
+    """The place after which the answer is another than the oldest's, by a binary search; the last
     place where oldest and newest agree.
     """
 
-    def verdict(place: int) -> str:
+    def answer(place: int) -> Answer:
         candidate = there[place]
         if candidate.name not in asked:
             try:
                 asked[candidate.name] = ask(candidate.name)
             except SubjectError as error:
                 raise _CannotStart(candidate, str(error)) from None
-        return asked[candidate.name].verdict
+        return asked[candidate.name]
 
     low, high = 0, len(there) - 1
-    oldest = verdict(low)
-    if verdict(high) == oldest:
+    oldest = answer(low)
+    if answer(high).is_like(oldest):
         return high
     while high - low > 1:
         middle = (low + high) // 2
-        if verdict(middle) == oldest:
+        if answer(middle).is_like(oldest):
             low = middle
         else:
             high = middle

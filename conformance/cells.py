@@ -16,15 +16,16 @@ it. Steps count up to the one that raises, and that one with them.
 from __future__ import annotations
 
 from collections import Counter as Counting
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
+from conformance.model import predict
 from conformance.model.interpreter import Interpreter
-from conformance.model.state import Counter, Node, Raised, Unspecified
+from conformance.model.state import Counter, Node
 from conformance.records import Cells, Forms
 from strategies.draft import Draft, Shaped, Value
-from strategies.program import Backward, recording
-from strategies.table import TABLE, Row
+from strategies.program import recording
+from strategies.table import OUT, TABLE, Row
 
 PLAIN = "plain"
 IN_PLACE = "in place"
@@ -46,6 +47,11 @@ def forms(row: Row) -> Forms:
     return "plain" if row.plain else "in place"
 
 
+def every_form() -> dict[str, Forms]:
+    """Every operation that programs can hold, `out=` forms among them -> how it can be written."""
+    return {row.name: forms(row) for row in (*operations(), *OUT.values())}
+
+
 def why_never(row: Row, column: str) -> str:
     """Why no drawn step of this row can fall into the column; "" if one can."""
     if column == PLAIN and not row.plain:
@@ -57,16 +63,9 @@ def why_never(row: Row, column: str) -> str:
 
 def cells_of(draft: Draft) -> Iterator[tuple[str, str]]:
     """The cells, (row, column), that each step of a program falls into."""
-    interpreter = Interpreter(draft, frozenset())
-    for step in draft.shaped:
-        if isinstance(step, Shaped):
-            yield from _cells(interpreter, step)
-        try:
-            acted = interpreter.run_step(step)
-        except (Raised, Unspecified):
-            return
-        if isinstance(step, Backward) and acted.flow is not None and acted.flow.raised is not None:
-            return
+    tally = Tally()
+    predict(draft, visit=tally.visit)
+    yield from tally.met
 
 
 @dataclass(slots=True)
@@ -77,7 +76,33 @@ class Tally:
 
     def add(self, draft: Draft) -> None:
         """Count the steps of one more program."""
-        self._steps.update(cells_of(draft))
+        predict(draft, visit=self.visit)
+
+    def visit(self, interpreter: Interpreter, step: Shaped) -> None:
+        """Count a step that is about to be interpreted, by the model's rules alone."""
+        self._steps.update(cells_at(interpreter, step))
+
+    def count(self, cells: Iterable[tuple[str, str]]) -> None:
+        """Count steps by their cells."""
+        self._steps.update(cells)
+
+    def __iadd__(self, counted: Mapping[str, Cells]) -> Tally:
+        """Count what was counted elsewhere."""
+        for name, row in counted.items():
+            for column, steps in zip(COLUMNS, row, strict=True):
+                if steps:
+                    self._steps[name, column] += steps
+        return self
+
+    @property
+    def covered(self) -> Set[tuple[str, str]]:
+        """The cells that any step fell into."""
+        return self._steps.keys()
+
+    @property
+    def met(self) -> Iterator[tuple[str, str]]:
+        """Each cell as often as a step fell into it."""
+        return self._steps.elements()
 
     @property
     def counted(self) -> dict[str, Cells]:
@@ -90,7 +115,8 @@ class Tally:
         return plain, in_place, on_view, in_no_grad, of_saved
 
 
-def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
+def cells_at(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
+    """The cells of a step that is about to be interpreted."""
     name = step.row.name
     yield name, IN_PLACE if step.in_place else PLAIN
     values = [operand for operand in step.operands if isinstance(operand, Value)]
@@ -107,6 +133,12 @@ def _cells(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]]:
 
 def _held(interpreter: Interpreter, counter: Counter) -> bool:
     """Whether a node keeps a tensor with this counter as it is now."""
+    if not any(
+        saved.tensor.counter is counter and saved.version == counter.value
+        for node in interpreter.graph.recorded
+        for saved in node.saved
+    ):
+        return False
     seen: set[int] = set()
     stack: list[Node | None] = [tensor.node for tensor in interpreter.tensors.values()]
     while stack:

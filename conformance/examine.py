@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conformance.asked import Asked, Findings
 from conformance.derived import DerivedJudging
 from conformance.deviations import Deviation, register
 from conformance.model import Prediction, predict
-from conformance.oracle.answering import answer
+from conformance.model.interpreter import Interpreter
+from conformance.oracle.answering import answer, answering
 from conformance.oracle.answers import Answer
 from conformance.oracle.machine import OPINIONS, Machine
 from conformance.oracle.moving import Movement, movement
-from conformance.subjects import Subject
+from conformance.subjects import InProcessSubject, Subject
 from conformance.transformed import TransformedJudging
 from conformance.verdict import Judged, Judging
-from strategies.draft import Draft, check
+from strategies.draft import Draft, Shaped, check
 from strategies.program import Program
 from strategies.transforms import DERIVED
 
+_KEPT = 64
+"""Drafts of which is kept what was said: more than are judged together."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
+class _Said:
+    """What was said of a draft, which has not grown since."""
+
+    draft: Draft
+    steps: int
+    predicted: dict[bool, Findings[Prediction]] = field(default_factory=dict)
+    """By whether it was watched."""
+    answered: dict[tuple[int, bool], tuple[Prediction, Findings[Answer]]] = field(
+        default_factory=dict
+    )
+    """By the prediction, and whether it was asked again."""
+
+    def answers(self, prediction: Prediction, again: bool) -> Findings[Answer]:
+        # The prediction is kept beside its answers, so that no other one gets its number.
+        return self.answered.setdefault((id(prediction), again), (prediction, Findings()))[1]
+
+
+@dataclass(slots=True)
 class ModelAndOracle:
-    """The suite's own authorities: the model's rules, and jax."""
+    """The suite's own authorities: the model's rules, and jax.
+
+    Of the drafts that were asked about last they keep what they said, since the judge asks again
+    and again where a program deviates, under quirks of which most make no difference to it.
+    """
 
     machine: Machine
+    visit: Callable[[Interpreter, Shaped], None] | None = None
+    """Called before each operation that is predicted by the documentation for the first time."""
+    _kept: dict[int, _Said] = field(default_factory=dict)
+
+    def _said(self, draft: Draft) -> _Said:
+        said = self._kept.get(id(draft))
+        if said is None or said.draft is not draft or said.steps != len(draft.steps):
+            while len(self._kept) >= _KEPT:
+                del self._kept[next(iter(self._kept))]
+            said = self._kept[id(draft)] = _Said(draft, len(draft.steps))
+        return said
 
     def predict(
         self, draft: Draft, *, quirks: frozenset[str] = frozenset(), watched: bool = False
     ) -> Prediction:
         """Errors, flags and memory."""
-        return predict(draft, quirks=quirks, watched=watched)
+        visit = None if quirks else self.visit
+
+        def find(asked: frozenset[str]) -> Prediction:
+            return predict(draft, quirks=asked, watched=watched, visit=visit)
+
+        found = self._said(draft).predicted.setdefault(watched, Findings())
+        return found.under(quirks, find)
 
     def answer(
         self,
@@ -45,7 +89,26 @@ class ModelAndOracle:
     ) -> Answer:
         """Values and gradients; asked again, by all opinions that differ."""
         opinions = OPINIONS if again else 1
-        return answer(draft, prediction, self.machine, quirks=quirks, opinions=opinions)
+
+        def ask(asked: frozenset[str]) -> Answer:
+            return answer(draft, prediction, self.machine, quirks=asked, opinions=opinions)
+
+        return self._said(draft).answers(prediction, again).under(quirks, ask)
+
+    def foretell(self, drafts: Sequence[Draft]) -> list[tuple[Prediction, Answer]]:
+        """What is documented of each draft: the model's word on all, then the oracle's."""
+        predictions = [self.predict(draft) for draft in drafts]
+        asked = [Asked(frozenset()) for _ in drafts]
+        works = [
+            answering(draft, prediction, quirks=quirks)
+            for draft, prediction, quirks in zip(drafts, predictions, asked, strict=True)
+        ]
+        answers = self.machine.finish_all(works)
+        for draft, prediction, quirks, found in zip(
+            drafts, predictions, asked, answers, strict=True
+        ):
+            self._said(draft).answers(prediction, False).keep(quirks, found)
+        return list(zip(predictions, answers, strict=True))
 
     def movement(
         self,
@@ -98,6 +161,16 @@ class Examiner(Judging):
             draft = (draft or check(program)).as_in(self.subject.torch)
             return self.transformed.judged(draft, self.authorities)
         return self.judged(program, self.authorities, draft=draft, watched=watched, oracle=oracle)
+
+    def examine_all(self, drafts: Sequence[Draft]) -> list[Judged]:
+        """The verdicts on several programs, in order.
+
+        In this process each stage is done for all of them before the next one: by turns they would
+        drive each other out of the processor's caches. A worker runs while others are foretold.
+        """
+        if self.transformed is not None or not isinstance(self.subject, InProcessSubject):
+            return [self.examine(draft.program(), draft=draft) for draft in drafts]
+        return self.judged_together(drafts, self.authorities)
 
 
 __all__ = ["Examiner", "Judged", "ModelAndOracle"]

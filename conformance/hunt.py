@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
-from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import FailedHealthCheck, Flaky, Unsatisfiable
 
 
@@ -60,7 +60,7 @@ class Effort:
 
     examples: int
     seed: int | None
-    database: Path
+    database: Path | ExampleDatabase
     shrink_s: float
     key: str
     shrinks: bool = True
@@ -138,13 +138,19 @@ def _property(
     if effort.seed is not None:
         # Before the settings: a seed takes the database out of those that are there.
         drawn = seed(effort.seed)(drawn)
-    return settings(
+    database = effort.database
+    if isinstance(database, Path):
+        database = DirectoryBasedExampleDatabase(database)
+    drawn = settings(
         max_examples=effort.examples,
         deadline=None,
-        database=None if repeats else DirectoryBasedExampleDatabase(effort.database),
+        database=None if repeats else database,
         derandomize=repeats,
         report_multiple_bugs=False,
         print_blob=False,
         phases=[Phase.reuse, Phase.generate, *([Phase.shrink] if effort.shrinks else [])],
         suppress_health_check=[HealthCheck.too_slow],
     )(drawn)
+    # As `hypothesis.find` does: under the key itself others can put what they found.
+    drawn._hypothesis_internal_database_key = effort.key.encode()  # type: ignore[attr-defined]
+    return drawn

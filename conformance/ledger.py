@@ -109,9 +109,9 @@ class Ledger:
     def script_failure(
         self, script: Script, finding: Finding, *, minimal: bool, detected: Detected | None
     ) -> None:
-        """A script that deviates, by the finding."""
-        text = script.text(self.device)
-        self.records.program(script.id, text)
+        """A script that deviates, by the finding: what it prints is wrong as a comment says."""
+        self.records.program(script.id, script.text(self.device))
+        text = script.text(self.device, (f"{finding.kind}: {finding.message}",))
         self.records.write(
             Verdict(
                 self.claim,

@@ -57,10 +57,10 @@ def _values(judged: Judged) -> Iterator[str]:
 
 
 def _contents(seen: ContentsSeen) -> str:
-    return _numbers(seen.array())
+    return told(seen.array())
 
 
-def _numbers(array: NDArray[Any]) -> str:
+def told(array: NDArray[Any]) -> str:
     """A tensor's entries as nested lists; a long one's first entries and its shape."""
     if array.size <= _ENTRIES:
         return _nested(array.tolist())

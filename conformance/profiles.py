@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,16 @@ class Profile:
     transformed: int = 300
     shrink_s: float = 20.0
     derandomised: bool = False
+
+
+def at_least(profile: Profile, programs: int) -> Profile:
+    """The profile with so many programs for each property of a claim, where it has fewer."""
+    return replace(
+        profile,
+        examples=max(profile.examples, programs),
+        correctness=max(profile.correctness, programs),
+        transformed=max(profile.transformed, programs),
+    )
 
 
 PROFILES: dict[str, Profile] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from conformance.judge import Finding
 from conformance.subjects import Observation
+from strategies.script import commented
 
 PRELUDE = """\
 import math
@@ -40,12 +41,13 @@ class Script:
     def id(self) -> str:
         return hashlib.sha256(self.body.encode()).hexdigest()[:16]
 
-    def text(self, device: str) -> str:
-        """The script as it runs by itself, printing what was looked at."""
+    def text(self, device: str, header: tuple[str, ...] = ()) -> str:
+        """The script as it runs by itself, printing what was looked at; `header` is a comment."""
         shown = "\n".join(f"print({name!r}, {name})" for name in self.observe)
         if "backward(" in self.body:
             tensors = [name for name in self.observe if name != "facts"]
             read = 'getattr({0}, "grad", None) if getattr({0}, "is_leaf", False) else None'
             grads = [f'print("{name}.grad", {read.format(name)})' for name in tensors]
             shown = "\n".join([shown, *grads])
-        return f"{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"
+        said = "".join(f"{line}\n" for line in commented(header))
+        return f"{said}{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"

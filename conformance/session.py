@@ -16,7 +16,7 @@ import msgspec
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from conformance import records as rec
-from conformance.cells import forms, operations
+from conformance.cells import every_form
 from conformance.claims.catalogue import CATALOGUE, TRANSFORMED, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
@@ -104,7 +104,8 @@ class Session:
     fault: rec.RecordError | None = None
     """Why the records cannot be continued."""
     interrupts: Interrupts = field(init=False)
-    _machine: Machine | None = None
+    machine: Machine | None = None
+    """The oracle's; one is made where none is given."""
     _writer: rec.RecordWriter | None = None
     _started: float = field(default_factory=time.monotonic)
 
@@ -173,7 +174,7 @@ class Session:
                 "transforms functions, as in --subject compile-aot_eager, or one that does not."
             )
         self._writer = rec.RecordWriter(self.plan.out)
-        self._machine = Machine(self.progress.say)
+        self.machine = self.machine or Machine(self.progress.say)
         self.writer.write(self._header(run_id, claims))
         if not self.plan.profile.derandomised:
             self.progress.say(f"The seed is {self.seed}.")
@@ -209,7 +210,7 @@ class Session:
     def _put_aside(self) -> None:
         """Keep the records of the run before this one, in the folder `previous`."""
         previous = self.plan.out / "previous"
-        for name in ("verdicts.jsonl", "programs.jsonl"):
+        for name in ("verdicts.jsonl", "programs.jsonl", "campaign.jsonl"):
             file = self.plan.out / name
             try:
                 if file.exists() and file.stat().st_size:
@@ -268,16 +269,16 @@ class Session:
                 for c in claims
             ),
             schema=rec.SCHEMA,
-            operations={row.name: forms(row) for row in operations()},
+            operations=every_form(),
         )
 
     # -- trials ---------------------------------------------------------------------------------
 
     def trial(self, claim_id: str, subject_name: str) -> Trial:
         """A claim's trial; the same seed for every subject, so that they are asked the same."""
-        assert self._machine is not None
+        assert self.machine is not None
         claim = find_claim(claim_id)
-        examiner = Examiner(self.subjects[subject_name], self._machine)
+        examiner = Examiner(self.subjects[subject_name], self.machine)
         seed = zlib.crc32(f"{self.seed}:{claim_id}".encode())
         self.progress.begin(claim.title, subject_name)
         return Trial(
@@ -306,9 +307,9 @@ class Session:
 
         A subject that cannot be started again is lost: nobody can tell of its entries.
         """
-        assert self._machine is not None
+        assert self.machine is not None
         for subject in self.subjects.values():
-            examiner = Examiner(subject, self._machine)
+            examiner = Examiner(subject, self.machine)
             for deviation in examiner.known:
                 self.interrupts.check()
                 found = self._standing(examiner, deviation)

@@ -65,3 +65,9 @@ def few_ulps(expected: NDArray[Any]) -> NDArray[np.float64]:
     """The room that FEW_ULPS leaves at each entry, in the array's own precision."""
     eps = float(np.finfo(expected.dtype).eps)
     return np.asarray(FEW_ULPS * eps * np.abs(expected), np.float64)
+
+
+SAME_BEHAVIOUR_RTOL = 1e-6
+"""Relative and absolute; by what numbers of two versions of torch may differ and still be the same
+behaviour to `bisect`. Kernels sum in other orders; what a reader asks after is another convention.
+"""

@@ -23,6 +23,7 @@ from conformance.records import Detected, Outside, RecordWriter, VerdictWord
 from conformance.scripts import PRELUDE, Script
 from strategies.program import Program
 from strategies.reducing import reduced
+from strategies.table.change import within
 
 C = TypeVar("C", bound=Case)
 Scope = Callable[[Program], str]
@@ -37,6 +38,8 @@ def everywhere(program: Program) -> str:
 __all__ = ["PRELUDE", "Disagreement", "GaveUp", "NotExercised", "Script", "Trial"]
 
 
+CAMPAIGN = "campaign"
+"""Under this name a campaign puts what deviates into the example database."""
 _ILLUSTRATING_S = 2.0
 """Seconds for shrinking a script that only illustrates where a claim ends."""
 
@@ -61,6 +64,39 @@ class Outcome(Failing):
 
 class NotExercised(Exception):
     """A claim cannot be put to a subject; the message is the reason."""
+
+
+def database_key(claim: str, found_as: str, subject: str) -> str:
+    """Where the example database keeps what was found elsewhere under a name, for `holds`."""
+    return f"{claim}:{found_as}:{subject}"
+
+
+def smallest(
+    caught: Caught[Program],
+    test: Callable[[Program], Any],
+    drawn: Callable[[Program], bool],
+    shrink_s: float,
+) -> Caught[Program]:
+    """The failure with whole steps left out: what Hypothesis cannot do to choices."""
+    errors = {caught.case.id: caught.error}
+
+    def still(program: Program) -> bool:
+        if not drawn(program):
+            return False
+        try:
+            test(program)
+        except Failing as error:
+            if error.gravity == caught.error.gravity:
+                errors[program.id] = error
+                return True
+        return False
+
+    deadline = time.monotonic() + shrink_s
+    found = reduced(caught.case, still, deadline=deadline)
+    if found.program.id not in errors and not still(found.program):
+        return caught
+    minimal = found.minimal and caught.minimal
+    return Caught(found.program, errors[found.program.id], minimal)
 
 
 @dataclass(slots=True)
@@ -126,9 +162,11 @@ class Trial:
         examples: int | None = None,
         watched: bool = False,
         oracle: bool = True,
+        found_as: str = "",
     ) -> None:
         """Every program drawn within the scope must conform, and keep the claim's own law besides.
 
+        What was found elsewhere under this name and put into the example database comes first.
         Raises Disagreement with the shrunk failure, GaveUp if nothing could be drawn.
         """
         spelled = programs.map(self.examiner.abilities.respelled)
@@ -143,7 +181,7 @@ class Trial:
                 raise self._against(broken)
             return judged
 
-        failure = self._hunt(inside, case, examples or self.profile.examples)
+        failure = self._hunt(inside, case, examples or self.profile.examples, found_as=found_as)
         if failure is not None:
             smallest = self._smallest(failure, case, lambda program: not scope(program))
             judged = self._known[smallest.case.id]
@@ -175,26 +213,7 @@ class Trial:
         test: Callable[[Program], Any],
         drawn: Callable[[Program], bool],
     ) -> Caught[Program]:
-        """The failure with whole steps left out: what Hypothesis cannot do to choices."""
-        errors = {caught.case.id: caught.error}
-
-        def still(program: Program) -> bool:
-            if not drawn(program):
-                return False
-            try:
-                test(program)
-            except Failing as error:
-                if error.gravity == caught.error.gravity:
-                    errors[program.id] = error
-                    return True
-            return False
-
-        deadline = time.monotonic() + self.profile.shrink_s
-        found = reduced(caught.case, still, deadline=deadline)
-        if found.program.id not in errors and not still(found.program):
-            return caught
-        minimal = found.minimal and caught.minimal
-        return Caught(found.program, errors[found.program.id], minimal)
+        return smallest(caught, test, drawn, self.profile.shrink_s)
 
     def searches(
         self,
@@ -206,13 +225,16 @@ class Trial:
         title: str,
         oracle: bool = False,
         shown: Callable[[Judged], tuple[str, ...]] = lambda judged: (),
+        certain: str | None = "",
     ) -> None:
         """Look on the claim's own strategy, where its scope breaks off by this condition, for a
         program that breaks the claim in its own way.
 
         The shrunk program is recorded as the counterexample that bounds the scope. If none is
-        found, the claim is not exercised there and its scope may have changed. Raises Disagreement
-        if a program outside the scope does not do what it must there.
+        found, the claim is not exercised there and its scope may have changed; but for versions of
+        torch outside of `certain`, a packaging specifier, or None where builds and CPUs differ:
+        there the claim holds more widely, and a note says so. Raises Disagreement if a program
+        outside the scope does not do what it must there.
         """
         searched = _Searched()
         spelled = programs.map(self.examiner.abilities.respelled)
@@ -236,21 +258,29 @@ class Trial:
             failure = self._smallest(failure, case, beyond)
         if failure is not None and isinstance(failure.error, Disagreement):
             self._deviates(self._known[failure.case.id], failure.error, minimal=failure.minimal)
-        self._looked(searched, title)
+        self._looked(searched, title, certain)
         if failure is not None:
             judged = self._known[failure.case.id]
             text = judged.demonstration(title, shown(judged))
             message = str(failure.error)
             self._ledger.bound(judged, text, message, searched=searched.cases, title=title)
 
-    def _looked(self, searched: _Searched, title: str) -> None:
-        """Note a search outside the scope; what finds nothing leaves the claim not exercised."""
+    def _looked(self, searched: _Searched, title: str, certain: str | None) -> None:
+        """Note a search outside the scope; what finds nothing where something must be found leaves
+        the claim not exercised.
+        """
         before = self.outside or Outside(0, True)
         self.outside = Outside(before.searched + searched.cases, before.found and searched.found)
-        if not searched.found:
-            missing = f"nothing found outside the scope ({title}): the scope may have changed"
-            self.note = "; ".join(filter(None, (self.note, missing)))
+        if searched.found:
+            return
+        torch = self.examiner.subject.torch
+        if certain is not None and within(certain, torch):
+            said = f"nothing found outside the scope ({title}): the scope may have changed"
             self.verdict = self.verdict or "not exercised"
+        else:
+            cases = f"{searched.cases} cases outside the scope"
+            said = f"not seen on torch {torch} in {cases}: {title}"
+        self.note = "; ".join(filter(None, (self.note, said)))
 
     # -- scripts --------------------------------------------------------------------------------
 
@@ -279,13 +309,15 @@ class Trial:
         title: str,
         kinds: tuple[str, ...],
         fragment: str = "",
+        certain: str | None = "",
     ) -> None:
         """Look among the claim's own scripts, where its scope breaks off by this condition, for one
         that breaks the claim in its own way: by a finding of one of these kinds, whose message
         contains the fragment.
 
         The shrunk script is recorded as the counterexample that bounds the scope; if none is found,
-        the claim is not exercised there. Raises Disagreement if a script ends the worker.
+        the claim is not exercised there, or a note says so, as in `searches`. Raises Disagreement
+        if a script ends the worker.
         """
         searched = _Searched()
 
@@ -300,7 +332,7 @@ class Trial:
         failure = self._hunt(beyond, case, self.profile.searched, shrink_s=_ILLUSTRATING_S)
         if failure is not None and isinstance(failure.error, Disagreement):
             self._script_deviates(failure.case, failure.error, minimal=failure.minimal)
-        self._looked(searched, title)
+        self._looked(searched, title, certain)
         if failure is not None:
             text, message = failure.case.text(self.device), str(failure.error)
             self._ledger.bound(failure.case, text, message, searched=searched.cases, title=title)
@@ -378,11 +410,14 @@ class Trial:
         *,
         shrinks: bool = True,
         shrink_s: float | None = None,
+        found_as: str = "",
     ) -> Caught[C] | None:
         self._properties += 1
         repeats = self.profile.derandomised
         # A property that repeats itself draws by its key: every subject is asked the same.
         key = f"{self.claim.id}:{self._properties}" + ("" if repeats else f":{self.subject_name}")
+        if found_as:
+            key = database_key(self.claim.id, found_as, self.subject_name)
         effort = Effort(
             examples,
             None if repeats else self.seed + self._properties,

@@ -6,6 +6,7 @@ where it is replayed (`conformance.corpus`). Nothing here needs jax.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -44,6 +45,16 @@ class Authorities(Protocol):
 
     def silent_on(self, torch: str) -> str:
         """Why they do not know what becomes of the program in a version of torch, or ""."""
+
+
+class ForetellingMany(Authorities, Protocol):
+    """Authorities that are quicker of several programs at once."""
+
+    def foretell(self, drafts: Sequence[Draft]) -> list[tuple[Prediction, Answer]]:
+        """What is documented of each draft: its prediction and its answer."""
+
+
+_NONE = Answer({}, {}, NOT_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,42 +161,87 @@ class Judging:
         """
         draft, illegal = self._there(draft or check(program))
         body = print_body(draft, device=self.subject.device, watch=watched)
-        none = Answer({}, {}, NOT_ASKED)
-        lacking = self.abilities.lacks(draft) or illegal
-        if lacking:
+        lacking = self._lacking(draft, illegal, by)
+        if lacking is not None:
             prediction = by.predict(draft, watched=watched)
-            reason = f"torch {self.subject.torch} has no {lacking}"
-            judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
-            return replace(judged, reason=reason, lacking=lacking)
-        silent = by.silent_on(self.subject.torch)
-        if silent:
-            prediction = by.predict(draft, watched=watched)
-            judged = Judged(program, draft, body, prediction, none, Observation(), "not exercised")
-            return replace(judged, reason=silent, lacking=silent)
+            return self._not_exercised(program, draft, body, prediction, lacking)
         foretold: list[tuple[Prediction, Answer]] = []
 
         def foretell() -> None:
             prediction = by.predict(draft, watched=watched)
-            found = by.answer(draft, prediction) if oracle else none
+            found = by.answer(draft, prediction) if oracle else _NONE
             foretold.append((prediction, found))
 
-        observation = self.subject.run(
+        observation = self._run(program, draft, body, watched=watched, meanwhile=foretell)
+        if not foretold:
+            foretell()
+        seen = Judged(program, draft, body, *foretold[0], observation, "conforms")
+        return self._concluded(seen, by, oracle=oracle)
+
+    def judged_together(self, drafts: Sequence[Draft], by: ForetellingMany) -> list[Judged]:
+        """The verdicts on several grown programs, in order, as `judged` reaches them one by one."""
+        judged: dict[int, Judged] = {}
+        ready: dict[int, tuple[Program, Draft, Body]] = {}
+        for place, grown in enumerate(drafts):
+            draft, illegal = self._there(grown)
+            case = (grown.program(), draft, print_body(draft, device=self.subject.device))
+            lacking = self._lacking(draft, illegal, by)
+            if lacking is None:
+                ready[place] = case
+            else:
+                judged[place] = self._not_exercised(*case, by.predict(draft), lacking)
+        foretold = by.foretell([draft for _, draft, _ in ready.values()])
+        seen = [self._run(*case, watched=False) for case in ready.values()]
+        for (place, case), said, observation in zip(ready.items(), foretold, seen, strict=True):
+            one = Judged(*case, *said, observation, "conforms")
+            judged[place] = self._concluded(one, by, oracle=True)
+        return [judged[place] for place in range(len(drafts))]
+
+    def _lacking(self, draft: Draft, illegal: str, by: Authorities) -> tuple[str, str] | None:
+        """Why a program is not exercised, in full and in short; None if it is."""
+        lacking = self.abilities.lacks(draft) or illegal
+        if lacking:
+            return f"torch {self.subject.torch} has no {lacking}", lacking
+        silent = by.silent_on(self.subject.torch)
+        return (silent, silent) if silent else None
+
+    def _not_exercised(
+        self,
+        program: Program,
+        draft: Draft,
+        body: Body,
+        prediction: Prediction,
+        lacking: tuple[str, str],
+    ) -> Judged:
+        judged = Judged(program, draft, body, prediction, _NONE, Observation(), "not exercised")
+        return replace(judged, reason=lacking[0], lacking=lacking[1])
+
+    def _run(
+        self,
+        program: Program,
+        draft: Draft,
+        body: Body,
+        *,
+        watched: bool,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Observation:
+        return self.subject.run(
             body.text,
             list(program.names),
             watch=watched,
             retained=sorted(draft.sought),
             timeout_s=self.timeout_s,
-            meanwhile=foretell,
+            meanwhile=meanwhile,
         )
-        if not foretold:
-            foretell()
-        ((prediction, found),) = foretold
+
+    def _concluded(self, seen: Judged, by: Authorities, *, oracle: bool) -> Judged:
+        """The verdict on what was seen."""
+        prediction, found = seen.prediction, seen.answer
         known = tuple(deviation for deviation in self.known if deviation.program is not None)
-        seen = Judged(program, draft, body, prediction, found, observation, "conforms")
         judged = _Explaining(by, known).judged(seen)
         if judged.verdict == "deviates" and found.values:
             # Before a number is called wrong, its bound is asked for again.
-            found = by.answer(draft, prediction, again=True)
+            found = by.answer(seen.draft, prediction, again=True)
             judged = _Explaining(by, known, again=True).judged(replace(seen, answer=found))
         if judged.verdict != "conforms":
             return judged
@@ -204,6 +260,10 @@ class _Explaining:
     by: Authorities
     known: tuple[Deviation, ...]
     again: bool = False
+    _seen: dict[tuple[int, int], tuple[Prediction, Answer, tuple[Finding, ...]]] = field(
+        default_factory=dict
+    )
+    """What was found beside a prediction and an answer, which most quirks leave as they are."""
 
     def judged(self, judged: Judged) -> Judged:
         """With what was found, if anything was."""
@@ -235,7 +295,11 @@ class _Explaining:
         prediction, found = judged.prediction, judged.answer
         if quirks:
             prediction, found = self._registered(judged, quirks)
-        return tuple(judge(judged.draft, judged.body, prediction, found, judged.observation))
+        key = (id(prediction), id(found))
+        if key not in self._seen:
+            beside = judge(judged.draft, judged.body, prediction, found, judged.observation)
+            self._seen[key] = (prediction, found, tuple(beside))
+        return self._seen[key][2]
 
     def _registered(self, judged: Judged, quirks: frozenset[str]) -> tuple[Prediction, Answer]:
         """What the quirks make of prediction and answer."""

@@ -48,9 +48,9 @@ class Difference:
         return [item for item in found if not words.merely_known(item)]
 
     @property
-    def known(self) -> list[str]:
-        """What deviates in both as the register says, by name."""
-        return [words.name(item) for item in self.compared.items if words.merely_known(item)]
+    def known(self) -> list[Item]:
+        """What deviates in both as the register says."""
+        return [item for item in self.compared.items if words.merely_known(item)]
 
     @property
     def untold(self) -> list[words.Untold]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,6 +21,11 @@ LISTED: tuple[Change, ...] = ("new", "fixed", "still")
 """Changes that are listed one by one; those that nobody can tell of are grouped by the reason."""
 _UNTOLD: Change = "not exercised"
 _DECIDES = ("conforms", "unexpectedly conforms", "known deviation", "deviates")
+_ALONE = re.compile(r"the entry is for torch (\S+) alone")
+"""How a comparison says that a run was of no version that an entry is for."""
+_LEFT_OUT = re.compile(r"(left out \(\d+ programs; [^)]*\)): .*")
+"""What a torch does not have, by name: too long to be a reason."""
+_SEVERAL = {"claim": "claims", "program": "programs", "entry": "entries"}
 _OF = {"claim": "claim", "program": "program", "deviation": "entry"}
 
 
@@ -29,7 +35,23 @@ class Untold:
 
     what: str
     reason: str
-    names: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called."""
+        return [_with_versions(item) for item in self.items]
+
+    @property
+    def count(self) -> str:
+        """How many of what."""
+        number = len(self.items)
+        return f"{number} {self.what if number == 1 else _SEVERAL[self.what]}"
+
+    @property
+    def heading(self) -> str:
+        """How many of what, and what each run says."""
+        return f"{self.count}, {self.reason}"
 
 
 def name(item: Item) -> str:
@@ -38,6 +60,11 @@ def name(item: Item) -> str:
         return visible(item.title)
     of = f" of {item.claim}" if item.what == "program" else ""
     return visible(f"{_OF[item.what]} {item.id}{of}")
+
+
+def called(item: Item) -> str:
+    """What an item is called among its like: an entry by its id."""
+    return visible(item.id) if item.what == "deviation" else name(item)
 
 
 def stood(item: Item, before: bool) -> str:
@@ -94,12 +121,16 @@ def unmatched(comparison: Comparison) -> list[str]:
 
 
 def untold(items: Iterable[Item]) -> list[Untold]:
-    """What cannot be compared, by the reason: the one that is not there, or the one undecided."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    """What cannot be compared, by the reason: the one that is not there, or the one undecided.
+
+    Entries of the register that are for other versions of torch are told of together, each with
+    its versions.
+    """
+    groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         if item.change == _UNTOLD:
-            groups.setdefault((_OF[item.what], _reason(item)), []).append(name(item))
-    return [Untold(what, reason, tuple(names)) for (what, reason), names in groups.items()]
+            groups.setdefault((_OF[item.what], _reason(item)), []).append(item)
+    return [Untold(what, reason, tuple(found)) for (what, reason), found in groups.items()]
 
 
 def _reason(item: Item) -> str:
@@ -107,10 +138,18 @@ def _reason(item: Item) -> str:
     return visible(f"A: {_told(item.before)}; B: {_told(item.after)}")
 
 
+def _with_versions(item: Item) -> str:
+    """Its name, and the versions of torch that it is for if one of the runs had another."""
+    found = _ALONE.search(item.before.message) or _ALONE.search(item.after.message)
+    return visible(f"{called(item)} ({found[1]})") if found else called(item)
+
+
 def _told(seen: Seen) -> str:
     if seen.verdict in _DECIDES:
         return seen.verdict
-    return ": ".join(filter(None, (seen.verdict, seen.message)))
+    if _ALONE.fullmatch(seen.message):
+        return "not for this torch"
+    return ": ".join(filter(None, (seen.verdict, _LEFT_OUT.sub(r"\1", seen.message))))
 
 
 def summed_up(comparison: Comparison) -> str:

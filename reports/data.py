@@ -212,7 +212,7 @@ def _findings(page: Page, folder: str) -> list[FindingData]:
             item.verdict.minimal,
             tuple(item.subjects),
             item.script,
-            item.verdict.command,
+            item.replay,
             f"{folder}/{item.page}",
             tuple(AnswerData(one.label, one.torch, one.verdict) for one in item.asked),
             tuple(item.boundaries),

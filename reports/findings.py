@@ -15,6 +15,7 @@ from conformance.records import Deviation, Kind, Source, Verdict
 from reports.columns import Column
 from reports.drawing import Drawing, draw
 from reports.entries import Entries, entries
+from reports.script_steps import Statement, statements
 from reports.words import PageNames, gravity
 
 Seen = list[tuple[Column, Verdict]]
@@ -67,11 +68,31 @@ class Finding:
         """The labels of those on which it was seen."""
         return [column.label for column in self.columns]
 
+    @property
+    def seeds(self) -> dict[tuple[int, str], list[str]]:
+        """Seed and profile of the runs -> the subjects on which it was seen with them."""
+        found: dict[tuple[int, str], list[str]] = {}
+        for column in self.columns:
+            run = column.records.run
+            if run is not None:
+                found.setdefault((run.seed, run.profile), []).append(column.label)
+        return found
+
     @cached_property
     def drawing(self) -> Drawing | None:
         """The program step by step, where the records have it."""
         trace = self.verdict.trace
         return draw(trace, self.verdict.step) if trace is not None else None
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the case is a whole script, which has no command that judges it alone."""
+        return bool(self.script) and self.verdict.trace is None and not self.verdict.command
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """The statements of a whole script."""
+        return statements(self.script) if self.is_script else ()
 
     @cached_property
     def entries(self) -> Entries | None:
@@ -88,6 +109,16 @@ class Finding:
     def alone(self) -> bool:
         """Whether only those on which it was seen were asked."""
         return len({one.label for one in self.asked if one.verdict}) <= len(self.columns)
+
+    @property
+    def replay(self) -> str:
+        """The command that judges the program again, or puts the claim to the subject once more:
+        with the same seed it draws the same scripts.
+        """
+        run = next((column.records.run for column in self.columns if column.records.run), None)
+        if not self.is_script or run is None:
+            return self.verdict.command
+        return _run(self.verdict.claim, self.verdict.subject, run.profile, run.seed)
 
     @property
     def bisect(self) -> str:
@@ -159,11 +190,18 @@ class Known:
         return _bisect(self.entry.source, "")
 
     @property
+    def statements(self) -> tuple[Statement, ...]:
+        """The statements of its script, where it is shown by a whole script."""
+        return statements(self.script) if self.entry.source is None else ()
+
+    @property
     def replay(self) -> str:
-        """The command that judges its program again."""
+        """The command that judges its program again; every run judges a script of the register."""
         subject = next((s.column.subject.name for s in self.statuses if s.status == "still"), "")
-        if self.entry.source is None or not subject:
+        if not subject:
             return ""
+        if self.entry.source is None:
+            return _run(self.entry.claim, subject, "quick")
         text = shlex.quote(json.dumps(self.entry.source, separators=(",", ":")))
         return f"echo {text} | autograd-conformance check - --subject {shlex.quote(subject)}"
 
@@ -297,6 +335,13 @@ def _boundaries(asked: Iterable[tuple[str, str]]) -> list[str]:
         for (old, before), (new, after) in pairwise(decided)
         if before != after
     ]
+
+
+def _run(claim: str, subject: str, profile: str, seed: int | None = None) -> str:
+    """The command that puts a claim to a subject."""
+    words = ["--claim", claim, "--subject", subject, "--profile", profile]
+    words += [] if seed is None else ["--seed", str(seed)]
+    return f"autograd-conformance run {shlex.join(words)}"
 
 
 def _bisect(source: Source | None, claim: str) -> str:

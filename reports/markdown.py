@@ -58,7 +58,8 @@ def _column(column: Column) -> Iterator[str]:
         number = sum(len(group.names) for group in groups)
         title = f"not exercised ({number}): {MEANINGS['not exercised']}"
         lines = [
-            f"- {escaped(group.reason)}: {'; '.join(map(escaped, group.names))}" for group in groups
+            f"- {escaped(group.heading)}: {'; '.join(map(escaped, group.names))}"
+            for group in groups
         ]
         yield ""
         yield from _folded(title, lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from conformance.records import Forms
@@ -72,7 +72,7 @@ def heat_map(columns: Iterable[Column]) -> HeatMap:
     names = sorted({*forms, *counts})
     most = max((count for row in counts.values() for count in row), default=0)
     found = tuple(
-        Operation(name, tuple(_cells(counts.get(name), forms.get(name, "both"), most)))
+        Operation(name, tuple(_cells(counts.get(name), _forms(name, forms, counts), most)))
         for name in names
     )
     tally = Tally(
@@ -83,6 +83,14 @@ def heat_map(columns: Iterable[Column]) -> HeatMap:
     )
     steps = sum(row[0] + row[1] for row in counts.values())
     return HeatMap(found, steps, tally["filled"], tally.total(), bool(counts))
+
+
+def _forms(name: str, listed: Mapping[str, Forms], counts: Mapping[str, list[int]]) -> Forms:
+    """How an operation can be written: as the run lists it, or else as it was met."""
+    if name in listed:
+        return listed[name]
+    plain, in_place, *_ = counts[name]
+    return "both" if plain and in_place else "plain" if plain else "in place"
 
 
 def _cells(counts: list[int] | None, forms: Forms, most: int) -> Iterable[Heat]:

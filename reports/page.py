@@ -154,6 +154,12 @@ class Page:
         return _tally(self.claims)
 
     @property
+    def verdicts(self) -> list[RowVerdict]:
+        """Every verdict that some claim has on some subject, those that need attention first."""
+        found = {cell.verdict for claim in self.claims for cell in claim.cells}
+        return [verdict for verdict in SEVERITY if verdict in found]
+
+    @property
     def programs(self) -> int:
         """Programs judged over all claims and subjects."""
         return sum(cell.row.programs for claim in self.claims for cell in claim.cells if cell.row)

@@ -65,7 +65,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Plots:
-    """All figures; `ticks` are of the bars, which grow by powers of ten."""
+    """All figures; what the longest bars stand for is said in words, since bars grow by tens."""
 
     efforts: tuple[Effort, ...]
     most_programs: str

@@ -202,6 +202,7 @@ def _environment() -> Environment:
         moment=words.moment,
         site=words.site,
         slug=words.slug,
+        some=words.some,
     )
     return environment
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from conformance.records import KINDS, Kind, RowVerdict
@@ -117,6 +118,13 @@ def gravity(kind: Kind | None) -> int:
 def count(n: int, one: str, many: str = "") -> str:
     """A number with its noun: `1 program`, `1,200 programs`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The names, or of many the first and how many more there are."""
+    if len(names) <= most:
+        return "; ".join(names)
+    return f"{'; '.join(names[: most - 1])}; and {len(names) - most + 1} more"
 
 
 def duration(seconds: float) -> str:

@@ -27,13 +27,17 @@ class Seeded:
     """Choices of program `index` of a stream: they depend on seed and index alone."""
 
     def __init__(self, seed: int, index: int) -> None:
-        self._random = random.Random(f"{seed}:{index}").random
+        number = random.Random(f"{seed}:{index}").random
         self.made: list[int] = []
+        note = self.made.append
 
-    def below(self, n: int) -> int:
-        choice = int(self._random() * n)
-        self.made.append(choice)
-        return choice
+        # A closure: a program takes a hundred choices, and looking for attributes half their time.
+        def below(n: int) -> int:
+            choice = int(number() * n)
+            note(choice)
+            return choice
+
+        self.below: Callable[[int], int] = below
 
     def apart(self, make: Callable[[], T]) -> T:
         return make()
@@ -73,7 +77,10 @@ def chance(choose: Choose, percent: int) -> bool:
 
 def weighted(choose: Choose, options: Sequence[tuple[T, int]]) -> T:
     """One of the options by its weight; examples shrink towards the first."""
-    point = choose.below(sum(weight for _, weight in options))
+    total = 0
+    for _, weight in options:
+        total += weight
+    point = choose.below(total)
     for option, weight in options:
         if point < weight:
             return option

@@ -20,9 +20,6 @@ from strategies.table import Indexing, Operand, Row
 from strategies.table.row import Layouts
 from strategies.values import materialise
 
-MOST_CELLS = 24
-"""Elements of the largest tensor that is drawn: small enough to read, large enough to broadcast."""
-
 _NUMBERS = (2.0, -1.0, 0.5, 3.0, 1.0, 0.0, -0.25)
 
 
@@ -160,13 +157,13 @@ class Composing(Known):
             op, tuple(args), params, to, via if via != next(iter(templates)) else "", self.modes
         )
         try:
-            shaped = self.draft.shape(step, f"step {len(self.draft.steps) + 1}")
+            shaped = self.draft.composed(step, row, in_place, layouts)
         except ProgramError:
             # Three operands need not broadcast, though two of them do with the first.
             if len(layouts) < 3:
                 raise
             return None
-        if any(value.layout.numel > MOST_CELLS for value in shaped.results):
+        if any(value.layout.numel > self.recipe.most_cells for value in shaped.results):
             return None
         return None if shaped.refused and not in_place else shaped
 
@@ -184,7 +181,7 @@ class Composing(Known):
         except ValueError:
             return None  # A first operand that the row does not allow may have no parameters.
         crowded = len(self.draft.leaves) > self.recipe.most_leaves + 2
-        shapes = [s for s in row.wants(layouts, params) if math.prod(s) <= MOST_CELLS]
+        shapes = [s for s in row.wants(layouts, params) if math.prod(s) <= self.recipe.most_cells]
         if not shapes:
             return None
         if operand.dtype == "int64":
@@ -262,6 +259,8 @@ class Composing(Known):
             if value.dtype != dtype:
                 continue
             both = joined(shape, value.layout.shape)
-            if both == shape or (both is not None and not exact and math.prod(both) <= MOST_CELLS):
+            if both == shape or (
+                both is not None and not exact and math.prod(both) <= self.recipe.most_cells
+            ):
                 found.append(value)
         return found

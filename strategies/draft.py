@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from strategies import layout as lay
@@ -38,8 +39,7 @@ from strategies.table.row import Layouts
 from strategies.values import materialise
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A tensor by name: dtype, layout, and the number of the memory that it lies in."""
 
     name: str
@@ -48,8 +48,7 @@ class Value:
     memory: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
+class Shaped(Struct, frozen=True):
     """A step with what was inferred: row, operands, parameters with defaults, and results."""
 
     step: Apply
@@ -180,6 +179,30 @@ class Draft:
         if not row.needs(layouts):
             shapes = ", ".join(str(o.shape) for o in layouts if o is not None)
             raise ProgramError(f"{where} is not defined for operands of shape {shapes}.")
+        return self._inferred(step, row, in_place, operands, layouts, where)
+
+    def composed(self, step: Apply, row: Row, in_place: bool, layouts: Layouts) -> Shaped:
+        """What `shape` infers of a step that is spelled as its row has it, whose operands are there
+        and lie as the row needs; raises ProgramError if it cannot be all the same.
+        """
+        where = f"step {len(self.steps) + 1} ({step.op})"
+        row = row_in(row, step.via or _first_way(row, in_place), self.torch, in_place=in_place)
+        operands = tuple(
+            self.values[given] if isinstance(given, str) else float(given) for given in step.args
+        )
+        return self._inferred(step, row, in_place, operands, layouts, where)
+
+    def _inferred(
+        self,
+        step: Apply,
+        row: Row,
+        in_place: bool,
+        operands: tuple[Value | float, ...],
+        layouts: Layouts,
+        where: str,
+    ) -> Shaped:
+        first = operands[0]
+        assert isinstance(first, Value)
         try:
             params = complete(row.params, step.params, _described(row, layouts), where)
         except ValueError as error:
@@ -264,7 +287,7 @@ class Draft:
             self._move(str(shaped.step.args[0]), shaped.moved)
         done = shaped
         if results:
-            done = replace(shaped, results=tuple(results))
+            done = structs.replace(shaped, results=tuple(results))
         self.steps.append(shaped.step)
         self.shaped.append(done)
         return done
@@ -274,7 +297,7 @@ class Draft:
         mover = self.object_of(name)
         for other, value in self.values.items():
             if self.object_of(other) == mover:
-                self.values[other] = replace(value, layout=layout)
+                self.values[other] = structs.replace(value, layout=layout)
 
     def add_backward(self, step: Backward, where: str = "") -> Backward:
         """Add a backward call; raises ProgramError if a root or a cotangent cannot be."""

@@ -7,18 +7,19 @@ Everything here is arithmetic on integers, by the rules of torch's strided tenso
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 _CHANNELS_LAST = [1, 3, 2, 0]
 """Dimensions from fastest to slowest in `torch.channels_last`."""
+_MANY = 8192
+"""How many layouts are remembered: programs are many, and their layouts few."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True, cache_hash=True, gc=False):
     """Shape, strides and offset of a tensor, counted in elements of its memory."""
 
     shape: tuple[int, ...]
@@ -35,38 +36,17 @@ class Layout:
 
     @property
     def is_contiguous(self) -> bool:
-        if self.numel == 0:
-            return True
-        expected = 1
-        for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if size != 1:
-                if stride != expected:
-                    return False
-                expected *= size
-        return True
+        return _is_contiguous(self)
 
     @property
     def is_channels_last(self) -> bool:
         """Whether the elements of a 4-d tensor lie in the order of `torch.channels_last`."""
-        expected = 1
-        for axis in _CHANNELS_LAST:
-            if self.ndim != 4 or (self.shape[axis] != 1 and self.strides[axis] != expected):
-                return False
-            expected *= self.shape[axis]
-        return True
+        return _is_channels_last(self)
 
     @property
     def is_dense(self) -> bool:
         """Whether the elements fill a block of memory without gaps or repeats, in any order."""
-        if self.numel == 0:
-            return True
-        expected = 1
-        pairs = zip(self.shape, self.strides, strict=True)
-        for size, stride in sorted((p for p in pairs if p[0] >= 2), key=lambda p: p[1]):
-            if stride != expected:
-                return False
-            expected *= size
-        return True
+        return _is_dense(self)
 
     @property
     def repeats_a_cell(self) -> bool:
@@ -78,21 +58,12 @@ class Layout:
     @property
     def overlaps_itself(self) -> bool:
         """Whether two elements lie in one cell, by a stride of 0 or by strides that meet."""
-        reach = 0
-        pairs = zip(self.shape, self.strides, strict=True)
-        for size, stride in sorted((p for p in pairs if p[0] != 1), key=lambda p: p[1]):
-            if stride <= reach:
-                return self.numel > 0 and len(np.unique(self.cells())) < self.numel
-            reach += (size - 1) * stride
-        return False
+        return _overlaps_itself(self)
 
     @property
     def span(self) -> tuple[int, int]:
         """First and last cell that the tensor can touch (an empty range if it has no element)."""
-        if self.numel == 0:
-            return (self.offset, self.offset - 1)
-        reach = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-        return (self.offset, self.offset + reach)
+        return _span(self)
 
     def cells(self) -> NDArray[np.int32]:
         """The memory cell of each element, as an array of the tensor's shape."""
@@ -104,6 +75,62 @@ class Layout:
         return index
 
 
+@lru_cache(maxsize=_MANY)
+def _is_contiguous(layout: Layout) -> bool:
+    if layout.numel == 0:
+        return True
+    expected = 1
+    for size, stride in zip(reversed(layout.shape), reversed(layout.strides), strict=True):
+        if size != 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+@lru_cache(maxsize=_MANY)
+def _is_channels_last(layout: Layout) -> bool:
+    expected = 1
+    for axis in _CHANNELS_LAST:
+        if layout.ndim != 4 or (layout.shape[axis] != 1 and layout.strides[axis] != expected):
+            return False
+        expected *= layout.shape[axis]
+    return True
+
+
+@lru_cache(maxsize=_MANY)
+def _is_dense(layout: Layout) -> bool:
+    if layout.numel == 0:
+        return True
+    expected = 1
+    pairs = zip(layout.shape, layout.strides, strict=True)
+    for size, stride in sorted((p for p in pairs if p[0] >= 2), key=lambda p: p[1]):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+@lru_cache(maxsize=_MANY)
+def _overlaps_itself(layout: Layout) -> bool:
+    reach = 0
+    pairs = zip(layout.shape, layout.strides, strict=True)
+    for size, stride in sorted((p for p in pairs if p[0] != 1), key=lambda p: p[1]):
+        if stride <= reach:
+            return layout.numel > 0 and len(np.unique(layout.cells())) < layout.numel
+        reach += (size - 1) * stride
+    return False
+
+
+@lru_cache(maxsize=_MANY)
+def _span(layout: Layout) -> tuple[int, int]:
+    if layout.numel == 0:
+        return (layout.offset, layout.offset - 1)
+    reach = sum((n - 1) * s for n, s in zip(layout.shape, layout.strides, strict=True))
+    return (layout.offset, layout.offset + reach)
+
+
+@lru_cache(maxsize=_MANY)
 def contiguous(shape: tuple[int, ...], offset: int = 0) -> Layout:
     """The row-major layout of a shape."""
     strides: list[int] = []
@@ -114,8 +141,7 @@ def contiguous(shape: tuple[int, ...], offset: int = 0) -> Layout:
     return Layout(shape, tuple(reversed(strides)), offset)
 
 
-# Programs are many and their shapes few.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MANY)
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The common shape of several; raises ValueError if they do not broadcast."""
     ndim = max((len(s) for s in shapes), default=0)
@@ -128,6 +154,7 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(out)
 
 
+@lru_cache(maxsize=_MANY)
 def _strides_over(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of a layout broadcast to a shape: 0 where it is repeated."""
     lead = len(shape) - layout.ndim
@@ -214,6 +241,7 @@ def _dense_in_order(shape: tuple[int, ...], order: list[int]) -> Layout:
     return Layout(shape, tuple(strides))
 
 
+@lru_cache(maxsize=_MANY)
 def elementwise(*operands: Layout) -> Layout:
     """The layout of a fresh elementwise result: it follows its operands' memory order.
 
@@ -237,10 +265,11 @@ def ordered(shape: tuple[int, ...], *operands: Layout) -> Layout:
     return _dense_in_order(shape, _memory_order(shape, [_strides_over(o, shape) for o in operands]))
 
 
+@lru_cache(maxsize=_MANY)
 def preserved(layout: Layout) -> Layout:
     """The layout of `clone()`: dense strides are kept, others are made dense in the same order."""
     if layout.is_dense:
-        return replace(layout, offset=0)
+        return Layout(layout.shape, layout.strides)
     if layout.ndim < 2:
         return contiguous(layout.shape)
     return _dense_in_order(layout.shape, _memory_order(layout.shape, [layout.strides]))
@@ -392,7 +421,7 @@ def viewed(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
     if layout.numel == 0:
         if layout.shape == shape:
             return layout
-        return replace(contiguous(shape), offset=layout.offset)
+        return contiguous(shape, layout.offset)
     if not layout.shape:
         return Layout(shape, (1,) * len(shape), layout.offset)
     strides = [0] * len(shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import keyword
 import re
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -159,10 +160,15 @@ def decode(text: str | bytes) -> Program:
     return program
 
 
+@lru_cache(maxsize=1024)
+def _may_be(name: str) -> bool:
+    taken = keyword.iskeyword(name) or name in _RESERVED or name in _CALLED
+    return not taken and _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str, where: str) -> None:
     """Raise ProgramError unless a tensor may have this name in a script."""
-    taken = keyword.iskeyword(name) or name in _RESERVED | _CALLED
-    if taken or not _NAME.fullmatch(name):
+    if not _may_be(name):
         raise ProgramError(
             f"{where}: {name!r} cannot be a tensor's name; use a short lower-case identifier."
         )

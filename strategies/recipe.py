@@ -44,6 +44,8 @@ class Recipe:
     go_on: int = 88
     """Percent of steps that are followed by another one."""
     most_leaves: int = 3
+    most_cells: int = 24
+    """Elements of the largest tensor: small enough to read, large enough to broadcast."""
     leaf: int = 20
     """Percent of steps before which another leaf comes to be, up to `most_leaves`."""
     plain: int = 40

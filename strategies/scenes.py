@@ -107,6 +107,28 @@ def views_written(choose: Choose) -> Program:
     return growth.draft.program()
 
 
+def large(choose: Choose) -> Program:
+    """A few operations on one large tensor, plain, in place and through views, and its gradient.
+
+    Kernels handle 64 elements and more otherwise than a few: by vectors and in blocks.
+    """
+    growth = Growth(choose, replace(QUIET, most_cells=72, most_leaves=1))
+    leaf = growth.leaf(requires_grad=True, shape=among(choose, LARGE))
+    value = apply(growth, leaf, ELEMENTWISE).results[0]
+    for _ in range(choose.below(3)):
+        in_place = chance(choose, 50)
+        rows = WRITES if in_place else ELEMENTWISE
+        shaped = apply(growth, value, rows, in_place=in_place)
+        value = shaped.results[0] if shaped.results else value
+    growth.backward(value)
+    return growth.draft.program()
+
+
+LARGE = ((66,), (6, 11), (3, 2, 11))
+"""Shapes of more than 64 elements, and no whole number of vectors."""
+ELEMENTWISE = tuple(row for row in PLAIN if row.in_place and row.kind == "fresh")
+
+
 def plain_operations(choose: Choose) -> Program:
     """Operations that write no operand, views among them, on tensors with and without grad."""
     growth = Growth(choose, replace(QUIET, in_place=0, view=12))

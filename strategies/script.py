@@ -8,6 +8,7 @@ out is what the register predicts, or `unspecified` with the reason.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,14 +137,18 @@ if _wrong:
 
 def write_script(body: Body, expected: Expectation, *, rtol: float) -> str:
     """The whole script; it needs torch alone, and exits with 1 if something is wrong."""
-    parts = [f"# {line}" for line in expected.header]
-    parts.append(_IMPORTS)
+    parts = [*commented(expected.header), _IMPORTS]
     if expected.caught:
         parts.append(_CAUGHT.format(body=textwrap.indent(body.text.rstrip("\n"), "    ")))
     else:
         parts.append(body.text)
     parts.append(_epilogue(body, expected, rtol))
     return "\n".join(parts)
+
+
+def commented(texts: Iterable[str]) -> Iterator[str]:
+    """Each line of the texts as a comment: what torch says may have several."""
+    return (f"# {line}".rstrip() for text in texts for line in text.splitlines())
 
 
 def looked_at(body: Body, expected: Expectation) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.program import Data, Generated, Number, ProgramError
+from strategies.program import Data, Generated, ProgramError
 
 _MASK = (1 << 64) - 1
 
@@ -56,8 +57,11 @@ GENERATORS: dict[str, Callable[[int], float]] = {
 positive eighths in [0.25, 3.875]; kinked from the points where activations bend."""
 
 
-def _number(value: Number) -> float:
-    return float(value)
+# The same leaf is drawn, printed and computed with.
+@lru_cache(maxsize=256)
+def _generated(generator: str, seed: int, count: int) -> list[float]:
+    make = GENERATORS[generator]
+    return [make(word) for word, _ in zip(splitmix64(seed), range(count), strict=False)]
 
 
 def materialise(data: Data, shape: tuple[int, ...], dtype: str, where: str) -> NDArray[np.generic]:
@@ -72,10 +76,9 @@ def materialise(data: Data, shape: tuple[int, ...], dtype: str, where: str) -> N
                 f"{where}: unknown generator {data.generator!r}; use one of "
                 f"{', '.join(GENERATORS)}."
             )
-        make = GENERATORS[data.generator]
-        values = [make(word) for word, _ in zip(splitmix64(data.seed), range(count), strict=False)]
+        values = _generated(data.generator, data.seed, count)
     else:
-        values = [_number(v) for v in data]
+        values = [*map(float, data)]
     if len(values) != count:
         raise ProgramError(
             f"{where}: shape {list(shape)} needs {count} values and {len(values)} are given."

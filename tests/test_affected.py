@@ -88,6 +88,14 @@ def test_command_adds_the_answers_of_those_that_can_be_asked(ac: Command, tmp_pa
     assert decode(json.dumps(source_of(EXP))).id == answer.program
 
 
+def test_nobody_is_started_for_nothing(ac: Command, tmp_path: Path) -> None:
+    """Where no program deviates, not even a subject that cannot be started is missed."""
+    run_with(tmp_path / "run", Verdict(CLAIM, "other", EXP.id, "conforms", source=source_of(EXP)))
+    said = ac("affected", "run", "--subject", "python=/no/such")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == "No program deviates: there is nothing to ask.\n"
+
+
 def test_only_folders_can_be_added_to(ac: Command, tmp_path: Path) -> None:
     """A file of records may be compressed, or somebody else's."""
     run_with(tmp_path / "run", deviating())

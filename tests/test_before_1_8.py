@@ -9,11 +9,14 @@ import pytest
 from conformance.model import Kind, predict
 from conformance.model.prediction import Prediction
 from conformance.model.quirks import (
+    BEHIND_VIEW,
     COMPOSED_OUT,
+    DOT_OUT,
     NO_GRAD_VIEW,
     PAD_ITSELF,
     PIECES_APART,
     PIECES_ASSERTED,
+    ROOT_RUNS,
     SLOPE_UNSEEN,
     SOUGHT_NOWHERE,
     UNGRADED_QUIETLY,
@@ -22,6 +25,7 @@ from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from strategies.draft import check
 from strategies.program import Apply, Backward, Leaf, Program
+from strategies.table.changes import missing_form
 from tests._agreement import program
 
 
@@ -44,7 +48,7 @@ def written(make: str, what: str) -> str:
     ("make", "what", "before", "since"),
     [
         ("x = b.elu(alpha=0.5)", "x", Kind.SAVED_MODIFIED, None),
-        ("x = b.pow(c)", "x", None, Kind.SAVED_MODIFIED),
+        ("x = b.mse_loss(c)", "b", None, Kind.SAVED_MODIFIED),
     ],
 )
 def test_what_a_node_saved_before_1_8(
@@ -53,6 +57,22 @@ def test_what_a_node_saved_before_1_8(
     text = written(make, what)
     assert raised("1.4.0", text) == before
     assert raised("1.8.1", text) == since
+
+
+def test_a_power_kept_its_result_since_1_4() -> None:
+    text = written("x = b.pow(c)", "x")
+    assert raised("1.2.0", text) is None
+    assert raised("1.4.0", text) == raised("1.8.1", text) == Kind.SAVED_MODIFIED
+
+
+def test_and_its_exponent_for_the_gradient_of_its_base_alone() -> None:
+    text = "a = const(2)\nd = leaf(2)\nc = d.mul(1.0)\nx = a.pow(c)\nc.mul_(2.0)\nbackward(x)"
+    kept = {torch: raised(torch, text) for torch in ("1.2.0", "1.4.0", "1.8.1")}
+    assert kept == {
+        "1.2.0": Kind.SAVED_MODIFIED,
+        "1.4.0": None,
+        "1.8.1": Kind.SAVED_MODIFIED,
+    }
 
 
 def test_a_product_kept_both_factors_whichever_gradient_was_wanted() -> None:
@@ -298,3 +318,168 @@ def test_results_of_some_kernels_were_row_major(
 ) -> None:
     draft = program(f"a = const(3, 2)\nb = a.t()\nx = b.{op}").as_in(torch)
     assert draft.values["x"].layout.strides == strides
+
+
+@pytest.mark.parametrize(
+    "text", ["x = a.einsum(a, equation='i,j->ij')", "x = b.group_norm(num_groups=1)"]
+)
+def test_what_gave_a_view_of_its_own_result(text: str) -> None:
+    text = f"a = leaf(2)\nb = leaf(1, 2)\n{text}\nx.detach_()"
+    assert raised("1.4.0", text, BEHIND_VIEW) == Kind.DETACH_VIEW
+    assert raised("1.4.0", text) is None
+    assert raised("1.8.1", text, BEHIND_VIEW) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "far", "since", "off"),
+    [("selu", -20.0, "1.8.1", 1e-8), ("logsigmoid", 20.0, "1.12.1", 1e-8)],
+)
+def test_digits_that_old_formulas_lost(
+    machine: Machine, op: str, far: float, since: str, off: float
+) -> None:
+    """The error bound tells of it: what torch gave is within, and what is right is as well."""
+    leaf = Leaf("a", (1,), [far], requires_grad=True)
+    draft = check(Program((leaf,), (Apply(op, ("a",), {}, ("x",)), Backward(("x",)))))
+    slack = {}
+    for torch in ("1.4.0", since):
+        there = draft.as_in(torch)
+        found = answer(there, predict(there), machine).gradients["a"]
+        slack[torch] = float(found.slack[0] / abs(found.values[0]))
+    assert slack["1.4.0"] > off > 1e-10 > slack[since]
+
+
+def test_log_sigmoid_of_minus_infinity_was_not_a_number(machine: Machine) -> None:
+    draft = check(Program((Leaf("a", (), ["-inf"]),), (Apply("logsigmoid", ("a",), {}, ("x",)),)))
+    for torch, wanted in (("1.8.1", math.nan), ("1.12.1", -math.inf)):
+        there = draft.as_in(torch)
+        found = float(answer(there, predict(there), machine).values["x"].values)
+        assert found == wanted or (math.isnan(wanted) and math.isnan(found))
+
+
+def test_matmul_of_vectors_with_out_is_left_open() -> None:
+    for modes in ((), ("no_grad",)):
+        leaves = (Leaf("a", (2,), [1.0, 2.0]), Leaf("b", (), [1.0], requires_grad=True))
+        step = Apply("matmul_out", ("b", "a", "a"), {}, (), modes=modes)
+        there = check(Program(leaves, (step,)), "1.8.1")
+        assert predict(there, quirks=frozenset({DOT_OUT})).unspecified
+        raises = predict(there).raises
+        assert (raises is None) is bool(modes)
+
+
+def test_index_select_of_no_dimensions_is_left_out() -> None:
+    leaves = (Leaf("a", (), [1.0]), Leaf("i", (1,), [0], "int64"))
+    for step in (
+        Apply("index_select", ("a", "i"), {"dim": 0}, ("x",)),
+        Apply("index_select_out", ("a", "a", "i"), {"dim": 0}),
+    ):
+        (shaped,) = check(Program(leaves, (step,))).shaped
+        assert not isinstance(shaped, Backward)
+        assert "without dimensions" in missing_form(shaped, "1.4.0")
+        assert missing_form(shaped, "1.8.1") == ""
+
+
+def test_a_view_from_no_grad_was_warned_of_once() -> None:
+    """By whoever looks at its node first: it is a view as any other from then on."""
+    seen = "a = const(1)\nb = leaf(1)\nwith no_grad: x = a.view(shape=[1])\na.mul_(b)\n"
+    assert raised("1.8.1", f"{seen}x.mul_(2.0)") == Kind.NO_GRAD_VIEW_INPLACE
+    assert raised("1.8.1", f"{seen}y = x.exp()\nx.mul_(2.0)", NO_GRAD_VIEW) is None
+
+
+def test_pieces_from_no_grad_could_not_be_saved() -> None:
+    text = "a = leaf(1)\nwith no_grad: x = a.unbind()\ny = a.mul(x)\nbackward(y)"
+    assert raised("1.8.1", text, NO_GRAD_VIEW) == Kind.LEAF_SAVED
+    assert raised("1.8.1", text) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "kind"), [("setitem_where_", Kind.OVERLAP_PARTIAL), ("masked_fill_", None)]
+)
+def test_a_value_put_by_a_mask_was_looked_at(op: str, kind: Kind | None) -> None:
+    leaves = (Leaf("a", (), [1.0]), Leaf("m", (1,), [1], "bool"))
+    view = Apply("view", ("a",), {"shape": [-1]}, ("b",))
+    draft = check(Program(leaves, (view, Apply(op, ("b", "m", "a")))))
+    raises = {torch: predict(draft.as_in(torch)).raises for torch in ("1.8.1", "1.12.1")}
+    assert (raises["1.8.1"] and raises["1.8.1"].kind) == kind
+    assert raises["1.12.1"] is None
+
+
+def test_only_row_major_tensors_were_looked_at() -> None:
+    leaves = (Leaf("a", (2, 2), [1.0] * 4), Leaf("i", (2,), [0, 1], "int64"))
+    steps = (Apply("t", ("a",), {}, ("b",)), Apply("setitem_at_", ("a", "i", "b")))
+    draft = check(Program(leaves, steps))
+    before, since = (predict(draft.as_in(torch)) for torch in ("1.8.1", "1.12.1"))
+    assert before.raises is None and before.open
+    assert since.raises is not None and since.raises.kind == Kind.OVERLAP_PARTIAL
+
+
+def test_a_missing_derivative_raised_though_nobody_asked_for_it() -> None:
+    text = "a = leaf(2)\nd = leaf(2)\nb = d.mul(2.0)\nx = b.igamma(a)\nbackward(x, inputs=['a'])"
+    assert raised("1.12.1", text) == Kind.NOT_DIFFERENTIABLE
+    assert raised("1.13.1", text) is None
+
+
+def test_which_nodes_of_a_root_run_is_open() -> None:
+    text = (
+        "a = leaf(1, 1, 2)\nb = leaf(1, 2, 2)\nx = a.matmul(b)\n"
+        "backward(x, inputs=['x'], via='grad')"
+    )
+    assert "which of the nodes" in said("1.8.1", text, ROOT_RUNS).unspecified
+    assert not said("1.8.1", text).unspecified
+
+
+def test_what_was_saved_was_not_asked_for_its_node() -> None:
+    text = "a = leaf(1)\nx = a.unbind()\ny = x.square()\nwith no_grad: a.mul_(2.0)\nbackward(y)"
+    assert raised("1.8.1", text) == Kind.SAVED_MODIFIED
+    assert raised("1.12.1", text) == Kind.MULTI_VIEW_REBASED
+
+
+def test_the_gradient_of_a_value_counts_cells_that_repeat() -> None:
+    """Which nothing documents: it is not judged."""
+    text = "a = const(1, 3)\nd = leaf()\nx = a.unfold(dimension=1, size=2, step=1)\n{}\nbackward(a)"
+    assert said("1.8.1", text.format("x.fill_(d)")).hidden
+
+
+def gradient_of_cumsum(machine: Machine, torch: str) -> list[float]:
+    steps = (Apply("cumsum", ("a",), {"dim": 0}, ("x",)), Backward(("x",), (["inf", 3.0],)))
+    draft = check(Program(ALIKE, steps), torch)
+    gradient: list[float] = answer(draft, predict(draft), machine).gradients["a"].values.tolist()
+    return gradient
+
+
+def test_cumsum_took_infinity_away_again(machine: Machine) -> None:
+    assert all(math.isnan(each) for each in gradient_of_cumsum(machine, "1.8.1"))
+    assert gradient_of_cumsum(machine, "1.12.1") == [math.inf, 3.0]
+
+
+NOT_ALL_NUMBERS = (Leaf("a", (2,), ["nan", 0.0], requires_grad=True),)
+
+
+@pytest.mark.parametrize(
+    ("torch", "step"),
+    [
+        ("1.8.1", Apply("logcumsumexp", ("a",), {"dim": 0}, ("x",))),
+        ("1.4.0", Apply("median", ("a",), {}, ("x",))),
+    ],
+)
+def test_what_comes_of_nan_is_open(machine: Machine, torch: str, step: Apply) -> None:
+    for leaves, known in ((NOT_ALL_NUMBERS, False), (TWO, True)):
+        draft = check(Program(leaves, (step,)), torch)
+        assert (answer(draft, predict(draft), machine).unspecified == "") is known
+
+
+TWO = (Leaf("a", (2,), [1.0, 2.0], requires_grad=True),)
+
+
+def test_rrelu_passed_the_gradient_of_nan(machine: Machine) -> None:
+    step = Apply("rrelu", ("a",), {}, ("x",))
+    assert gradient_of(machine, "1.4.0", NOT_ALL_NUMBERS, step)[0] == 1.0
+    assert gradient_of(machine, "1.8.1", NOT_ALL_NUMBERS, step)[0] < 0.3
+
+
+def test_xlogy_by_a_number_was_derived_in_float32(machine: Machine) -> None:
+    step = Apply("xlogy", ("a", 2.0), {}, ("x",))
+    exactly = pytest.approx([math.log(2.0)], rel=1e-12)
+    assert gradient_of(machine, "1.8.1", ONE, step) == exactly
+    by_quirk = gradient_of(machine, "1.8.1", ONE, step, "xlogy-by-float32")
+    assert by_quirk != exactly
+    assert by_quirk == pytest.approx([math.log(2.0)], rel=1e-7)

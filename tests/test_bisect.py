@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
+from io import StringIO
 from math import ceil, log2
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from conformance import bisection
+from conformance.behaviour import NOTHING_SEEN, RAISED, Behaviour, differences
 from conformance.bisection import Answer, Bisected, TooFew, bisect
 from conformance.claims.catalogue import ABOUT_PROGRAMS, CATALOGUE
+from conformance.cli.bisect import print_bisected, rules
 from conformance.subjects import Availability, SubjectError
-from strategies.program import encode
+from conformance.subjects.environments import VARIABLE
+from strategies.program import Apply, Backward, Leaf, Program, encode
 from tests.test_cli import DOUBLE, Command, ac, one_sentence
 
 __all__ = ["ac"]
@@ -80,6 +87,37 @@ def test_same_verdict_at_both_ends() -> None:
     found = bisect(there("1.2", "1.8", "2.0"), fakes.ask)
     assert found.boundary is None and fakes.asked == ["py1.2", "py2.0"]
     assert (found.oldest.torch, found.newest.torch) == ("1.2", "2.0")
+
+
+def did(*numbers: float, ended: str = "it runs to its end") -> Behaviour:
+    return Behaviour(ended, {"a.grad": np.array(numbers)} if numbers else {})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        (did(1.0, math.nan), did(1.0 + 1e-9, math.nan), []),
+        (did(1.0), did(0.5), ["a.grad"]),
+        (did(1.0), did(1.0, 1.0), ["a.grad"]),
+        (did(1.0), did(ended="it raises at step 2: leaf in place"), [RAISED]),
+        (did(1.0), NOTHING_SEEN, []),
+    ],
+)
+def test_what_differs_of_two_versions(
+    before: Behaviour, after: Behaviour, names: list[str]
+) -> None:
+    assert differences(before, after) == differences(after, before) == names
+
+
+def test_same_verdict_on_what_has_changed() -> None:
+    """Torch may be right both times, by a rule that changed: what it does is looked for then."""
+    gradients = {"1.2": 1.0, "1.8": 1.0, "2.0": 0.5, "2.4": 0.5}
+
+    def ask(name: str) -> Answer:
+        torch = name.removeprefix("py")
+        return Answer(name, torch, "conforms", "", did(gradients[torch]))
+
+    assert torches(bisect(there(*gradients), ask)) == ("1.8", "2.0")
 
 
 def test_verdict_that_is_neither() -> None:
@@ -181,6 +219,22 @@ def test_it_names_the_two_versions(ac: Command, tmp_path: Path, older: Subjects)
     assert "not asked, python=/no/such: there is no such file" in flat
 
 
+def test_it_shows_what_changed_where_torch_is_right_both_times() -> None:
+    """What is seen on either side, and what the op table knows of it."""
+    clamp = Apply(op="clamp", args=("a",), params={"min": 1.0}, to=("x0",))
+    leaf = Leaf(name="a", shape=(), data=[1.0], requires_grad=True)
+    program = Program(leaves=(leaf,), steps=(clamp, Backward(of=("x0",))))
+    before = Answer("old", "2.13.0", "conforms", "", did(1.0))
+    after = Answer("new", "2.15.0", "conforms", "", did(0.0))
+    found = Bisected((before, after), (before, after), 2, ())
+    heard = StringIO()
+    print_bisected(found, "Of a program", Console(file=heard, width=80), rules(program, found))
+    flat = " ".join(heard.getvalue().split())
+    assert "conforms. What torch does changes between torch 2.13.0 and torch 2.15.0." in flat
+    assert "torch 2.13.0: conforms a.grad is [1] torch 2.15.0: conforms a.grad is [0]" in flat
+    assert "clamp, otherwise on torch >=2.15: Gradients for non-differentiable functions" in flat
+
+
 def test_it_says_that_nothing_changed(ac: Command, tmp_path: Path, older: Subjects) -> None:
     (tmp_path / "one.json").write_bytes(encode(DOUBLE))
     said = ac("bisect", "--program", "one.json", *older(good="1.9.0"), "--subject", "eager-cpu")
@@ -196,6 +250,7 @@ def test_too_few_subjects_is_an_exit_code_of_its_own(
     said = ac("bisect", "--program", "one.json", "--subject", "python=/no/such")
     assert said.code == 3 and said.out == ""
     assert "no subject could be started; python=/no/such: there is no such file" in said.err
+    monkeypatch.delenv(VARIABLE, raising=False)
     cuda = Availability(name="eager-cuda", available=True, torch="2.13.0", device="cuda")
     monkeypatch.setattr(bisection, "available_subjects", lambda: [*there("2.13.0"), cuda])
     said = ac("bisect", "--program", "one.json")

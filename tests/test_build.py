@@ -16,7 +16,6 @@ from conformance.model import QUIRKS, Kind, predict
 from conformance.model.errors import PAST
 from strategies.build import DEFAULT, Recipe, build, with_rows
 from strategies.choices import Replayed, Seeded, chance, shuffled, weighted
-from strategies.composing import MOST_CELLS
 from strategies.draft import Shaped, check
 from strategies.drawing import layouts, programs, shapes
 from strategies.drawn import Drawn
@@ -129,7 +128,7 @@ def test_drawn_programs_are_legal_and_small() -> None:
         assert draft.program() == program
         assert 1 <= len(program.leaves) <= ROOMY
         assert len(program.steps) <= DEFAULT.most_steps + 1
-        assert max(value.layout.numel for value in draft.values.values()) <= MOST_CELLS
+        assert max(value.layout.numel for value in draft.values.values()) <= DEFAULT.most_cells
 
 
 @given(programs())

@@ -13,12 +13,13 @@ from conformance.cells import (
     ON_VIEW,
     PLAIN,
     cells_of,
+    every_form,
     why_never,
 )
 from conformance.model import predict
 from strategies.draft import check
 from strategies.program import Apply, Backward, Leaf, Mode, Program
-from strategies.table import TABLE
+from strategies.table import OPERATIONS, OUT, TABLE
 
 A = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
 NO_GRAD: tuple[Mode, ...] = ("no_grad",)
@@ -120,3 +121,11 @@ def test_hidden_writes_are_counted_apart() -> None:
         "see it": 1
     }
     assert not counts.unspecified and counts.predicted == counts.steps == 4
+
+
+def test_every_operation_of_programs_is_listed_with_its_forms() -> None:
+    """The `out=` forms too: they write an operand, and have no plain form."""
+    listed = every_form()
+    assert {row.name for row, _ in OPERATIONS.values()} == set(listed)
+    assert {listed[name] for name in OUT} == {"in place"}
+    assert (listed["mul"], listed["sum"], listed["copy"]) == ("both", "plain", "in place")

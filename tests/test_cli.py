@@ -81,6 +81,7 @@ def one_sentence(said: Said, *words: str) -> None:
         ("run --resume", ("no run to resume", "leave --resume out")),
         ("run --resume --seed 3", ("its own seed", "leave --seed out")),
         ("run --shrink-seconds -1", ("--shrink-seconds", "--help")),
+        ("run --programs 0", ("--programs", "--help")),
         ("run --seed x", ("--seed", "'x'", "--help")),
         ("check absent.json", ("absent.json", "cannot be read", "name a file")),
         ("check .", (". cannot be read", "name a file")),

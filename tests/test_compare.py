@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -361,8 +362,19 @@ def test_terminal(runs: tuple[Path, Path]) -> None:
     assert f"new, program {TWO} of a-claim wrong value: x is" in flat
     assert "[bold]should[/bold] be 2" in flat
     assert "A: conforms; B: gave up More is seen" in flat
-    assert "A: known deviation; B: the run had no such entry entry an-entry" in flat
+    why = "A: known deviation; B: the run had no such entry"
+    assert f"not exercised: 1 entry, {why} an-entry" in flat
     assert flat.endswith("Regression: 1 new, 0 fixed, 1 still, 3 not exercised; 0 conform in both.")
+
+
+def test_entries_for_other_versions_are_told_of_together(tmp_path: Path) -> None:
+    """Whatever their versions, which stand beside each."""
+    first = entry("still", "<2.8")
+    second = msgspec.structs.replace(first, id="another-entry", torch="<2.13")
+    old = run_of(tmp_path / "a", first, second, subjects=(OLD,))
+    flat = " ".join(shown(compared(old, run_of(tmp_path / "b"))).split())
+    names = "an-entry (<2.8); another-entry (<2.13)"
+    assert f"2 entries, A: known deviation; B: not for this torch {names}" in flat
 
 
 def test_markdown_is_safe(ac: Command, tmp_path: Path) -> None:

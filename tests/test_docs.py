@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import msgspec
 import pytest
 import torch
 from click.testing import CliRunner
@@ -27,6 +28,7 @@ from conformance.deviations import register
 from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
 from conformance.oracle.primitives import CODES
+from conformance.planted import Fault
 from conformance.profiles import PROFILES
 from conformance.progress import Progress
 from conformance.records import KINDS, RecordWriter, VerdictWord
@@ -382,12 +384,15 @@ def test_claim_of_the_walk_through_conforms(new_claim: tuple[Any, Any]) -> None:
 def test_claim_of_the_walk_through_catches_its_fault(
     new_claim: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It fails on the faulty torch, as the kind that CONTRIBUTING gives in its line for FAULTS."""
+    """It fails on the faulty torch, as the kind that CONTRIBUTING gives in its row of faults."""
     test, trial = new_claim
     for name in ("fill_", "zero_"):
         monkeypatch.setattr(torch.Tensor, name, getattr(torch.Tensor, name))
     exec(walked("# tests/faults/"), {})
-    line = eval(walked('("fill-cuts-gradient"'))
+    (row,) = blocks("CONTRIBUTING.md", "toml")[:1]
+    ((name, fault),) = msgspec.toml.decode(row, type=dict[str, Fault]).items()
     with pytest.raises(Disagreement) as caught:
         test(trial)
-    assert (NEW_CLAIM, "fill_that_hides", caught.value.finding.kind) == line
+    assert name == "fill_that_hides"
+    (by,) = fault.by
+    assert (by.claim, by.kinds) == (NEW_CLAIM, (caught.value.finding.kind,))

@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 from conformance.model import Kind, predict
 from conformance.model.errors import MESSAGES, OVERLAPS
 from conformance.model.laws import LAWS, Law, broken_in
+from conformance.model.quirks import OUT_RECORDED
 from strategies.table.change import within
 from strategies.table.changes import TABLES
 from tests._agreement import program
@@ -85,6 +86,24 @@ def test_a_fill_with_a_tensor_did_not_look_at_cells_that_repeat(write: str) -> N
 
 def test_a_value_at_an_index_was_copied_before_it_was_a_fill() -> None:
     assert raised("1.8.1", REPEATED + "x[...] = b") == Kind.OVERLAP_SELF
+
+
+@pytest.mark.parametrize(
+    ("torch", "kind"), [("2.0.1", Kind.VIEW_OF_LEAF_INPLACE), ("2.4.1", Kind.OUT_GRAD)]
+)
+def test_out_by_fallback_was_refused_as_an_operation_in_place(torch: str, kind: Kind) -> None:
+    draft = program("a = leaf(2)\nb = const(2)\nx = a.view(shape=[2])\nx.softmax_out(b, dim=0)")
+    raises = predict(draft.as_in(torch), quirks=frozenset({OUT_RECORDED})).raises
+    assert raises is not None and raises.kind == kind
+
+
+@pytest.mark.parametrize(("torch", "kind"), [("2.0.1", None), ("2.4.1", Kind.OUT_GRAD)])
+def test_matmul_did_not_look_itself_whether_out_may_be(torch: str, kind: Kind | None) -> None:
+    text = (
+        "a = leaf(2, 1)\nb = const(1)\nc = const(2)\nwith inference_mode:\n    with enable_grad:\n"
+        "        c.matmul_out(a, b)"
+    )
+    assert raised(torch, text) == kind
 
 
 @pytest.mark.parametrize(("torch", "reached"), [("2.8.0", True), ("2.13.0", False)])

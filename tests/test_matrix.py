@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,18 @@ def test_one_report_has_all(judged: tuple[Path, int]) -> None:
     page = (judged[0] / "index.html").read_text(encoding="utf-8")
     for text in (f"torch=={HERE}", "torch==0.4.1", "no wheel of torch 0.4.1"):
         assert text in page
+
+
+def test_it_ends_with_a_line_for_each_version(judged: tuple[Path, int]) -> None:
+    """The verdicts of each, the reason of one not exercised, and of one without records."""
+    heard = StringIO()
+    matrix.print_outcomes(judged[0], ["no", "here", "lost"], Console(file=heard, width=80))
+    rows = {
+        line.split()[0]: " ".join(line.split()[1:]) for line in heard.getvalue().splitlines()[2:]
+    }
+    assert rows["no"] == "not exercised: no wheel of torch 0.4.1"
+    assert rows["here"].endswith(" 1 conforms")
+    assert rows["lost"] == "no records: its run could not begin"
 
 
 def test_a_torch_that_does_not_start_is_not_exercised(

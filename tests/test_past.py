@@ -153,6 +153,14 @@ def test_pieces_of_a_split_went_stale(
         assert found.gradients["a"].values.tolist() == wanted
 
 
+def test_a_written_piece_of_a_view_from_no_grad_was_a_part_of_its_base(machine: Machine) -> None:
+    text = "a = leaf(1)\nb = a.mul(2.0)\nwith no_grad: v = b.view(shape=[1])\n"
+    there = program(f"{text}p = v.split(split_size=1)\np.mul_(3.0)\nbackward(b)").as_in("1.8.1")
+    quirks = frozenset({PIECES_STALE, NO_GRAD_VIEW})
+    found = answer(there, predict(there, quirks=quirks), machine, quirks=quirks)
+    assert found.gradients["a"].values.tolist() == [6.0]
+
+
 def test_pieces_are_refused_in_place_since_1_12() -> None:
     assert kind_of(SPLIT + "p.mul_(3.0)", "1.8.1") is None
     assert kind_of(SPLIT + "p.mul_(3.0)", "1.12.1") == Kind.MULTI_VIEW_INPLACE

@@ -19,6 +19,7 @@ from conformance.explain.rules import OBSERVED, RULES
 from conformance.model import Kind, backward, indexing, overlap, relabel
 from conformance.model.errors import PAST
 from conformance.model.interpreter import Interpreter
+from conformance.model.out import write_out
 from conformance.model.state import Graph
 from tests.test_model import Rule, _rules
 
@@ -35,7 +36,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     Interpreter._alias,
     Interpreter._write,
     indexing.written_part,
-    Interpreter._write_out,
+    write_out,
     Interpreter._backward,
     Graph.requires_grad,
     Graph.grad_fn,

@@ -105,6 +105,19 @@ def test_report_of_a_run(done: subprocess.CompletedProcess[str], strange: Path) 
     assert (strange / "page" / "index.html").stat().st_size > 0
 
 
+def test_more_programs_than_the_profile_has(tmp_path: Path) -> None:
+    """More are drawn, and the command that repeats the run says so; no option makes them fewer."""
+    judged = {}
+    for programs in ("60", "1"):
+        some = ("--in-process", "--programs", programs)
+        done = ac(tmp_path, *quick("no-grad-truncates", out=programs), *some)
+        assert done.returncode == 0, done.stderr
+        records = read_run(tmp_path / programs)
+        assert records.run is not None and f"--programs {programs}" in records.run.command
+        judged[programs] = sum(1 for _ in records.verdicts)
+    assert judged["60"] > judged["1"] > 1
+
+
 def order(folder: Path) -> list[str]:
     """The programs of a run in the order in which they were judged."""
     return [verdict.program for verdict in read_run(folder).verdicts]

@@ -283,12 +283,14 @@ def test_crash_is_never_called_conforming(machine: Machine, local: Subject) -> N
 def test_in_an_interpreter_of_its_own(
     examiner: Examiner, tmp_path: Path, chosen: Program | None, said: str, code: int
 ) -> None:
-    """The script needs torch alone: it runs from an empty folder, isolated from the suite."""
+    """The script needs torch alone: it runs from an empty folder, isolated from the suite, however
+    many lines a message has that stands above it.
+    """
     judged = examiner.examine(chosen or QUIET)
     if chosen is None:
         judged = replace(judged, answer=moved(judged.answer, "a"))
     file = tmp_path / "program.py"
-    file.write_text(judged.script(header=("a title",)), encoding="utf-8")
+    file.write_text(judged.script(header=("a title\nof two lines",)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-I", str(file)],
         cwd=tmp_path,

@@ -10,6 +10,7 @@ import platform
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,10 +18,13 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from conformance import records as rec
 from conformance.claims.catalogue import CATALOGUE, find_claim
 from conformance.claims.claim import UnknownClaim
+from conformance.progress import Output
 from conformance.session import find_profile
 from conformance.subjects import SubjectError, open_subject
 from conformance.subjects.environments import VARIABLE, Environment
@@ -102,6 +106,7 @@ def matrix(
         names = [word for name in judged for word in ("--subject", name)]
         codes.append(_wait((*_COMMAND, "affected", *folders, *names)))
     merged = _wait((*_COMMAND, "report", *folders, "--out", str(out)))
+    print_outcomes(out, [worker.label for worker in chosen[: len(codes)]], Output())
     return next((code for code in _GRAVEST if code in (*codes, merged)), 0)
 
 
@@ -175,6 +180,30 @@ def record_absence(folder: Path, asked: Asked, name: str, reason: str) -> None:
             )
         )
         writer.write(rec.End(now, 0.0, 0))
+
+
+def print_outcomes(out: Path, labels: Sequence[str], console: Console) -> None:
+    """A line for each version: how many claims have which verdict, or why it was not exercised."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for header in ("", "torch", "claims"):
+        table.add_column(header, overflow="fold")
+    for label in labels:
+        table.add_row(label, *map(Text, _outcome(out / label)))
+    console.print()
+    console.print(table)
+
+
+def _outcome(folder: Path) -> tuple[str, str]:
+    """The version that a run judged, and its verdicts in words."""
+    try:
+        records = rec.read_run(folder)
+    except rec.RecordError:
+        return "", "no records: its run could not begin"
+    subjects = records.run.subjects if records.run else ()
+    if not subjects or subjects[0].reason:
+        return "", f"not exercised: {subjects[0].reason if subjects else 'it was not asked'}"
+    counts = Counter(row.verdict for row in rec.summarise(records))
+    return subjects[0].torch, ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
 
 
 def _wait(command: Sequence[str]) -> int:

@@ -47,7 +47,8 @@ def commands() -> None:
 def keep(runs: tuple[Path, ...], planted: Path | None, before: tuple[Path, ...]) -> None:
     """Pack RUNS, each the folder of one subject's run, under the torch and device that they had.
 
-    The folder of planted faults holds a run of each, as `python -m tools.planted` leaves it.
+    The folder of planted faults holds a run of each, as `autograd-conformance faults`
+    leaves them for each seed.
     """
     for folder, wanted in ((FOLDER, runs), (BEFORE, before)):
         for run in wanted:

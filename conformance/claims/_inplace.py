@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hypothesis import strategies as st
 
-from conformance.claims._methods import EXCLUDED, METHODS, MOVING, RANKS, SETUP, Method
+from conformance.claims._methods import EXCLUDED, FORMER, METHODS, MOVING, RANKS, SETUP, Method
 from conformance.claims._seeing import Shown, expecting, flag
 from conformance.claims._targets import Target, elements, shapes
 from conformance.judge import Finding
@@ -21,7 +21,7 @@ def left_out(names: Sequence[str], why: str) -> str:
 def methods_of(trial: Trial) -> tuple[list[Method], str]:
     """The in-place methods that the subject's tensors have, and a note on those left out."""
     there = {n for n in trial.examiner.subject.names["Tensor"] if n.endswith("_")}
-    unknown = sorted(there - set(METHODS) - set(MOVING) - set(EXCLUDED))
+    unknown = sorted(there.difference(METHODS, MOVING, EXCLUDED, FORMER))
     methods = [method for name, method in METHODS.items() if name in there]
     if trial.device != "cpu":
         methods = [method for method in methods if not method.host_only]

@@ -33,6 +33,14 @@ _EXAMPLES: dict[str, Shape] = {
     "vector": (3,),
     "batch": (2, 2, 3),
 }
+_LARGE: dict[str, Shape] = {
+    "any": (6, 11),
+    "rows": (6, 11),
+    "matrix": (6, 11),
+    "vector": (66,),
+    "batch": (2, 6, 11),
+}
+"""Shapes of more elements than kernels handle one by one, and than fill whole vectors."""
 RANKS: dict[str, tuple[int, ...]] = {
     "any": (0, 1, 2, 3),
     "rows": (2,),
@@ -70,9 +78,10 @@ class Method:
     def takes_y(self) -> bool:
         return "y" in re.findall(r"[a-z]+", self.arguments)
 
-    def example(self, layout: str) -> Target:
-        """A target of the ordinary kind, with positive elements."""
-        return Target("x", (0.75, 1.0, 2.0, 3.0), _EXAMPLES[self.shapes], self.dtype, layout)
+    def example(self, layout: str, *, dtype: str = "", large: bool = False) -> Target:
+        """A target of the ordinary kind, or a large one, with positive elements."""
+        shape = (_LARGE if large else _EXAMPLES)[self.shapes]
+        return Target("x", (0.75, 1.0, 2.0, 3.0), shape, dtype or self.dtype, layout)
 
 
 _WHOLE = (1.0, 2.0, 3.0, 0.0)
@@ -172,3 +181,8 @@ EXCLUDED: dict[str, str] = {
     "sparse_resize_and_clear_": "it is for sparse tensors, which have no strided storage",
 }
 """In-place methods that are not called at all: name -> why."""
+
+FORMER: dict[str, str] = {
+    "rename_": "it names dimensions, and changes neither elements nor memory",
+}
+"""In-place methods of older versions alone, which are not called: name -> why."""

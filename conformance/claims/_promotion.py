@@ -20,10 +20,11 @@ _WIDTHS = {
 }
 """Bits of an element, or of one part of it."""
 
-_BOOLEAN = frozenset(
+BOOLEAN = frozenset(
     """eq_ ge_ greater_ greater_equal_ gt_ le_ less_ less_equal_ logical_and_ logical_not_
     logical_or_ logical_xor_ lt_ ne_ not_equal_""".split()
 )
+"""Methods whose plain form gives booleans."""
 _FLOATING = frozenset(
     """acos_ acosh_ arccos_ arccosh_ arcsin_ arcsinh_ arctan2_ arctan_ arctanh_ asin_ asinh_ atan2_
     atan_ atanh_ clamp_ clamp_max_ clamp_min_ clip_ copysign_ cos_ cosh_ deg2rad_ digamma_ div_
@@ -76,7 +77,7 @@ def plain_dtype(
 
     For dtypes that the method accepts; the source is torch's page on tensor attributes.
     """
-    if method.name in _BOOLEAN:
+    if method.name in BOOLEAN:
         return "bool"
     both = promoted(x, y, x_scalar=x_scalar, y_scalar=y_scalar) if y else x
     if method.name == "float_power_":

@@ -56,17 +56,28 @@ class Target:
         return "contiguous" if not self.shape else self.layout
 
     @property
-    def text(self) -> str:
-        """The lines that make it, without a line end."""
+    def stored_text(self) -> str:
+        """The call that makes what its storage holds."""
+        array = self.array
         if self.lies == "transposed":
-            base = literal(self.array.swapaxes(0, 1), self.dtype)
-            return f"base = {base}\n{self.name} = base.transpose(0, 1)"
+            return literal(array.swapaxes(0, 1), self.dtype)
         if self.lies == "sliced":
-            array = self.array
             spaced = np.full((*self.shape[:-1], 2 * self.shape[-1]), FILLER, array.dtype)
             spaced[..., ::2] = array
-            return f"base = {literal(spaced, self.dtype)}\n{self.name} = base[..., ::2]"
-        return f"{self.name} = {literal(self.array, self.dtype)}"
+            return literal(spaced, self.dtype)
+        return literal(array, self.dtype)
+
+    @property
+    def seen(self) -> str:
+        """What is written behind the name of that to have the target."""
+        return {"transposed": ".transpose(0, 1)", "sliced": "[..., ::2]"}.get(self.lies, "")
+
+    @property
+    def text(self) -> str:
+        """The lines that make it, without a line end."""
+        if not self.seen:
+            return f"{self.name} = {self.stored_text}"
+        return f"base = {self.stored_text}\n{self.name} = base{self.seen}"
 
 
 def literal(values: NDArray[Any], dtype: str) -> str:

@@ -116,6 +116,17 @@ _CLAIMS = (
         "predicted raise.",
     ),
     Claim(
+        "gradients-in-every-dtype",
+        "In place and plain have the same gradients in every dtype",
+        "x.op_(y) gives x and y the gradients that x.op(y) gives, in half and single precision and "
+        "of complex numbers as well, where x is a whole tensor or a part of one.",
+        (),
+        _NOTES,
+        "Where the plain form has a derivative in the dtype, and a result of the target's dtype "
+        "and shape; zeros compared without sign, parts and complex numbers to a few ulp. acosh_, "
+        "asinh_ and atanh_ say that they have no derivative.",
+    ),
+    Claim(
         "leaf-inplace-raises",
         "A leaf that requires grad cannot be written in place",
         "An in-place operation on a leaf that requires grad, or on a view of one, raises, and "

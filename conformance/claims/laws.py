@@ -21,6 +21,8 @@ LAWS = {
     "functional-leaves-operands": "Values, versions and memory of the operands are as before, and "
     "the result is a new tensor.",
     "inplace-equals-functional": "x.op_(y) leaves in x what x.op(y) returns for a copy of x.",
+    "gradients-in-every-dtype": "The gradients of x and y are the same numbers in place as out of "
+    "place.",
     "leaf-inplace-raises": "The write raises, and values, version and flags of the leaf are as "
     "before.",
     "saved-inplace-raises": "Backward raises exactly if a node that it executes finds a saved "

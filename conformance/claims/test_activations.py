@@ -54,6 +54,8 @@ def test_relu_gradient_same(trial: Trial) -> None:
         condition="negative parameter",
         breaks=lambda judged: _raises(judged, {Kind.FORBIDDEN_IN_PLACE.value}),
         title="a negative slope or alpha cannot be undone in place: backward raises",
+        # Before, it did not: a registered deviation.
+        certain=">=1.8",
     )
 
 

@@ -11,7 +11,7 @@ from conformance.claims.scopes import no_way_around_autograd
 from conformance.examine import Judged
 from conformance.subjects import TensorSeen
 from conformance.tolerances import close
-from conformance.trial import Trial
+from conformance.trial import CAMPAIGN, Trial
 from strategies import activation_scenes, around, scenes
 from strategies.build import DEFAULT
 from strategies.drawing import programs
@@ -24,9 +24,11 @@ def test_no_error_means_correct(trial: Trial) -> None:
     """A program raises where it must, or its values and gradients are right (article 003)."""
     everything = programs(recipe=_WITH_DATA)
     trial.holds(everything, scope=no_way_around_autograd, examples=trial.profile.correctness)
-    trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
     trial.holds(drawn(scenes.views_written))
     trial.holds(drawn(activation_scenes.at_kinks))
+    trial.holds(drawn(scenes.large), examples=trial.profile.networks * _LARGE_FOR_ONE)
+    trial.every(program for _, program in around.every(trial.profile.turns, trial.seed))
+    trial.holds(programs(), examples=1, found_as=CAMPAIGN)
     trial.searches(
         everything,
         scope=no_way_around_autograd,
@@ -46,6 +48,8 @@ def test_special_numbers(trial: Trial) -> None:
 
 _TURNS_FOR_ONE = 8
 """How many of a profile's turns with ordinary numbers are for one with special numbers."""
+_LARGE_FOR_ONE = 5
+"""Programs on large tensors for each of a profile's networks."""
 _WITH_DATA = replace(DEFAULT, data=8, hidden=8)
 
 

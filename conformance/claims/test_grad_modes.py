@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance.claims._regions import left_by_exceptions, nested, regions_of
 from conformance.claims.claim import proves
 from conformance.claims.scopes import detached_by_detach, fresh_in_no_grad, not_saved_before
 from conformance.examine import Judged
@@ -19,6 +20,10 @@ def test_no_grad_result(trial: Trial) -> None:
     """A fresh result of no_grad has no grad_fn and its backward raises (article 004)."""
     operations = drawn(scenes.done_in_region)
     trial.holds(operations, scope=fresh_in_no_grad, law=_plain_results, watched=True)
+    # A region ends where its block does, and where an exception has left it.
+    regions = regions_of(trial)
+    trial.scripts(nested(among=regions))
+    trial.scripts(left_by_exceptions(among=regions))
     for condition, title in _NOT_COMPUTED.items():
         trial.searches(
             operations,

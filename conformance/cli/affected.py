@@ -39,6 +39,10 @@ def affected(records: tuple[Path, ...], subjects: tuple[str, ...]) -> None:
             raise UsageError(f"{folder} is no folder of a run, to which answers can be added.")
     runs = [read_run(folder) for folder in records]
     asked = [questions(run) for run in runs]
+    programs = len({id for found in asked for id in found})
+    if not programs:
+        click.echo("No program deviates: there is nothing to ask.")
+        return
     with Progress(Remarks()) as progress:
         machine = Machine(progress.say)
         for name in subjects or _names():
@@ -50,7 +54,6 @@ def affected(records: tuple[Path, ...], subjects: tuple[str, ...]) -> None:
                     progress.end(f"torch {subject.torch}, {name}", "asked", put)
             except SubjectError as error:
                 progress.say(f"not asked, {error}")
-    programs = len({id for found in asked for id in found})
     noun = "program deviates" if programs == 1 else "programs deviate"
     click.echo(f"{programs} {noun}; the answers are in the records.")
 

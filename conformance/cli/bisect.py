@@ -1,7 +1,8 @@
-"""The command that says between which two versions of torch a verdict changed."""
+"""The command that says between which two versions of torch something changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance import bisection
+from conformance.behaviour import behaviour_of, differences
 from conformance.bisection import Answer, Bisected, TooFew, at_hand
 from conformance.claims.catalogue import ABOUT_PROGRAMS, find_claim
 from conformance.cli.programs import read_programs
@@ -20,9 +22,14 @@ from conformance.oracle.machine import Machine
 from conformance.progress import STYLES, Output, Progress, Remarks
 from conformance.subjects import Availability, availability, open_subject, parse_subject
 from conformance.usage import UsageError
-from strategies.program import Program
+from strategies.program import Apply, Program
+from strategies.table import OPERATIONS
+from strategies.table.change import within
+from strategies.table.changes import CHANGES
 
 _TOO_FEW = 3
+_MOST_SEEN = 6
+"""Lines of what is seen on each side of a change."""
 
 
 @click.command()
@@ -48,10 +55,11 @@ _TOO_FEW = 3
     help="Who runs it; may be repeated.  [default: all that are at hand]",
 )
 def bisect(claim_id: str, file: Path, subjects: tuple[str, ...]) -> int:
-    """Say between which two versions of torch the verdict on a program changed.
+    """Say between which two versions of torch the verdict on a program, or what it does, changed.
 
     The subjects are sorted by their torch. The oldest and the newest are asked, then, if their
-    verdicts differ, those between them by a binary search; each is judged as `check` judges.
+    answers differ, those between them by a binary search; each is judged as `check` judges. Where
+    torch is right both times, by rules that have changed, errors, values and gradients tell.
 
     Ends with 0 when it found out, and with 3 if fewer than two subjects could be started.
     """
@@ -72,7 +80,8 @@ def bisect(claim_id: str, file: Path, subjects: tuple[str, ...]) -> int:
     except TooFew as error:
         click.echo(f"Error: {error}", err=True)
         return _TOO_FEW
-    print_bisected(found, f"Program {program.id}, of: {claim.title}", Output())
+    title = f"Program {program.id}, of: {claim.title}"
+    print_bisected(found, title, Output(), rules(program, found))
     return 0
 
 
@@ -113,11 +122,28 @@ class _Judge:
             judged = Examiner(subject, self._machine).examine(self._program)
             self._progress.end(f"torch {subject.torch}, {name}", judged.verdict, 1)
             said = "\n".join(filter(None, (judged.reason, *details(judged))))
-            return Answer(name, subject.torch, judged.verdict, said)
+            return Answer(name, subject.torch, judged.verdict, said, behaviour_of(judged))
 
 
-def print_bisected(found: Bisected, title: str, console: Console) -> None:
-    """Who was asked and what came out, in at most 80 columns; then where the verdict changes."""
+def rules(program: Program, found: Bisected) -> list[str]:
+    """What is known to have changed of the program's operations where the answers change."""
+    if found.boundary is None:
+        return []
+    last, first = found.boundary
+    rows = {OPERATIONS[step.op][0].name for step in program.steps if isinstance(step, Apply)}
+    return [
+        f"{', '.join(sorted(rows.intersection(change.rows)))}, otherwise on torch {change.torch}: "
+        f"{change.source}"
+        for change in CHANGES
+        if within(change.torch, last.torch) != within(change.torch, first.torch)
+        and not rows.isdisjoint(change.rows)
+    ]
+
+
+def print_bisected(
+    found: Bisected, title: str, console: Console, changed: Sequence[str] = ()
+) -> None:
+    """Who was asked and what came out, in at most 80 columns; then where that changes."""
     say(console, f"{title}\n")
     table = Table(box=None, pad_edge=False, show_edge=False)
     for header in ("torch", "verdict", "subject"):
@@ -127,10 +153,15 @@ def print_bisected(found: Bisected, title: str, console: Console) -> None:
         table.add_row(Text(answer.torch), verdict, Text(answer.subject))
     console.print(table)
     say(console, f"\n{_asked(found)}\n\n{_conclusion(found)}")
+    told = differences(*(answer.did for answer in found.boundary)) if found.boundary else []
     for answer in found.boundary or (found.oldest,):
         say(console, f"\ntorch {answer.torch}: {answer.verdict}")
-        for line in answer.message.splitlines():
+        numbers = told or [name for name in answer.did.numbers if name.endswith(".grad")]
+        seen = [answer.did.told(name) for name in numbers]
+        for line in (*answer.message.splitlines(), *seen[:_MOST_SEEN]):
             say(console, indented(line))
+    for rule in changed:
+        say(console, f"\nWhat has changed, as far as the op table knows:\n{indented(rule)}")
     for sentence in found.left_out:
         say(console, f"\nnot asked, {sentence}", "dim")
 
@@ -149,6 +180,12 @@ def _conclusion(found: Bisected) -> str:
             f"{oldest.verdict}."
         )
     last, first = found.boundary
+    if last.verdict == first.verdict:
+        same = " at both ends" if oldest.verdict == newest.verdict else ""
+        return (
+            f"The verdict is the same{same}: {first.verdict}. What torch does changes between "
+            f"torch {last.torch} and torch {first.torch}."
+        )
     again = ""
     if first.verdict != newest.verdict:
         again = f" Later, up to torch {newest.torch}, it becomes {newest.verdict}."

@@ -65,7 +65,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for sentence in words.unmatched(comparison):
         say(console, sentence)
     for column in comparison.columns:
-        say(console, f"\n{words.heading(column)}\n", "bold")
+        say(console, f"\n{words.heading(column)}", "bold")
         _print_table(column, console)
         _print_known(column, console)
         _print_findings(column, console)
@@ -89,15 +89,22 @@ def _print_table(column: Column, console: Console) -> None:
             cells = [Text(verdict, style=STYLES.get(verdict, "dim")) for verdict in stood]
             table.add_row(Padding(Text(words.name(item)), (0, 0, 0, 2)), *cells)
     if table.row_count:
+        console.print()
         console.print(table)
 
 
 def _print_known(column: Column, console: Console) -> None:
     """What deviates in both runs as the register says, in the least space."""
-    names = [words.name(item) for item in column.items if words.merely_known(item)]
-    if names:
-        say(console, f"\nstill, known deviation in both ({len(names)})")
-        say(console, indented("; ".join(names)))
+    known = [item for item in column.items if words.merely_known(item)]
+    if not known:
+        return
+    say(console, f"\nstill, known deviation in both ({len(known)})")
+    entries = [words.called(item) for item in known if item.what == "deviation"]
+    others = [words.called(item) for item in known if item.what != "deviation"]
+    if others:
+        say(console, indented("; ".join(others)))
+    if entries:
+        say(console, indented(f"entries of the register: {'; '.join(entries)}"))
 
 
 def _print_findings(column: Column, console: Console) -> None:
@@ -112,7 +119,7 @@ def _print_findings(column: Column, console: Console) -> None:
 def _print_untold(column: Column, console: Console) -> None:
     """Of what nobody can tell whether it changed, and why."""
     for group in words.untold(column.items):
-        say(console, f"\nnot exercised ({len(group.names)}), {group.reason}", "dim")
+        say(console, f"\nnot exercised: {group.heading}", "dim")
         say(console, indented("; ".join(group.names)), "dim")
 
 

@@ -41,6 +41,8 @@ _MODULES = {
     "compare": "conformance.cli.compare",
     "draw": "conformance.cli.programs",
     "explain": "conformance.cli.explain",
+    "faults": "conformance.cli.planted",
+    "fuzz": "conformance.cli.fuzz",
     "ops": "conformance.cli.lists",
     "record": "conformance.cli.recording",
     "replay": "conformance.cli.replaying",

@@ -16,6 +16,7 @@ from conformance.claims.catalogue import find_claim
 from conformance.cli.faults import SuiteError
 from conformance.cli.summary import print_summary
 from conformance.interrupts import INTERRUPTED
+from conformance.profiles import at_least
 from conformance.progress import Output, Progress, Remarks
 from conformance.records import RecordError, RunRecords, read_run, remember
 from conformance.session import Plan, Session, find_profile
@@ -34,6 +35,12 @@ from reports.site import Read, Sources, read, write_pages
 )
 @click.option("--seed", type=int, default=None, help="Repeat a run.  [default: a new one]")
 @click.option(
+    "--programs",
+    type=click.IntRange(1),
+    default=None,
+    help="Draw at least so many for each property of a claim.  [default: the profile's number]",
+)
+@click.option(
     "--shrink-seconds",
     "shrink_s",
     type=click.FloatRange(0),
@@ -49,6 +56,7 @@ def run(
     claims: tuple[str, ...],
     out: Path,
     seed: int | None,
+    programs: int | None,
     shrink_s: float,
     in_process: bool,
     resume: bool,
@@ -69,18 +77,26 @@ def run(
     words += [word for name in subjects for word in ("--subject", name)]
     words += ["--profile", profile, *(word for claim in claims for word in ("--claim", claim))]
     chosen = replace(find_profile(profile), shrink_s=shrink_s)
+    if programs is not None:
+        words += ["--programs", str(programs)]
+        chosen = at_least(chosen, programs)
     plan = Plan(out, chosen, subjects, claims, seed, in_process, resume, shlex.join(words))
     session = Session(plan, Progress(Remarks()))
     # Before pytest: what cannot be done is one sentence, not an error of collection.
     session.open()
     with session.interrupts:
         code = _run_pytest(session)
-        remember(read_run(out))
-        records = read_run(out)
-        page = write_pages(Read((records,), _before(out)), out, "report.html")
-        write_junit(records, out / "junit.xml")
-        print_summary(records, page, Output())
+        write_reports(out)
     return INTERRUPTED if session.interrupts.heard else code
+
+
+def write_reports(out: Path) -> None:
+    """Write the report of the run that ended in a folder, and print its summary."""
+    remember(read_run(out))
+    records = read_run(out)
+    page = write_pages(Read((records,), _before(out)), out, "report.html")
+    write_junit(records, out / "junit.xml")
+    print_summary(records, page, Output())
 
 
 def _before(out: Path) -> tuple[RunRecords, ...]:

@@ -76,11 +76,16 @@ def _print_findings(records: RunRecords, titles: dict[str, str], console: Consol
             say(console, f"\n{verdict.subject}, {title}\n  {verdict.kind}: {verdict.message}")
             if not verdict.minimal and records.run is not None:
                 say(console, "  not minimal: shrinking ran out of its time; this goes on:")
-                _copy(console, f"    {_goes_on(records.run, verdict)}")
+                _copy(console, f"    {_goes_on(records, records.run, verdict)}")
 
 
-def _goes_on(run: Run, verdict: Verdict) -> str:
+def _goes_on(records: RunRecords, run: Run, verdict: Verdict) -> str:
     """The command that finds the same failure again and takes longer to shrink it."""
+    if run.profile not in PROFILES:
+        # A campaign's is in the example database of its folder.
+        words = ["autograd-conformance", "run", "--subject", verdict.subject, "--claim"]
+        words += [verdict.claim, "--shrink-seconds", str(_LONGER_S), "--out", str(records.path)]
+        return shlex.join(words)
     words = ["autograd-conformance", "run", "--subject", verdict.subject]
     words += ["--profile", run.profile, "--claim", verdict.claim]
     words += ["--seed", str(run.seed), "--shrink-seconds", str(_LONGER_S)]

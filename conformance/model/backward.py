@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct
 
 from conformance.model.errors import Kind
-from conformance.model.laws import LEAVES_SAVED, SAVED_BY_NAME, SLICES_ASK
+from conformance.model.laws import DERIVED_IF_ASKED, LEAVES_SAVED, SAVED_BY_NAME, SLICES_ASK
 from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN, SOUGHT_NOWHERE
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
@@ -23,18 +25,17 @@ class Captured:
     layout: Layout
 
 
-@dataclass(slots=True)
-class Flow:
+class Flow(Struct):
     """What a backward call did before it ended or raised."""
 
-    accumulated: list[Tensor] = field(default_factory=list)
+    accumulated: list[Tensor] = []
     """Tensors whose `.grad` it added to or made; each received its whole gradient."""
-    taken: list[Tensor] = field(default_factory=list)
+    taken: list[Tensor] = []
     """Those of them whose gradients the call returns."""
-    captured: list[Captured] = field(default_factory=list)
+    captured: list[Captured] = []
     """Those of these that are no leaves."""
-    roots: list[Tensor] = field(default_factory=list)
-    starts: list[Node] = field(default_factory=list)
+    roots: list[Tensor] = []
+    starts: list[Node] = []
     """The node of each root."""
     raised: Raised | None = None
     dropped: bool = False
@@ -45,7 +46,7 @@ class Flow:
     """That a gradient was written where elements share cells."""
     reaching: tuple[bool, ...] = ()
     """For each root, whether any leaf can be reached from it."""
-    executed: list[Node] = field(default_factory=list)
+    executed: list[Node] = []
     """The nodes in the order in which they ran, and those of leaves, where gradients end; the last
     one raised, if any did.
     """
@@ -79,6 +80,8 @@ def run_backward(
         known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
         alone = ROOT_RUNS in graph.quirks and len(starts) == 1
         if alone and wanted is not None:
+            if starts[0] not in wanted:
+                _refuse_composed(starts[0])
             wanted.add(starts[0])
         read = wanted is None or not unread or _dependencies(starts).keys() <= wanted
         if ROOT_RUNS in graph.quirks and not read:
@@ -97,9 +100,11 @@ def run_backward(
                 _take(flow, node, sought[node])
                 if node.leaf is not None:
                     flow.executed.append(node)
-                runs = alone and node in starts
-                if not runs and (wanted is None or wanted.isdisjoint(node.edges)):
+                leads = wanted is not None and not wanted.isdisjoint(node.edges)
+                if not leads and not (alone and node in starts):
                     continue
+                if not leads:
+                    _refuse_composed(node)
             if node in passed_over:
                 flow.shared = f"a part of the gradient of {node.operation} is left out"
             flow.executed.append(node)
@@ -123,6 +128,16 @@ def run_backward(
             flow.accumulated = [t for t in flow.accumulated if t not in flow.taken]
             flow.captured.clear()
     return flow
+
+
+_COMPOSED = frozenset({"matmul", "linear", "linear_bias", "einsum"})
+"""Operations that are recorded as several nodes, where their operands call for it."""
+
+
+def _refuse_composed(node: Node) -> None:
+    """Raise Unspecified where a node runs that leads nowhere, and may be several."""
+    if node.operation in _COMPOSED:
+        raise Unspecified(f"which of the nodes of {node.operation} run")
 
 
 _IN_ORDER = {"linear_bias": (2, 0, 1)}
@@ -168,7 +183,8 @@ def _edges(
     sought: dict[Node, list[Tensor]] = {}
     for tensor in inputs:
         reached = tensor.node is not None or tensor.accumulator is not None
-        if SOUGHT_NOWHERE in graph.quirks and not reached and tensor.base is None:
+        nowhere = SOUGHT_NOWHERE in graph.quirks and not reached
+        if nowhere and graph.grad_fn(tensor) is None:
             raise Unspecified("nodes with an operand that requires no grad run, and are freed")
         edge = graph.edge(tensor)
         if not counts(tensor):
@@ -265,9 +281,10 @@ def _run(
     if node.folds:
         _refuse_overlap(graph, work, flow)
     _unpack(graph, work, flow)
-    if work.underivable and _is_asked(work.underived, node, wanted):
+    asked = wanted if DERIVED_IF_ASKED not in graph.broken else None
+    if work.underivable and _is_asked(work.underived, node, asked):
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
-    misfit = work.misfit([e is not None and (wanted is None or e in wanted) for e in work.edges])
+    misfit = work.misfit([e is not None and (asked is None or e in asked) for e in work.edges])
     if misfit:
         raise Raised(Kind.BROADCAST_TARGET, misfit)
     if work.forbidden and SLOPE_UNSEEN not in graph.quirks:
@@ -312,9 +329,9 @@ def _unpack(graph: Graph, node: Node, flow: Flow) -> None:
     for saved in sorted(node.saved, key=lambda s: (s.is_result, s.what if by_name else "")):
         if not graph.checks and saved.stale:
             continue
-        if graph.checks and not saved.is_result:
+        if graph.checks and not saved.is_result and Kind.SAVED_DETACHED not in graph.broken:
             node_now = graph.grad_fn(saved.tensor)
-            if saved.of_node and node_now is None and Kind.SAVED_DETACHED not in graph.broken:
+            if saved.of_node and node_now is None:
                 raise Raised(
                     Kind.SAVED_DETACHED,
                     f"{node.operation} saved {saved.tensor.name}, which has been detached since",

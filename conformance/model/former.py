@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from conformance.model.errors import Kind
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
-from conformance.model.quirks import COMPOSED_OUT, PAD_ITSELF, UNGRADED_QUIETLY
+from conformance.model.quirks import (
+    COMPOSED_OUT,
+    DOT_OUT,
+    PAD_ITSELF,
+    PIECES_STALE,
+    UNGRADED_QUIETLY,
+)
 from conformance.model.saving import by_name, creation_of
 from conformance.model.state import Counter, Node, Raised, Tensor, Unspecified
 from strategies.draft import Shaped, Value, way_of
@@ -103,8 +109,25 @@ def split_apart(interpreter: Interpreter, step: Shaped, node: Node | None, acted
     return acted
 
 
+def reach_base(interpreter: Interpreter, target: Tensor, acted: Acted) -> None:
+    """A piece of what was made in no_grad has a node that leads nowhere, and is a part of its base
+    all the same once it is written (observed).
+    """
+    if PIECES_STALE not in interpreter.quirks or target.base is None or acted.connected[0]:
+        return
+    edge = interpreter.graph.edge(target.base)
+    acted.connected = (edge is not None and edge.alive, *acted.connected[1:])
+
+
 def leave_open(interpreter: Interpreter, step: Shaped) -> None:
-    """Raise Unspecified where a quirk gives what belongs to another tensor."""
+    """Raise Unspecified where a quirk gives what belongs to another tensor, or records an `out=`
+    form.
+    """
     pads = step.row.name == "pad" and PAD_ITSELF in interpreter.quirks
     if pads and max(step.params["pad"]) <= 0:
         raise Unspecified("F.pad by nothing gives its operand, or memory of it")
+    if DOT_OUT in interpreter.quirks and step.row.name == "matmul_out":
+        target, *operands = interpreter.operands(step)
+        vectors = all(tensor.layout.ndim == 1 for tensor in operands)
+        if vectors and any(interpreter.graph.requires_grad(t) for t in (target, *operands)):
+            raise Unspecified("torch.matmul of vectors resizes out, and fills it")

@@ -13,24 +13,19 @@ from conformance.model.backward import run_backward
 from conformance.model.errors import Kind
 from conformance.model.indexing import collides
 from conformance.model.laws import RESULTS_FIT, SAVED_BY_NAME, broken_in
+from conformance.model.out import count_write, write_out
 from conformance.model.overlap import check_overlap, floods
 from conformance.model.prediction import Acted, Flags, Place, Version
 from conformance.model.quirks import (
     BEHIND_VIEW,
-    BY_FALLBACK,
     FOREACH_UNSEEN,
-    FOREACH_UNVERSIONED,
     INFERENCE_ALIAS,
     LDEXP_OUT,
     LOGIC_UNSEEN,
-    LOOKS_ITSELF,
     MEMORYLESS,
-    NANMEAN_OUT,
     NO_GRAD_VIEW,
     NOTHING_SUMMED,
-    OUT_RECORDED,
     PIECES_APART,
-    RESHAPES_AFTER,
     STALE_LEAF,
     UNSEEN,
     UNWATCHED,
@@ -44,7 +39,6 @@ from conformance.model.saving import (
     by_formulas,
     by_name,
     creation_of,
-    fail,
     lose_derivative,
     out_of_sight,
     recorded_row,
@@ -63,7 +57,7 @@ from conformance.model.state import (
 )
 from strategies import layout as lay
 from strategies.draft import Draft, Shaped, Value, way_of
-from strategies.program import Backward, grad_mode, inferring, recording
+from strategies.program import Backward, inferring, recording
 from strategies.table.row import Row
 
 
@@ -304,6 +298,7 @@ class Interpreter:
             view.number = 0 if node is None else number
             if view.creation == "stale":
                 view.history = self.new_history()
+            if view.creation in ("stale", "multi"):
                 view.silent = view.silent or (not records and self.graph.requires_grad(parent))
         return acted
 
@@ -351,7 +346,7 @@ class Interpreter:
         if step.row.inert:
             return Acted(connected=(True,))
         if step.row.writes_out:
-            return self._write_out(step)
+            return write_out(self, step)
         operands = self.operands(step)
         if step.row.part is not None or step.row.name in indexing.AT_POSITIONS:
             operands[0] = indexing.written_part(self, step, operands)
@@ -372,6 +367,7 @@ class Interpreter:
         former.refuse_ungraded(self, step)
         if records:
             node, acted = self.record(step, operands)
+            former.reach_base(self, target, acted)
             self._save(node, step.row, step, operands, None, written=target)
             if step.row.forbids(step.params):
                 node.forbidden = f"{step.step.op} cannot be undone for a negative parameter"
@@ -387,62 +383,13 @@ class Interpreter:
         elif step.refused:
             raise Raised(Kind(step.refused), f"the result does not fit into {target.name}")
         self.graph.writes[target.memory] += 1
-        self._count_write(step, target, acted, operands)
+        count_write(self, step, target, acted, operands)
         if node is not None:
-            self.graph.rebase(target, node, floods=floods(step, self.graph.broken))
+            # The gradient of a value that goes everywhere counts cells as often as they repeat.
+            alike = floods(step, self.graph.broken) and not any(acted.connected[1:])
+            self.graph.rebase(target, node, floods=alike)
             self._save(node, step.row, step, operands, target, written=target)
         return acted
-
-    def _write_out(self, step: Shaped) -> Acted:
-        """`out=` has no history to give: "functions with out=... arguments don't support automatic
-        differentiation" (torch's message), and everything that could have one is refused: observed,
-        as no page says it.
-        """
-        if NANMEAN_OUT in self.quirks and step.row.name == "nanmean_out":
-            return former.write_nanmean(self, step)
-        target, *operands = self.operands(step)
-        wanting = [t for t in (target, *operands) if self.graph.requires_grad(t)]
-        if wanting and step.row.name in LOOKS_ITSELF and grad_mode(step.step.modes):
-            raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
-        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
-        for place in viewed:
-            # To view an operand is to read its node, which may raise.
-            self.graph.edge(operands[place - 1])
-        node, acted = None, Acted(connected=(False,) * (1 + len(operands)))
-        asked = recording(step.step.modes) and asks_autograd(step, self.operands(step))
-        if wanting and asked:
-            why = f"{wanting[0].name} requires grad"
-            if OUT_RECORDED not in self.quirks or step.row.name not in BY_FALLBACK:
-                raise Raised(Kind.OUT_GRAD, why)
-            try:
-                self.graph.check_write(target, stale_is_leaf=True)
-            except Raised:
-                raise Raised(Kind.OUT_GRAD, why) from None
-            node, acted = self.record(step, [target, *operands])
-            fail(node, step, self.graph.broken)
-        same = (operands[0].memory, operands[0].layout) == (target.memory, target.layout)
-        # What writes by an index copies its first operand into `out`, unless it lies there already.
-        others = operands[1:] if same and step.row.reads_apart else operands
-        acted.open = check_overlap(step, target, others, self.graph.broken)
-        if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
-            acted.open = "out= that shares memory with an operand"
-        self.graph.writes[target.memory] += 1
-        self._count_write(step, target, acted, operands)
-        if node is not None:
-            self.graph.rebase(target, node, floods=False)
-        return acted
-
-    def _count_write(
-        self, step: Shaped, target: Tensor, acted: Acted, operands: list[Tensor]
-    ) -> None:
-        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        inside = inferring(step.step.modes)
-        once = inside and step.row.name in RESHAPES_AFTER
-        times = 1 if once else step.row.writes_in(layouts, step.params)
-        if FOREACH_UNVERSIONED in self.quirks and way_of(step) == "foreach":
-            times = 0
-        self.graph.count_write(target, acted, inferring=inside, operands=operands, times=times)
 
     # -- backward -------------------------------------------------------------------------------
 

@@ -36,7 +36,10 @@ ALIASES_KEEP = "multiply and divide keep a number as mul and div do"
 QUIET_FIRST = "views that came with others in no_grad are views from no_grad"
 PIECES_REFUSED = "pieces of split and chunk are refused in place"
 QUIET_REFUSED = "a view from no_grad is refused in place whatever its base is"
+DERIVED_IF_ASKED = "derivatives that nobody asks for are not computed"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
+OUT_ASKS = "what could not be written in place is refused as out="
+MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
 _VIEWS = (
@@ -83,7 +86,8 @@ LAWS: tuple[Law, ...] = (
     Law(
         STRIDES_COUNT,
         "1.12",
-        "MemoryOverlap.cpp from 1.12 on: FULL only if the strides are the same as well",
+        "MemoryOverlap.cpp from 1.12 on: FULL only if the strides are the same as well; before, "
+        "only row-major tensors were looked at",
     ),
     Law(
         LEAVES_SAVED,
@@ -122,6 +126,12 @@ LAWS: tuple[Law, ...] = (
         "variable.cpp of 1.8, handle_view_on_rebase: where nothing requires grad yet, it warns",
     ),
     Law(
+        DERIVED_IF_ASKED,
+        "1.13",
+        "generated backward functions from 1.13 on: task_should_compute_output; before, what has "
+        "no derivative raised for operands that nobody asked for",
+    ),
+    Law(
         SLICES_ASK,
         "1.13",
         "CopySlices::apply from 1.13 on (functions/tensor.cpp): task_should_compute_output",
@@ -141,6 +151,18 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "load_derivatives.py from 2.4 on sorts saved inputs; before, they came as the formulas of "
         "derivatives.yaml name them (observed)",
+    ),
+    Law(
+        OUT_ASKS,
+        "2.4",
+        "autograd's fallback for out= without a derivative (autograd_not_implemented_fallback.cpp) "
+        "before 2.4 says what an operation in place says there (observed)",
+    ),
+    Law(
+        MATMUL_LOOKS,
+        "2.4",
+        "_matmul_impl (LinearAlgebra.cpp) since 2.4: a TORCH_CHECK of requires_grad and "
+        "GradMode::is_enabled",
     ),
     Law(
         ERRORS_FIRST,

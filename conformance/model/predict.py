@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from conformance.model.interpreter import Interpreter
 from conformance.model.prediction import Kept, Prediction, Raises
 from conformance.model.state import Raised, Unspecified
@@ -9,12 +11,21 @@ from strategies.draft import Draft, Shaped
 
 
 def predict(
-    draft: Draft, *, quirks: frozenset[str] = frozenset(), watched: bool = False
+    draft: Draft,
+    *,
+    quirks: frozenset[str] = frozenset(),
+    watched: bool = False,
+    visit: Callable[[Interpreter, Shaped], None] | None = None,
 ) -> Prediction:
-    """What the program does by the documentation, and by the quirks that are named."""
+    """What the program does by the documentation, and by the quirks that are named.
+
+    `visit` is called before each operation, as far as the program comes.
+    """
     interpreter = Interpreter(draft, quirks)
     prediction = Prediction(places=interpreter.places(interpreter.tensors))
     for index, step in enumerate(draft.shaped):
+        if visit is not None and isinstance(step, Shaped):
+            visit(interpreter, step)
         try:
             acted = interpreter.run_step(step)
         except Raised as raised:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+
 from conformance.model.backward import Flow
 from conformance.model.errors import Kind
 from conformance.model.state import Node
@@ -23,8 +25,7 @@ class Raises:
 Version = int | None | Literal["any"]
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """What a tensor says of itself; `unreadable` is the error that reading its node raises.
 
     Inference tensors have no version (None); "any" is what nothing documents.
@@ -41,8 +42,7 @@ Place = tuple[int, int]
 """A memory and a history: tensors that share both share values and derivatives."""
 
 
-@dataclass(slots=True)
-class Acted:
+class Acted(Struct):
     """What the oracle needs to know of a step that ran."""
 
     recorded: bool = False
@@ -51,14 +51,13 @@ class Acted:
     node: Node | None = None
     """What was recorded: the operation itself, where it wrote through a view."""
     flow: Flow | None = None
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, Place] = {}
     """Where tensors lie that the step made; all of them, if it gave one another history."""
     open: str = ""
     """Why the values that it wrote are unspecified."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A tensor that a node saved, as it stands when the program ends."""
 
     operation: str

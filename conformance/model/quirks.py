@@ -21,6 +21,16 @@ CLAMP_SHAPES = "clamp-of-broadcast-bounds"
 BEHIND_VIEW = "result-is-a-view"
 UNWATCHED = "kron-saves-out-of-sight"
 OUT_RECORDED = "out-by-fallback"
+COMPARISON_OUT = "comparison-out-unseen"
+LOGIC_OUT = "logic-out-unseen"
+COMPARED = frozenset({"gt_out", "ge_out", "lt_out", "le_out", "eq_out", "ne_out"})
+OUT_UNSEEN = {
+    **dict.fromkeys(COMPARED, COMPARISON_OUT),
+    **{f"{name}_out": LOGIC_OUT for name in UNSEEN},
+}
+"""Row whose `out=` form autograd does not see -> the quirk."""
+COMPARISON_UNVERSIONED = "comparison-out-unversioned"
+KRON_OUT = "kron-out-unseen"
 FOREACH_UNSEEN = "foreach-in-place-unseen"
 LDEXP_OUT = "ldexp-in-place-refused"
 LOOKS_ITSELF = frozenset({"matmul_out"})
@@ -40,13 +50,19 @@ SLOPE_UNSEEN = "negative-slope-in-place-unseen"
 COMPOSED_OUT = "composed-with-out"
 SOUGHT_NOWHERE = "gradient-of-what-no-graph-reaches"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
+DOT_OUT = "matmul-out-of-vectors"
 NOTHING_SUMMED = "einsum-of-nothing"
 FOREACH_UNVERSIONED = "foreach-in-place-unversioned"
 PIECES_STALE = "pieces-of-split-go-stale"
 ROOT_RUNS = "sought-root-runs"
 SPLITS = frozenset({"split", "chunk"})
 """Rows whose results could be written in place, once, though they are several views."""
-BY_FALLBACK = frozenset({"log_softmax_out", "slice_scatter_out", "softmax_out"})
+BY_FALLBACK = frozenset(
+    """
+    floor_divide_out heaviside_out log_softmax_out scatter_combined_out slice_scatter_out
+    softmax_out
+    """.split()
+)
 """Rows whose `out=` forms autograd records as operations in place without a derivative."""
 UNCHECKED = "saved-tensors-unchecked"
 """No way to deviate, but what is computed where nobody looks at versions: to subjects that may have
@@ -55,7 +71,7 @@ copies of what they save, the gradient of what was computed is as right as an er
 QUIRKS = frozenset(
     {
         *(NO_GRAD_VIEW, STALE_LEAF, INFERENCE_ALIAS, LOGIC_UNSEEN, CLAMP_SHAPES, BEHIND_VIEW),
-        *(UNWATCHED, OUT_RECORDED),
+        *(UNWATCHED, OUT_RECORDED, COMPARISON_OUT, LOGIC_OUT, KRON_OUT),
     }
 )
 """Those of the torch that the op table is of."""
@@ -63,7 +79,8 @@ FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
-        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE),
+        *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE, DOT_OUT),
+        COMPARISON_UNVERSIONED,
     }
 )
 """Those of older versions alone."""

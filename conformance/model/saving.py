@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from conformance.model.indexing import AT_POSITIONS
 from conformance.model.laws import ALIASES_KEEP, ERRORS_FIRST, PIECES_REFUSED, QUIET_FIRST

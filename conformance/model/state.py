@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter as Counting
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from conformance.model.errors import Kind
 from conformance.model.laws import QUIET_REFUSED
@@ -38,8 +39,7 @@ class Unspecified(Exception):
     """The documentation does not say what happens."""
 
 
-@dataclass(slots=True, eq=False)
-class Counter:
+class Counter(Struct, eq=False):
     """A version counter, shared by a tensor, its views and its detached aliases."""
 
     value: int = 0
@@ -47,8 +47,7 @@ class Counter:
     """Whether only changes of its value mean anything: where it began is the kernel's affair."""
 
 
-@dataclass(slots=True, eq=False)
-class Tensor:
+class Tensor(Struct, eq=False):
     """One tensor object; several names may mean the same one."""
 
     name: str
@@ -78,8 +77,7 @@ class Tensor:
     """Whether it was made by `detach()` or `.data`."""
 
 
-@dataclass(slots=True, eq=False)
-class Saved:
+class Saved(Struct, eq=False):
     """A tensor that a node keeps, and the version that it had then."""
 
     what: str
@@ -99,8 +97,7 @@ class Saved:
         return self.tensor.counter.value != self.version
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Struct, eq=False):
     """A recorded operation: where gradients go next, and what it needs to compute them."""
 
     operation: str
@@ -112,7 +109,7 @@ class Node:
     """The index of the step that recorded it."""
     several: bool = False
     """Whether it computed several results, of which a gradient may reach only some."""
-    saved: list[Saved] = field(default_factory=list)
+    saved: list[Saved] = []
     keeps: bool = False
     """Whether it saved anything at all, so that it can run only once."""
     freed: bool = False
@@ -234,6 +231,9 @@ class Graph:
                     refused,
                     f"{tensor.name} is a {_WORDS[tensor.creation]} and its memory was written",
                 )
+            if tensor.creation == "no_grad":
+                # Of what is not refused there is a warning, and only the first time (observed).
+                tensor.creation = "default"
             if PIECES_ASSERTED in self.quirks and tensor.number:
                 raise Raised(
                     Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"

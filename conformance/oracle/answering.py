@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from conformance.model.overlap import reads_its_results
@@ -16,8 +16,8 @@ from conformance.oracle.captures import Capture, CaptureWalk, captures
 from conformance.oracle.conditioning import LEFT_OPEN
 from conformance.oracle.doubt import holds_nothing, loses_nan, overflow_by_order, shares_gradients
 from conformance.oracle.interpret import Walk
-from conformance.oracle.machine import Machine, Result
-from conformance.oracle.quirks import REPLACED, SELF_PRODUCT
+from conformance.oracle.machine import Calls, Machine, Result, running
+from conformance.oracle.quirks import SELF_PRODUCT, Replaced
 from strategies.draft import Draft, Shaped
 from strategies.program import Backward
 
@@ -35,27 +35,38 @@ def answer(
     quirks: frozenset[str] = frozenset(),
     opinions: int = 1,
 ) -> Answer:
-    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold.
+    """Values of every tensor at the end, and the gradient that each leaf's `.grad` should hold."""
+    return machine.finish(answering(draft, prediction, quirks=quirks, opinions=opinions))
+
+
+def answering(
+    draft: Draft,
+    prediction: Prediction,
+    *,
+    quirks: frozenset[str] = frozenset(),
+    opinions: int = 1,
+) -> Calls[Answer]:
+    """The work that ends with the answer, for a machine to finish.
 
     More opinions find wider bounds where errors that cancel are all that there is.
     """
     if prediction.unspecified or prediction.open:
         return Answer({}, {}, prediction.unspecified or prediction.open)
     ran = zip(draft.shaped, prediction.acted, strict=False)
-    if SELF_PRODUCT in quirks and any(map(multiplies_itself, ran)):
+    if any(map(multiplies_itself, ran)) and SELF_PRODUCT in quirks:
         return Answer({}, {}, "an in-place matrix product that reads its results")
-    replaced = {old: new for q in quirks for old, new in REPLACED.get(q, {}).items()}
+    replaced = Replaced(quirks)
 
     def walk(sharing: bool) -> Walk:
         return Walk(draft, prediction, replaced, sharing=sharing)
 
-    found = _with_or_without_sharing(walk, machine, opinions)
+    found = yield from _with_or_without_sharing(walk, opinions)
     if opinions > 1 and any(map(_centres_channels, draft.shaped)):
 
         def walk_apart(sharing: bool) -> Walk:
-            return Walk(draft, prediction, replaced | MEAN_FIRST, sharing=sharing)
+            return Walk(draft, prediction, Replaced(quirks, MEAN_FIRST), sharing=sharing)
 
-        found = _widened(found, _with_or_without_sharing(walk_apart, machine, opinions))
+        found = _widened(found, (yield from _with_or_without_sharing(walk_apart, opinions)))
     for capture in captures(prediction):
         if found.unspecified:
             break
@@ -63,19 +74,17 @@ def answer(
         def walk_to(sharing: bool, capture: Capture = capture) -> Walk:
             return CaptureWalk(draft, prediction, replaced, capture, sharing=sharing)
 
-        found = _joined(found, _with_or_without_sharing(walk_to, machine, opinions))
+        found = _joined(found, (yield from _with_or_without_sharing(walk_to, opinions)))
     return found
 
 
-def _with_or_without_sharing(
-    walk: Callable[[bool], Walk], machine: Machine, opinions: int
-) -> Answer:
+def _with_or_without_sharing(walk: Callable[[bool], Walk], opinions: int) -> Calls[Answer]:
     shared = walk(True)
-    found = found_by(shared, machine, opinions=opinions)
+    found = yield from _finding(shared, opinions)
     finite = all(np.isfinite(entries.values).all() for entries in found.gradients.values())
     if shared.assembly.shared and not finite:
         # A gradient of infinity and one of NaN add up to NaN where each has its own derivative.
-        found = found_by(walk(False), machine, opinions=opinions)
+        found = yield from _finding(walk(False), opinions)
     return found
 
 
@@ -129,6 +138,10 @@ def multiplies_itself(ran: tuple[Shaped | Backward, Acted]) -> bool:
 
 def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     """Assemble every step that ran, run the machine, and read off values and gradients."""
+    return machine.finish(_finding(walk, opinions))
+
+
+def _finding(walk: Walk, opinions: int) -> Calls[Answer]:
     prediction = walk.prediction
     try:
         for step, acted in zip(walk.draft.shaped, prediction.acted, strict=False):
@@ -143,11 +156,11 @@ def found_by(walk: Walk, machine: Machine, *, opinions: int = 1) -> Answer:
     if opinions > 1:
         # Each call has errors of its own, which stay where the cotangents of two cancel.
         passes = apart or passes
-    result = machine.run(walk.assembly, passes, opinions=opinions)
+    result = yield from running(walk.assembly, passes, opinions=opinions)
     if len(apart) > len(passes) and not (np.abs(result.gradients) < _LARGE).all():
         # Infinities of several calls add up to NaN in torch; their sum has one derivative.
         passes = apart
-        result = machine.run(walk.assembly, passes, opinions=opinions)
+        result = yield from running(walk.assembly, passes, opinions=opinions)
     if result.ill_conditioned:
         why = result.ill_conditioned
         return Answer({}, {}, why if why in LEFT_OPEN else f"ill-conditioned: {why}")

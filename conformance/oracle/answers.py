@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 NOT_ASKED = "the oracle was not asked"
 """Why an answer says nothing where nobody asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(Struct, frozen=True):
     """Expected numbers and how far each may be off."""
 
     values: NDArray[np.float64]
     slack: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the oracle says of a program; `unspecified` says why it cannot."""
 
     values: dict[str, Entries]

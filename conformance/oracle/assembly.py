@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from conformance.oracle.primitives import CODES, PRIMITIVES
@@ -41,8 +41,7 @@ _ZERO_CELL = 0
 _GUIDED = CODES["guided_relu"]
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """The instructions of one `apply`: rows from `start` on, `lanes` lanes in all.
 
     `reads` holds an array of slots for each operand, or one slot for all lanes.
@@ -56,8 +55,7 @@ class Block:
     reads: list[NDArray[np.intp] | int]
 
 
-@dataclass(slots=True)
-class Seed:
+class Seed(Struct):
     """One term of a loss: slots and the cotangents that they get."""
 
     loss: int

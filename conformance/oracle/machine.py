@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jax.stages import Compiled
@@ -60,6 +61,23 @@ def capacity_for(assembly: Assembly, passes: int) -> Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One run of a compiled program: what it takes, and how many passes count."""
+
+    capacity: Capacity
+    floats: Floats
+    integers: NDArray[np.int32]
+    passes: int
+
+
+Slots = tuple[Floats, Floats]
+"""All slots [slots, 3] and the gradients at inputs [passes, inputs, 3]."""
+T = TypeVar("T")
+Calls = Generator[Call, Slots, T]
+"""Work that asks for calls, and ends with what it found."""
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """How a program moves along tangents, by cell: `tangents` and `second` [cells], the gradient of
     what the losses move by, zero but at leaf cells; the rest as in `Result`.
@@ -93,45 +111,35 @@ class Machine:
     def run(
         self, assembly: Assembly, passes: Sequence[Sequence[int]], *, opinions: int = 1
     ) -> Result:
-        """Values, and for each pass the gradient of the sum of its losses.
+        """Values, and for each pass the gradient of the sum of its losses, as `running` has it."""
+        return self.finish(running(assembly, passes, opinions=opinions))
 
-        As in torch, what no loss of a pass depends on contributes nothing to its gradient, even
-        where 0 times infinity would be NaN. The signs of two moved runs may agree by chance where
-        terms cancel: more opinions, up to `OPINIONS`, move everything by other signs.
+    def finish(self, work: Calls[T]) -> T:
+        """What comes of work that asks for calls, each answered at once."""
+        return self.finish_all([work])[0]
+
+    def finish_all(self, works: Sequence[Calls[T]]) -> list[T]:
+        """What comes of several works, whose calls are answered together.
+
+        A call's code and arrays push everything else out of the processor's caches: right after
+        another one it takes a third of the time.
         """
-        result = self._opinion(assembly, passes, 0)
-        for number in range(1, opinions):
-            result = _widened(result, self._opinion(assembly, passes, _SHIFT * number))
-        return result
+        done: dict[int, T] = {}
+        answers: dict[int, Slots | None] = dict.fromkeys(range(len(works)))
+        while answers:
+            calls: list[tuple[int, Call]] = []
+            for number, answer in answers.items():
+                try:
+                    calls.append((number, works[number].send(answer)))  # type: ignore[arg-type]
+                except StopIteration as end:
+                    done[number] = end.value
+            answers = {number: self._answer(call) for number, call in calls}
+        return [done[number] for number in range(len(works))]
 
-    def _opinion(self, assembly: Assembly, passes: Sequence[Sequence[int]], shift: int) -> Result:
-        capacity = capacity_for(assembly, len(passes))
-        slots, gradients = self._call(capacity, assembly, passes, shift)
-        origins = assembly.origins()
-        suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
-        parted = False
-        for number in np.flatnonzero(suspects).tolist():
-            apart = packing.unreached(assembly, passes[number])
-            if apart:
-                cut = self._call(capacity, assembly, [passes[number]], shift, apart)
-                gradients[number] = cut[1][0]
-                parted = True
-        return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
-
-    def _call(
-        self,
-        capacity: Capacity,
-        assembly: Assembly,
-        passes: Sequence[Sequence[int]],
-        shift: int,
-        cut: Collection[int] = (),
-    ) -> tuple[Floats, Floats]:
-        """All slots [slots, 3] and the gradients at inputs [passes, inputs, 3]."""
-        executable = self._compiled("value and gradients", capacity)
-        integers = packing.pack_integers(capacity, assembly, len(passes), cut, shift)
-        floats = packing.pack_floats(capacity, assembly, passes)
-        slots, gradients = executable(floats, integers)
-        return np.asarray(slots), np.array(gradients)[: len(passes)]
+    def _answer(self, call: Call) -> Slots:
+        executable = self._compiled("value and gradients", call.capacity)
+        slots, gradients = executable(call.floats, call.integers)
+        return np.asarray(slots), np.array(gradients)[: call.passes]
 
     def along(self, assembly: Assembly, tangents: Floats, *, twice: bool) -> Moved:
         """How everything moves along tangents of the inputs, [input_count]; and, if twice, the
@@ -182,6 +190,48 @@ _COMPILERS: dict[str, Callable[[Capacity], Compiled]] = {
     "tangents": second.compile_moves,
     "second gradients": second.compile_second,
 }
+
+
+def running(
+    assembly: Assembly, passes: Sequence[Sequence[int]], *, opinions: int = 1
+) -> Calls[Result]:
+    """Values, and for each pass the gradient of the sum of its losses.
+
+    As in torch, what no loss of a pass depends on contributes nothing to its gradient, even
+    where 0 times infinity would be NaN. The signs of two moved runs may agree by chance where
+    terms cancel: more opinions, up to `OPINIONS`, move everything by other signs.
+    """
+    result = yield from _opinion(assembly, passes, 0)
+    for number in range(1, opinions):
+        result = _widened(result, (yield from _opinion(assembly, passes, _SHIFT * number)))
+    return result
+
+
+def _opinion(assembly: Assembly, passes: Sequence[Sequence[int]], shift: int) -> Calls[Result]:
+    capacity = capacity_for(assembly, len(passes))
+    slots, gradients = yield _call(capacity, assembly, passes, shift)
+    origins = assembly.origins()
+    suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
+    parted = False
+    for number in np.flatnonzero(suspects).tolist():
+        apart = packing.unreached(assembly, passes[number])
+        if apart:
+            cut = yield _call(capacity, assembly, [passes[number]], shift, apart)
+            gradients[number] = cut[1][0]
+            parted = True
+    return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
+
+
+def _call(
+    capacity: Capacity,
+    assembly: Assembly,
+    passes: Sequence[Sequence[int]],
+    shift: int,
+    cut: Collection[int] = (),
+) -> Call:
+    integers = packing.pack_integers(capacity, assembly, len(passes), cut, shift)
+    floats = packing.pack_floats(capacity, assembly, passes)
+    return Call(capacity, floats, integers, len(passes))
 
 
 def _widened(one: Result, other: Result) -> Result:

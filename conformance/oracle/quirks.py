@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 REPLACED = {
     "hardsigmoid-float-constant": {"hardsigmoid": "hardsigmoid_float_constant"},
     "sinc-gradient-cancels": {"sinc": "sinc_by_difference"},
@@ -22,6 +24,7 @@ REPLACED = {
     "excluded-self-counts-as-tie": {"no_tie": "eq"},
     "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
+    "xlogy-by-float32": {"logarithm of a number": "in float32"},
     "variance-below-zero": {"variance below zero": "variance below zero"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by
@@ -29,3 +32,33 @@ another one, or a part of a meaning, which asks with `deviates`."""
 
 SELF_PRODUCT = "product-reads-its-results"
 """Quirk: an in-place matrix product of its own target is what the order of its loops makes it."""
+
+_BY_QUIRK = {old: (quirk, new) for quirk, pairs in REPLACED.items() for old, new in pairs.items()}
+"""What is replaced -> the one quirk that does so, and what takes its place."""
+
+
+class Replaced(Mapping[str, str]):
+    """What some quirks replace; a quirk is looked for only where what it replaces is asked for."""
+
+    __slots__ = ("_also", "_quirks")
+
+    def __init__(self, quirks: frozenset[str], also: Mapping[str, str] | None = None) -> None:
+        self._quirks = quirks
+        self._also = also or {}
+
+    def __getitem__(self, old: str) -> str:
+        if old in self._also:
+            return self._also[old]
+        quirk, new = _BY_QUIRK[old]
+        if quirk in self._quirks:
+            return new
+        raise KeyError(old)
+
+    def __contains__(self, old: object) -> bool:
+        return old in self._also or (old in _BY_QUIRK and _BY_QUIRK[str(old)][0] in self._quirks)
+
+    def __iter__(self) -> Iterator[str]:
+        return (old for old in (*_BY_QUIRK, *self._also) if old in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

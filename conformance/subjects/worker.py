@@ -11,7 +11,7 @@ syntax newer than Python 3.6.
 # ruff: noqa: BLE001, S102
 
 import argparse
-import base64
+import binascii
 import ctypes
 import faulthandler
 import importlib
@@ -376,11 +376,18 @@ def _contents(tensor: Any) -> Json:
         plain = _dense(plain)
     if _without_memory(plain):
         plain = plain.clone()
+    dtype = plain.dtype
+    if dtype not in _DTYPES:
+        _DTYPES[dtype] = str(dtype)[len("torch.") :]
     return {
-        "dtype": str(plain.dtype)[len("torch.") :],
+        "dtype": _DTYPES[dtype],
         "shape": list(plain.shape),
-        "data": base64.b64encode(_bytes(plain)).decode("ascii"),
+        "data": binascii.b2a_base64(_bytes(plain), newline=False).decode("ascii"),
     }
+
+
+_DTYPES: Dict[Any, str] = {}
+"""The names of dtypes that were met."""
 
 
 def _without_memory(plain: Any) -> bool:
@@ -459,8 +466,18 @@ class _Channel:
         os.dup2(2, 1)
 
     def say(self, answer: Json) -> None:
-        self.writer.write(json.dumps(answer, allow_nan=False).encode("ascii") + b"\n")
+        self.writer.write(encoded(answer) + b"\n")
         self.writer.flush()
+
+
+def understood(line: bytes) -> Any:
+    """What a line holds; raises ValueError if it is no JSON."""
+    return json.loads(line.decode("utf-8"))
+
+
+def encoded(answer: Json) -> bytes:
+    """The line that holds an answer, without its end."""
+    return json.dumps(answer, allow_nan=False).encode("ascii")
 
 
 class _Orphans(threading.Thread):
@@ -487,7 +504,7 @@ class _Orphans(threading.Thread):
 def answer(line: bytes, device: str) -> Json:
     """Return the answer to one line; a line that is no request gives a ``fault``."""
     try:
-        request = json.loads(line.decode("utf-8"))
+        request = understood(line)
     except ValueError as failure:
         return {"id": None, "fault": f"The request is not JSON: {_text(failure)}."}
     fault = _fault(request)

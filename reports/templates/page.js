@@ -55,7 +55,10 @@
     button.textContent = "Copy";
     button.setAttribute("aria-label", "Copy: " + text.getAttribute("aria-label"));
     button.addEventListener("click", async () => {
-      button.textContent = (await copied(text.textContent)) ? "Copied" : "Not copied";
+      const done = await copied(text.textContent);
+      // Where there is no clipboard, as on a page served without encryption, keys can copy it.
+      if (!done) getSelection().selectAllChildren(text);
+      button.textContent = done ? "Copied" : "Selected";
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
     block.append(button);

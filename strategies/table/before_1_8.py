@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from strategies.table import extremes
+from strategies.layout import contiguous
+from strategies.table import activations, added, extremes
 from strategies.table.change import Change
-from strategies.table.changed_meanings import celu_by_exponential, elu_by_exponential
-from strategies.table.composed import along
-from strategies.table.row import saves
+from strategies.table.changed_meanings import (
+    celu_by_exponential,
+    elu_by_exponential,
+    selu_by_exponential,
+)
+from strategies.table.composed import along, leave_open
+from strategies.table.results import tensors
+from strategies.table.row import Made, saves
 
 _DERIVATIVES = "derivatives.yaml"
 _ELU = "elu_backward by the result (derivatives.yaml); elu-by-result in the register"
@@ -39,19 +45,57 @@ def _open_at_its_poles(primitive: str) -> Callable[..., Any]:
     def meaning(m: Any, self: Any) -> Any:
         integers = m.apply("eq", m.apply("floor", self), self)
         poles = m.apply("logical_and", integers, m.apply("le", self, 0.0))
-        m.apply("sole", m.apply("where", poles, 2.0, 1.0))
+        leave_open(m, poles)
         return m.apply(primitive, self)
 
     return meaning
 
 
+def _first_polygamma(m: Any, self: Any, *, n: int) -> Any:
+    """digamma: others than the one with n=0 are not there."""
+    return _open_at_its_poles("digamma")(m, self)
+
+
+def _digamma_out(m: Any, out: Any, self: Any, **params: int) -> Any:
+    return _open_at_its_poles("digamma")(m, self)
+
+
+def _addr(m: Any, self: Any, vec1: Any, vec2: Any, *, beta: float, alpha: float) -> Any:
+    """Left open where zero meets infinity or NaN: a BLAS does not multiply by zero."""
+    column = vec1[:, None]
+    zero = m.apply("logical_or", m.apply("eq", column, 0.0), m.apply("eq", vec2, 0.0))
+    product = m.apply("mul", column, vec2)
+    left_out = m.apply("logical_and", zero, m.apply("ne", product, product))
+    leave_open(m, left_out)
+    (row,) = (row for row in added.ROWS if row.name == "addr")
+    assert callable(row.meaning)
+    return row.meaning(m, self, vec1, vec2, beta=beta, alpha=alpha)
+
+
+def _addr_out(m: Any, out: Any, *operands: Any, **params: float) -> Any:
+    return _addr(m, *operands, **params)
+
+
 _EXTREMES = {row.name: row for row in extremes.ROWS}
 
 
+def _rrelu(m: Any, self: Any, **params: Any) -> Any:
+    """What is not a number passes its gradient on."""
+    (row,) = (row for row in activations.ROWS if row.name == "rrelu")
+    assert callable(row.meaning)
+    values = row.meaning(m, self, **params)
+    passes = m.apply("ne", self, self)
+    return m.apply("where", passes, m.apply("carry", values, self), values)
+
+
 def _shared_by_none(name: str) -> Callable[..., Any]:
-    """Each of the elements that equal the result got its whole gradient."""
+    """Each of the elements that equal the result got its whole gradient; where NaN comes among them
+    nobody said of median.
+    """
 
     def meaning(m: Any, self: Any) -> Any:
+        if name == "median":
+            leave_open(m, m.apply("ne", self, self))
         value = _meaning(name)(m, self)
         if not m.deviates("ties share a gradient"):
             return value
@@ -97,12 +141,36 @@ BEFORE_1_8: tuple[Change, ...] = (
         _ELU,
         form="plain",
     ),
+    Change(
+        "selu",
+        "<1.8",
+        {"meaning": selu_by_exponential("_by_result")},
+        "elu_backward by the result (derivatives.yaml)",
+        form="plain",
+    ),
     Change("celu elu selu", "<1.8", {"saves": saves("result")}, _DERIVATIVES),
     Change("relu6", "<1.8", _BY_RESULT, "hardtanh_backward by the result (derivatives.yaml)"),
     Change("index_copy", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
     Change("index_add", "<1.8", {"saves": saves("index if source")}, _DERIVATIVES),
     Change("take", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
-    Change("pow", "<1.8", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change("pow", "<1.4", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change(
+        "pow",
+        ">=1.4,<1.8",
+        {"saves": saves("self, exponent if self, result if tensor exponent")},
+        _DERIVATIVES,
+    ),
+    Change(
+        "group_norm",
+        "<1.8",
+        {
+            "result": lambda layouts, params: (Made(contiguous(tensors(layouts)[0].shape)),),
+            "copies_first": lambda layouts: not tensors(layouts)[0].is_contiguous,
+            "viewed": lambda layouts: (0,),
+            "behind_view": lambda layouts, recorded: True,
+        },
+        "batch_norm of another shape (Normalization.cpp), and a view of that",
+    ),
     Change("repeat", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
     Change(
         "getitem_at getitem_rows getitem_second getitem_twice",
@@ -122,8 +190,20 @@ BEFORE_1_8: tuple[Change, ...] = (
         {"saves": saves("self if no target, target if no target, private")},
         "(input - target) ** 2 where target requires grad, else its own kernel (functional.py)",
     ),
+    Change(
+        "einsum",
+        "<1.8",
+        {"behind_view": lambda layouts, recorded: True},
+        "einsum before 1.8 (Linear.cpp) views what it multiplied, an outer product too (observed)",
+    ),
     Change("chunk split", "<1.8", {"saves": saves("self")}, _DERIVATIVES),
+    Change("rrelu", "<1.8", {"meaning": _rrelu}, "RReLU.c: grad * negative_slope if input <= 0"),
+    Change("addr", "<1.8", {"meaning": _addr}, "ger of a BLAS, or TH's own"),
+    Change("addr_out", "<1.8", {"meaning": _addr_out}, "ger of a BLAS, or TH's own"),
+    Change("digamma_out", "<1.8", {"meaning": _digamma_out}, "digamma (Math.h)"),
+    Change("polygamma_out", "<1.8", {"meaning": _digamma_out}, "digamma (Math.h) for n=0"),
     Change("digamma", "<1.8", {"meaning": _open_at_its_poles("digamma")}, "digamma (Math.h)"),
+    Change("polygamma", "<1.8", {"meaning": _first_polygamma}, "digamma (Math.h) for n=0"),
     Change("lgamma", "<1.8", {"meaning": _open_at_its_poles("lgamma")}, "digamma (Math.h)"),
     Change("lerp", "<1.4", {"ungraded": "weight"}, _DERIVATIVES),
     Change("polygamma", "<1.4", {"undifferentiable": "in place"}, _DERIVATIVES),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from strategies.table.change import Change
 from strategies.table.losses import reduce
 from strategies.table.results import cloned, tensors
@@ -36,7 +38,8 @@ def _kl_div(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     some = m.apply("where", m.apply("eq", target, 0.0), 1.0, target)
     logs = m.apply("xlogy", some, some)
     losses = m.apply("sub", logs, m.apply("mul", target, self))
-    values = m.apply("where", positive, losses, 0.0)
+    beside = m.apply("sub", m.apply("log", some), self)
+    values = m.apply("where", positive, m.apply("mul", target, beside), 0.0)
     negative = m.apply("where", m.apply("lt", target, 0.0), logs, 0.0)
     moves = m.apply("where", positive, losses, negative)
     return reduce(m, m.apply("carry", values, moves), reduction)
@@ -52,7 +55,23 @@ def _threshold(m: Any, self: Any, *, threshold: float, value: float) -> Any:
     return m.apply("carry", written, moves)
 
 
+def _xlogy(m: Any, self: Any, other: Any) -> Any:
+    """The derivative by a number's logarithm, which the quirk takes in float32."""
+    result = m.apply("xlogy", self, other)
+    number = not isinstance(other, np.ndarray) and other > 0.0
+    if not number or not m.deviates("logarithm of a number"):
+        return result
+    rounded = float(np.float32(math.log(np.float32(other))))
+    return m.apply("carry", result, m.apply("mul", self, rounded))
+
+
 BEFORE_2: tuple[Change, ...] = (
+    Change(
+        "xlogy",
+        "<1.13",
+        {"meaning": _xlogy},
+        "xlogy.Scalar_Other (derivatives.yaml) before 1.13; xlogy-by-float32 in the register",
+    ),
     Change(
         "mean",
         ">=1.13,<2.0",

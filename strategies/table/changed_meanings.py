@@ -65,6 +65,11 @@ def by_columns(layouts: Layouts, params: Params) -> str:
     return "gather by an index of one column" if columns and params["dim"] % index.ndim == 0 else ""
 
 
+def times_nothing(layouts: Layouts, params: Params) -> str:
+    """What is in memory is multiplied by 0, which of NaN is NaN."""
+    return "baddbmm with beta=0" if params["beta"] == 0 else ""
+
+
 def gathered_by_columns(layouts: Layouts, params: Params) -> str:
     self = layouts[-2]
     assert self is not None

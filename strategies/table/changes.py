@@ -81,6 +81,12 @@ CHANGES: tuple[Change, ...] = (
         "masked_scatter__cpu before 2.4: no enforce_linear_iteration (the register has a script)",
         form="in place",
     ),
+    Change(
+        "baddbmm baddbmm_out",
+        "<2.4",
+        {"astray": meanings.times_nothing},
+        "baddbmm_cpu_kernel (LinearAlgebra.cpp) before 2.4: r2[j] *= beta; in the register",
+    ),
     Change("gather gather_out", ">=2.0,<2.4", {"astray": meanings.gathered_by_columns}, _EXPANDED),
     Change(
         "scatter scatter_add scatter_reduce",
@@ -188,6 +194,15 @@ ARRIVALS: tuple[Arrival, ...] = (
         "2.8",
         "torch.mean with out= and without dim",
         lambda step: step.params["dim"] is None,
+    ),
+    Arrival(
+        "gt_out ge_out lt_out le_out eq_out ne_out",
+        "1.4",
+        "comparisons with an out= that is not bool",
+        lambda step: True,
+    ),
+    Arrival(
+        "kron_out", "1.12", "torch.kron with an out= that it leaves its size", lambda step: True
     ),
     Arrival("slice_scatter_out", "2.4", "torch.slice_scatter with out=", lambda step: True),
     *LATER,

@@ -35,6 +35,11 @@ def kept(x: Any, like: Any, dim: int | None, *, keepdim: bool) -> Any:
     return np.expand_dims(x, dim) if keepdim and dim is not None and like.ndim else x
 
 
+def leave_open(m: Any, where: Any) -> None:
+    """Give no answer where a condition holds, be it differentiated or not."""
+    m.apply("comparable", m.apply("where", where, math.nan, 1.0))
+
+
 def still(m: Any, x: Any) -> Any:
     """The value of `x` without its derivative."""
     return m.apply("carry", x, 0.0)

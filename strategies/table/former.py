@@ -6,6 +6,7 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, prod
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from strategies import layout as lay
 from strategies.layout import Layout
+from strategies.table import scans
 from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
-from strategies.table.composed import still
+from strategies.table.composed import leave_open, still
 from strategies.table.indexed import index_fill
 from strategies.table.normalising import renorm, size_along
 from strategies.table.positions import leading
@@ -23,6 +25,7 @@ from strategies.table.results import tensors
 from strategies.table.row import Layouts, Made, Params, saves
 
 _DERIVATIVES = "derivatives.yaml"
+_LARGER = "_log_add_exp_helper (ReduceOpsKernel.cpp); logcumsumexp-forgets-nan in the register"
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
 
 
@@ -84,6 +87,50 @@ def _prelu(m: Any, self: Any, weight: Any) -> Any:
     to_self = m.apply("where", passes, self, m.apply("mul", stopped, still(m, slope)))
     to_weight = m.apply("mul", still(m, stopped), slope)
     return m.apply("carry", still(m, to_self), m.apply("add", to_self, to_weight))
+
+
+def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
+    """The derivative takes away what it should not have added, which of infinity is NaN."""
+    rows = leading(self, dim) if self.ndim else self.reshape(1)
+    scanned, moves = _CUMSUM(m, self, dim=dim), []
+    whole = m.total(rows, (0,), False)
+    for place in range(len(rows)):
+        later = m.total(rows[place:], (0,), False)
+        moves.append(m.apply("add", m.apply("sub", whole, later), rows[place]))
+    if not moves or self.ndim == 0:
+        return scanned
+    return m.apply("carry", scanned, np.moveaxis(np.stack(moves), 0, dim))
+
+
+def _logcumsumexp(m: Any, self: Any, *, dim: int) -> Any:
+    """Left open where something is not a number: the register has a script."""
+    leave_open(m, m.apply("ne", self, self))
+    return _LOGCUMSUMEXP(m, self, dim=dim)
+
+
+def _logcumsumexp_out(m: Any, out: Any, self: Any, *, dim: int) -> Any:
+    return _logcumsumexp(m, self, dim=dim)
+
+
+def _meaning(name: str) -> Callable[..., Any]:
+    (row,) = (row for row in scans.ROWS if row.name == name)
+    assert callable(row.meaning)
+    return row.meaning
+
+
+_CUMSUM, _LOGCUMSUMEXP = map(_meaning, ("cumsum", "logcumsumexp"))
+
+
+def _logsigmoid(m: Any, self: Any) -> Any:
+    """By the logarithm of a sum, which has lost the digits of a small exponential."""
+    most = m.apply("maximum", m.apply("neg", self), 0.0)
+    scaled = m.apply("exp", m.apply("sub", m.apply("neg", self), most))
+    both = m.apply("add", m.apply("exp", m.apply("neg", most)), scaled)
+    values = m.apply("neg", m.apply("add", most, m.apply("log", both)))
+    share = m.apply("div", m.apply("sub", both, 1.0), both)
+    below = m.apply("lt", self, 0.0)
+    slope = m.apply("where", below, m.apply("sub", 1.0, share), share)
+    return m.apply("carry", still(m, values), m.apply("mul", still(m, slope), self))
 
 
 def _points(layouts: Layouts, params: Params) -> str:
@@ -157,6 +204,10 @@ FORMER: tuple[Change, ...] = (
         "NaiveConvolutionTranspose2d.cpp, slow_conv_transpose2d_backward: in the register",
     ),
     Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
+    Change("cumsum", "<1.12", {"meaning": _cumsum}, "cumsum_backward (FunctionsManual.cpp)"),
+    Change("logcumsumexp", "<1.12", {"meaning": _logcumsumexp}, _LARGER),
+    Change("logcumsumexp_out", "<1.12", {"meaning": _logcumsumexp_out}, _LARGER),
+    Change("logsigmoid", "<1.12", {"meaning": _logsigmoid}, "log_sigmoid (Activation.cpp)"),
     Change("renorm", "<1.12", {"meaning": _renorm}, "renorm_backward (FunctionsManual.cpp)"),
     Change("clamp clamp_min clamp_max", "<1.12", {"meaning": _clamp}, _DERIVATIVES),
     Change("sinc", "<1.12", {"meaning": _sinc}, _DERIVATIVES),

@@ -55,6 +55,13 @@ def _of_other_sizes(step: Shaped) -> bool:
     return "foreach" in (step.step.via or next(iter(ways))) and len(set(_shapes(step))) > 1
 
 
+def _empty_inside(step: Shaped) -> bool:
+    """Whether batches meet a matrix or a vector, and there is nothing to sum."""
+    one, two = _shapes(step)[int(step.row.writes_out) :][:2]
+    ranks = sorted((len(one), len(two)))
+    return ranks[0] < 3 <= ranks[1] and one[-1:] == (0,)
+
+
 def _ends(step: Shaped) -> list[tuple[int, ...]]:
     given = step.operands[int(step.row.writes_out) :][:2]
     return [() if isinstance(one, float) else one.layout.shape for one in given]
@@ -66,6 +73,12 @@ def _weight(step: Shaped) -> tuple[int, ...]:
 
 
 LATER: tuple[Arrival, ...] = (
+    Arrival(
+        "linear linear_bias matmul matmul_out",
+        "1.12",
+        "products of matrices with more dimensions and no inner elements",
+        _empty_inside,
+    ),
     Arrival(
         "conv1d conv2d conv3d conv1d_bias conv2d_bias conv3d_bias conv_transpose1d "
         "conv_transpose2d conv_transpose3d",
@@ -99,6 +112,12 @@ LATER: tuple[Arrival, ...] = (
         lambda step: isinstance(step.operands[-1], float),
     ),
     Arrival("square_out", "1.12", "torch.square with out=", _always),
+    Arrival(
+        "index_copy",
+        "1.12",
+        "the derivative of index_copy of a tensor without dimensions, which fills by an index",
+        lambda step: not _ndim(step),
+    ),
     Arrival(
         "index_fill",
         "1.12",
@@ -185,10 +204,10 @@ LATER: tuple[Arrival, ...] = (
         lambda step: step.params["n"] >= 1,
     ),
     Arrival(
-        "index_select",
+        "index_select index_select_out",
         "1.8",
-        "the derivative of index_select of a 0-d tensor",
-        lambda s: not _ndim(s),
+        "index_select of a tensor without dimensions: the register has a script",
+        lambda s: not _shapes(s)[int(s.row.writes_out)],
     ),
     Arrival(
         "mvlgamma mvlgamma_out",

@@ -57,7 +57,7 @@ OLD_LAYOUTS: tuple[Change, ...] = (
     Change("pow", ">=1.4,<1.8", {"result": _power}, "pow (Pow.cpp) of 1.4", form="plain"),
     Change("rot90", "<1.12", {"result": _rotated}, "flip, which is row-major, and transpose_"),
     Change(
-        "index_copy",
+        "index_add index_copy scatter scatter_add",
         ">=1.4,<1.12",
         {"result": cloned},
         "clone() of self, written in place (TensorAdvancedIndexing.cpp)",

@@ -1,7 +1,8 @@
 """The `out=` forms: a row whose function takes `out` has one, derived from its plain form.
 
 In programs `add_out` (its name in C++) is an in-place operation on the tensor that it writes, its
-first operand; it has the shape of the result. "Functions with out=... arguments don't support
+first operand; it has the shape of the result. Where torch gives indices as well, they are written
+into a tensor of their own. "Functions with out=... arguments don't support
 automatic differentiation" (torch's own words): they raise if anything requires grad where autograd
 records.
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 from strategies.layout import Layout
 from strategies.table.results import cloned, pointwise, tensors, without_numbers
-from strategies.table.row import Layouts, Operand, Params, Row
+from strategies.table.row import Layouts, Made, Operand, Params, Refused, Row
 
 SUFFIX = "_out"
 WITHOUT = frozenset(
@@ -27,10 +28,6 @@ WITHOUT = frozenset(
     """.split()
 )
 """Rows with a function of torch that takes no `out`."""
-OTHERWISE = frozenset("kron inner".split())
-"""Rows whose `out=` form is composed of other operations, which count versions and are refused as
-those are: kron's counts none (the register has a script), inner's copies, and is recorded as that.
-"""
 _STEPS: dict[str, Callable[[Layouts, Params], int]] = {
     # A sum, and then a quotient.
     "nanmean": lambda layouts, params: 2,
@@ -38,8 +35,11 @@ _STEPS: dict[str, Callable[[Layouts, Params], int]] = {
     "matmul": lambda layouts, params: 1 + ([x.ndim for x in tensors(layouts)[1:]] == [1, 2]),
 }
 """Rows whose `out=` form writes in several steps."""
+_VALUES, _INDICES = ").values", "torch.empty(0, dtype=torch.int64, device={0}.device)"
 BY_MATRIX = frozenset({"tril", "triu"})
 """Rows that write `out` as if its matrices were one stride apart (the register has a script)."""
+BY_F = frozenset({"normalize"})
+"""Rows of which a function of torch.nn.functional takes `out`."""
 WITH_DIM = frozenset({"sum", "prod"})
 """Rows that take `out` only with `dim`."""
 
@@ -51,35 +51,37 @@ def out_rows(table: Mapping[str, Row]) -> dict[str, Row]:
 
 
 def _takes_out(row: Row) -> bool:
-    function = row.plain.get("function", "")
-    fresh = row.kind == "fresh" and row.dtype == "float64" and not row.multi
-    # What has no derivative goes by autograd's fallback, which gives `out` a node of its own.
-    derived = row.undifferentiable != "always"
-    plainly = function.startswith("torch.") and function.endswith(")") and "[" not in function
-    return fresh and derived and plainly and row.name not in WITHOUT | OTHERWISE
+    fresh = row.kind == "fresh" and not row.multi
+    return fresh and _function(row).endswith((")", _VALUES)) and row.name not in WITHOUT
+
+
+def _function(row: Row) -> str:
+    """How the plain form is spelled that takes `out` by its documentation; empty if none is."""
+    function = row.plain.get("functional" if row.name in BY_F else "function", "")
+    return function if function.startswith("torch.") or row.name in BY_F else ""
 
 
 def _out(row: Row) -> Row:
-    astray = _unevenly if row.name in BY_MATRIX else row.astray
     return replace(
         row,
         name=row.name + SUFFIX,
         operands=(Operand("out"), *row.operands),
         meaning=_meaning(row),
         plain={},
-        in_place={"function": _template(row.plain["function"], len(row.operands))},
+        in_place={"function": _template(_function(row), len(row.operands))},
         saves=(),
         saves_in_place=(),
         acts_as=None,
         writes_in=_STEPS.get(row.name, row.writes_in),
         viewed=lambda layouts: tuple(place + 1 for place in row.viewed(layouts[1:])),
         broadcasts=row.result in (pointwise, without_numbers, cloned),
-        result=lambda layouts, params: row.result(layouts[1:], params),
+        result=lambda layouts, params: _shape(row, layouts[1:], params),
+        dtype="float64",
         needs=lambda layouts: row.needs(layouts[1:]),
         fits=lambda layouts, params: _fits(row, layouts, params),
         # It may write outside of all memory.
         drawn=lambda layouts: row.name not in BY_MATRIX or not _unevenly(layouts, {}),
-        astray=astray,
+        astray=lambda layouts, params: _astray(row, layouts, params),
         wants=None,
         indexing=None if row.indexing is None else _shifted(row),
         undifferentiable="",
@@ -89,10 +91,24 @@ def _out(row: Row) -> Row:
     )
 
 
+def _shape(row: Row, layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """The result, of which the shape alone counts: `out` has strides of its own."""
+    try:
+        return row.result(layouts, params)
+    except Refused as refused:
+        return (Made(refused.instead),)
+
+
 def _fits(row: Row, layouts: Layouts, params: Params) -> str:
     if row.name in WITH_DIM and params["dim"] is None:
         return f"{row.name} takes out with dim only"
     return row.fits(layouts[1:], params)
+
+
+def _astray(row: Row, layouts: Layouts, params: Params) -> str:
+    if row.name in BY_MATRIX:
+        return _unevenly(layouts, params)
+    return row.astray(layouts[1:], params)
 
 
 def _unevenly(layouts: Layouts, params: Params) -> str:
@@ -109,6 +125,8 @@ def _template(function: str, count: int) -> str:
     """`torch.add({0}, {1}{p})` as `torch.add({1}, {2}{p}, out={0})`."""
     for place in reversed(range(count)):
         function = function.replace(f"{{{place}}}", f"{{{place + 1}}}")
+    if function.endswith(_VALUES):
+        return f"{function.removesuffix(_VALUES)}, out=({{0}}, {_INDICES}))"
     return f"{function[:-1]}, out={{0}})"
 
 

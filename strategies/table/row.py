@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from strategies.layout import Layout
@@ -24,8 +25,7 @@ class Refused(ValueError):
         self.instead = instead
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """One result: fresh memory, a view of the first operand, or the first operand itself."""
 
     layout: Layout

@@ -20,13 +20,22 @@ from tools.recorded import sources
 ROOT = Path(__file__).parents[2]
 FAULT = "tests.faults.version_not_bumped"
 CLAIM = "saved-inplace-raises"
+SCRIPT_FAULT = "tests.faults.relu_in_place_by_default"
+SCRIPT_CLAIM = "relu-default"
+_WANTED = "BROWSER_TESTS"
+"""Set by `tox run -e browser`."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 """What the system's Chromium may be called; none is downloaded."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say why these tests are not run where something is missing; they never fail for that."""
+    """Say why these tests are not run where something is missing.
+
+    Among all tests they are then skipped; where they are wanted by name, it is an error.
+    """
     why = _missing()
+    if why and os.environ.get(_WANTED) == "wanted":
+        raise pytest.UsageError(why)
     for item in items:
         if why and item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.skip(reason=why))
@@ -126,9 +135,19 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report that a run leaves of a torch with a planted fault."""
-    folder = tmp_path_factory.mktemp("faulty")
+    return run_of(CLAIM, FAULT, tmp_path_factory.mktemp("faulty"))
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a claim whose cases are whole scripts."""
+    return run_of(SCRIPT_CLAIM, SCRIPT_FAULT, tmp_path_factory.mktemp("scripted"))
+
+
+def run_of(claim: str, fault: str, folder: Path) -> Path:
+    """Put a claim to a torch with a fault that it finds; the report that the run leaves."""
     command = [sys.executable, "-m", "conformance.cli", "run", "--profile", "quick"]
-    command += ["--claim", CLAIM, "--subject", f"device=cpu,import={FAULT}", "--out", str(folder)]
+    command += ["--claim", claim, "--subject", f"device=cpu,import={fault}", "--out", str(folder)]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import FAULT, ROOT
+from tests.browser.conftest import FAULT, ROOT, SCRIPT_CLAIM
 
 KINDS = {
     "index": "../index.html",
@@ -79,6 +79,26 @@ def run(script: str, fault: str = "") -> str:
     return next(line for line in lines if line.startswith(verdicts))
 
 
+def test_a_script_that_deviates_is_told_statement_by_statement(look: Any, scripted: Path) -> None:
+    """Numbered steps, and a command that repeats the run of its claim."""
+    page = look().open(page_of(scripted, "finding"))
+    assert page.locator(".statement").count() > 2
+    assert "There is no drawing of memory" in page.locator("main").inner_text()
+    page.get_by_role("button", name=re.compile("^Copy: Command that replays")).click()
+    page.get_by_text("Copied").wait_for()
+    command = page.evaluate("navigator.clipboard.readText()")
+    assert command.startswith(f"autograd-conformance run --claim {SCRIPT_CLAIM} --subject ")
+
+
+def test_without_a_clipboard_the_script_is_selected(look: Any, faulty: Path) -> None:
+    """The keys that copy a selection then do what the button cannot."""
+    page = look().open(page_of(faulty, "finding"))
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name=re.compile("^Copy: Script")).click()
+    page.get_by_text("Selected").wait_for()
+    assert page.evaluate("getSelection().toString()").startswith("# missing error: ")
+
+
 def test_finding_by_words(look: Any, sample: Path) -> None:
     """The field narrows the claims by their titles, and says how many are left."""
     page = look().open(page_of(sample, "matrix"))
@@ -117,11 +137,27 @@ def test_axe_finds_no_violation(
     assert results.violations_count == 0, results.generate_report()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_wider_than_a_narrow_screen(look: Any, sample: Path, kind: str) -> None:
-    """At 360 px the page does not scroll sideways; wide tables do, in frames of their own."""
-    page = look(width=360).open(page_of(sample, kind))
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_no_violation_where_a_program_deviates(
+    look: Any, faulty: Path, width: int, scheme: str
+) -> None:
+    """The sample's findings may all be scripts: this one has its memory drawn."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = look(width=width, scheme=scheme).open(page_of(faulty, "finding"))
+    assert page.locator(".memory svg").count() > 3
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def test_no_page_is_wider_than_a_narrow_screen(look: Any, sample: Path, hostile: Path) -> None:
+    """At 360 px no page scrolls sideways; wide tables do, in frames of their own."""
+    looked = look(width=360)
+    for index in (sample, hostile):
+        for path in [index, *sorted((index.parent / "report").glob("*.html"))]:
+            page = looked.open(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path.name
 
 
 @pytest.mark.parametrize("kind", KINDS)
