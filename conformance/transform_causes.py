@@ -344,6 +344,7 @@ CAUSES: Mapping[str, Told] = {
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
     "compiled-detached-view": _says("created in no_grad mode and is being modified inplace"),
+    "compiled-view-of-base": _says("is invalid for input of size"),
     "compiled-view-sequence": _says("after application of ViewMeta sequence"),
     "compiled-expanded-refused": _says("more than one element of the written-to tensor refers"),
     "compiled-strides-chained": _says("encountered a mutation on a view chain of length"),
