@@ -89,9 +89,13 @@ def _says(fragment: str) -> Told:
 
 def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which looks at all that it saved, for whichever of its outputs."""
-    if finding.kind != "spurious error" or _MODIFIED not in finding.message:
+    if finding.kind != "spurious error":
         return False
-    return any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+    if "backward calculation is triggered with a" in finding.message:
+        return True
+    return _MODIFIED in finding.message and any(
+        len(function.gives) > 1 for function in functions_of(judged.draft.steps)
+    )
 
 
 def _checks_early(judged: Judged, finding: Finding) -> bool:
@@ -127,11 +131,11 @@ def _detached_write(judged: Judged, finding: Finding) -> bool:
 
 
 def _integer_write(judged: Judged, finding: Finding) -> bool:
-    """What does not fit into an integer tensor is cast, which eager torch refuses."""
+    """What does not fit into an integer or bool tensor is cast, which eager torch refuses."""
     if finding.kind not in ("missing error", "wrong value"):
         return False
     return any(
-        step.in_place and isinstance(first := step.operands[0], Value) and first.dtype == "int64"
+        step.in_place and isinstance(first := step.operands[0], Value) and first.dtype != "float64"
         for _, step in _steps(judged)
     )
 
@@ -282,6 +286,27 @@ def _scattered_under_vmap(judged: Judged, finding: Finding) -> bool:
     return scattered and finding.kind == "silent wrong gradient"
 
 
+def _output_is_view(judged: Judged, finding: Finding) -> bool:
+    """What comes out is a view that a custom Function has made, which is not to be written."""
+    fragments = ("is a view and is being modified", "inside a custom Function")
+    told = all(part in finding.message for part in fragments)
+    return finding.kind == "spurious error" and told
+
+
+def _shape_replayed(judged: Judged, finding: Finding) -> bool:
+    """A view is made anew from a base whose shape has been changed in place."""
+    moved = any(step.moved is not None for _, step in _steps(judged))
+    told = finding.kind == "spurious error" and "Dimension out of range" in finding.message
+    return moved and told
+
+
+def _no_grad_write_replayed(judged: Judged, finding: Finding) -> bool:
+    """What was written in no_grad is copied into the input where grad mode is on."""
+    stale = "A view was created in no_grad mode and its base or another view" in finding.message
+    traced = "BackendCompilerFailed" in finding.message or "TorchRuntimeError" in finding.message
+    return finding.kind == "spurious error" and stale and not traced
+
+
 def _shape_in_place(judged: Judged, finding: Finding) -> bool:
     """What changes the shape of an input in place is none of the writes that are looked for."""
     moved = any(step.moved is not None for _, step in _steps(judged))
@@ -315,9 +340,12 @@ CAUSES: Mapping[str, Told] = {
     "forward-scatter-product": _scatters_product,
     "compiled-tangents-miscounted": _says("outs_to_grad length"),
     "compiled-zero-cotangents": _zero_times_infinity,
-    "compiled-output-is-view": _says(
-        "Output 0 of CompiledFunction is a view and is being modified"
-    ),
+    "compiled-output-is-view": _output_is_view,
+    "compiled-shape-in-place": _shape_replayed,
+    "compiled-no-grad-view-written": _no_grad_write_replayed,
+    "compiled-detached-view": _says("created in no_grad mode and is being modified inplace"),
+    "compiled-view-of-base": _says("is invalid for input of size"),
+    "compiled-view-sequence": _says("after application of ViewMeta sequence"),
     "compiled-expanded-refused": _says("more than one element of the written-to tensor refers"),
     "compiled-strides-chained": _says("encountered a mutation on a view chain of length"),
     "compiled-pieces-copied": _pieces_copied,
