@@ -220,13 +220,13 @@ def _known(peer: str) -> set[str]:
 
 
 def table(seen: dict[str, dict[str, Outcome]], ours: Sequence[Tried]) -> Iterator[str]:
-    """A line for each fault: by what it was caught, and how many seconds that took."""
+    """A line for each fault: how many seconds it took until it was caught, or that it was not."""
     yield f"| fault | here | {' | '.join(PEERS)} |"
     yield "| --- | --- |" + " --- |" * len(PEERS)
     for fault, outcomes in seen.items():
         caught = [one for one in ours if one.fault == fault and one.caught]
         soonest = min((one.seconds for one in caught), default=None)
-        own = f"caught, {soonest:.1f} s" if soonest is not None else "not caught"
+        own = f"{soonest:.1f} s" if soonest is not None else "not caught"
         yield f"| `{fault}` | {own} | " + " | ".join(map(_cell, outcomes.values())) + " |"
     totals = [sum(o[peer].caught for o in seen.values()) for peer in PEERS]
     own_total = len({one.fault for one in ours if one.caught} & set(seen))
@@ -236,7 +236,7 @@ def table(seen: dict[str, dict[str, Outcome]], ours: Sequence[Tried]) -> Iterato
 def _cell(outcome: Outcome) -> str:
     if not outcome.caught:
         return outcome.by or f"no, {outcome.checks} checks in {outcome.seconds:.1f} s"
-    return f"caught, {outcome.seconds:.1f} s"
+    return f"{outcome.seconds:.1f} s"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
