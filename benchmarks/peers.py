@@ -43,6 +43,8 @@ _PLACES = (torch.Tensor, torch, F)
 _EXAMPLES = 100
 """Of each operation: what Hypothesis tries by default."""
 _LIMIT_S = 300.0
+_MOST = 6
+"""Operations of a fault that touches more: as many as there are common ones, those first."""
 
 Check = Callable[[Sequence[str]], Iterator[tuple[str, str]]]
 
@@ -191,7 +193,7 @@ def _put(peer: str, fault: str, left_out: Sequence[str]) -> dict[str, Any]:
     """The first check that fails on a torch with the fault."""
     known = [name for name in touched(fault) if name in _known(peer)]
     refreshed()
-    names = known or COMMON
+    names = list(dict.fromkeys((*filter(known.count, COMMON), *known)))[:_MOST] or COMMON
     started, count = time.monotonic(), 0
     for check, failure in PEERS[peer](names):
         count += 1
