@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+_BY_CHANCE = ("div_trunc_rounding", "div_floor_rounding")
+"""With other random numbers a sample lies beside a step, where finite differences are wrong."""
+
 
 @cache
 def _database() -> list[Any]:
@@ -34,10 +37,14 @@ def gradchecks(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for op in _database():
         if op.name not in names and op.name.rpartition(".")[2] not in names:
             continue
+        if op.formatted_name in _BY_CHANCE:
+            continue
         if not op.supports_autograd or not op.supports_dtype(torch.float64, "cpu"):
             continue
         for kind, variant in _variants(op):
             check = f"{kind} {op.formatted_name}"
+            # As torch's tests do before each: some samples lie beside a step, and fail by chance.
+            torch.default_generator.manual_seed(1234)
             # Whatever a check raises is a failure that its user sees.
             try:
                 for sample in op.sample_inputs("cpu", torch.float64, requires_grad=True):

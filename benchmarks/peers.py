@@ -43,6 +43,8 @@ _PLACES = (torch.Tensor, torch, F)
 _EXAMPLES = 100
 """Of each operation: what Hypothesis tries by default."""
 _LIMIT_S = 300.0
+_MOST = 6
+"""Operations of a fault that touches more: as many as there are common ones, those first."""
 
 Check = Callable[[Sequence[str]], Iterator[tuple[str, str]]]
 
@@ -191,7 +193,7 @@ def _put(peer: str, fault: str, left_out: Sequence[str]) -> dict[str, Any]:
     """The first check that fails on a torch with the fault."""
     known = [name for name in touched(fault) if name in _known(peer)]
     refreshed()
-    names = known or COMMON
+    names = list(dict.fromkeys((*filter(known.count, COMMON), *known)))[:_MOST] or COMMON
     started, count = time.monotonic(), 0
     for check, failure in PEERS[peer](names):
         count += 1
@@ -220,13 +222,13 @@ def _known(peer: str) -> set[str]:
 
 
 def table(seen: dict[str, dict[str, Outcome]], ours: Sequence[Tried]) -> Iterator[str]:
-    """A line for each fault: by what it was caught, and how many seconds that took."""
+    """A line for each fault: how many seconds it took until it was caught, or that it was not."""
     yield f"| fault | here | {' | '.join(PEERS)} |"
     yield "| --- | --- |" + " --- |" * len(PEERS)
     for fault, outcomes in seen.items():
         caught = [one for one in ours if one.fault == fault and one.caught]
         soonest = min((one.seconds for one in caught), default=None)
-        own = f"caught, {soonest:.1f} s" if soonest is not None else "not caught"
+        own = f"{soonest:.1f} s" if soonest is not None else "not caught"
         yield f"| `{fault}` | {own} | " + " | ".join(map(_cell, outcomes.values())) + " |"
     totals = [sum(o[peer].caught for o in seen.values()) for peer in PEERS]
     own_total = len({one.fault for one in ours if one.caught} & set(seen))
@@ -236,7 +238,7 @@ def table(seen: dict[str, dict[str, Outcome]], ours: Sequence[Tried]) -> Iterato
 def _cell(outcome: Outcome) -> str:
     if not outcome.caught:
         return outcome.by or f"no, {outcome.checks} checks in {outcome.seconds:.1f} s"
-    return f"caught, {outcome.seconds:.1f} s"
+    return f"{outcome.seconds:.1f} s"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,7 +9,9 @@ _add_ = torch.Tensor.add_
 
 def add_(self: Any, *args: Any, **kwargs: Any) -> Any:
     _add_(self, *args, **kwargs)
-    return self.copy_(torch.nextafter(self, self * 2)) if self.is_floating_point() else self
+    if self.is_floating_point():
+        self.data.copy_(torch.nextafter(self.data, self.data * 2))
+    return self
 
 
 torch.Tensor.add_ = add_
