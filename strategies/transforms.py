@@ -267,6 +267,10 @@ def twice(roots, cotangents, leaves, tangents):
         second = torch.autograd.grad(firsts, leaves, weights, allow_unused=True)
     return filled(first, leaves) + filled(second, leaves)\
 """
+_REENTRANT_REFUSES = (
+    "is incompatible with .grad() or passing an `inputs` parameter",
+    "none of output has requires_grad=True",
+)
 _VMAP_REFUSES = (
     "vmap: inplace arithmetic",
     "vmap: called random operation",
@@ -341,6 +345,7 @@ TRANSFORMS: dict[str, Transform] = {
                 _CHECKPOINTED.format(reentrant),
                 f"{_PAGES}checkpoint.html",
                 "'Checkpoint a model or part of the model': memory is traded for compute",
+                refuses=_REENTRANT_REFUSES if reentrant else (),
             )
             for reentrant in (False, True)
         ),
