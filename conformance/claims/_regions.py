@@ -82,8 +82,11 @@ def nested(draw: st.DrawFn, *, among: Sequence[str]) -> Script:
     inner = draw(st.sampled_from([t for t in _INNER if t in among or _INNER[t]]))
     body = _NESTED.format(target=target.text, outer=outer, inner=inner)
 
+    # "Code run under this mode" is not recorded (torch.inference_mode), whatever the grad mode.
+    recorded = _INNER[inner] and "inference_mode" not in outer
+
     def check(shown: Shown) -> Iterator[Finding]:
-        for name, wanted in (("y", _INNER[inner]), ("z", False), ("w", True)):
+        for name, wanted in (("y", recorded), ("z", False), ("w", True)):
             seen = shown.tensor(name).requires_grad
             yield from flag(f"{name}.requires_grad", seen, wanted, _ENDS, "wrong flag")
 
