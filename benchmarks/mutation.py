@@ -50,7 +50,11 @@ _PREDICTIONS = "--noconftest tests/test_recorded_predictions.py"
 GROUPS: dict[str, Group] = {
     "model": Group(
         ("conformance/model/*.py",),
-        (_PREDICTIONS, "tests/test_model.py -k rule", "tests/test_laws.py tests/test_reducing.py"),
+        (
+            _PREDICTIONS,
+            "tests/test_model.py -k rule",
+            "tests/test_laws.py tests/test_reducing.py tests/test_out.py tests/test_errors.py",
+        ),
     ),
     "judge": Group(
         ("conformance/judge.py", "conformance/tolerances.py"),
