@@ -112,7 +112,8 @@ def test_one_fault_alone(ac: Command, here: Path) -> None:
     """A part of the matrix can be run by itself, and ends with 0 where all is caught."""
     said = ac("faults", *QUICK, "--fault", "detach_that_copies", "--markdown")
     assert said.code == 0
-    assert "| `detach_that_copies` | `detach-shares` |" in said.out
+    (row,) = (line for line in said.out.splitlines() if line.startswith("| `detach_that_copies` |"))
+    assert "| `detach-shares` |" in row
 
 
 def test_what_was_tried_is_not_tried_again(ac: Command, here: Path, tmp_path: Path) -> None:

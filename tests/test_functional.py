@@ -244,8 +244,8 @@ def test_a_gradient_that_is_off_is_found(examiner: Examiner) -> None:
     assert len(differences(judged, none)) == 2
 
     entries = judged.answer.gradients["a"]
-    wrong = replace(entries, values=_shifted(entries.values))
-    answer = replace(judged.answer, gradients={"a": wrong})
+    wrong = msgspec.structs.replace(entries, values=_shifted(entries.values))
+    answer = msgspec.structs.replace(judged.answer, gradients={"a": wrong})
     found = differences(replace(judged, answer=answer), outcome)
     assert len(found) == 1 and "the oracle says" in found[0]
 
