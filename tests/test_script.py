@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from conformance.deviations import named, register
 from conformance.examine import Examiner, Judged
@@ -214,7 +215,7 @@ def moved(answer: Answer, name: str) -> Answer:
     """The answer with every entry of one gradient moved."""
     entries = answer.gradients[name]
     wrong = Entries(entries.values * 2 + 1, entries.slack)
-    return replace(answer, gradients={**answer.gradients, name: wrong})
+    return structs.replace(answer, gradients={**answer.gradients, name: wrong})
 
 
 def test_wrong_expectation_deviates_on_both_sides(examiner: Examiner) -> None:
