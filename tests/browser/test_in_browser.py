@@ -25,7 +25,8 @@ KINDS = {
     "articles": "articles.html",
     "figures": "figures.html",
 }
-"""A page of each kind in the sample report."""
+"""A page of each kind; a finding is of the report `scripted`, the others are of the sample, where
+nothing may deviate."""
 
 
 def page_of(index: Path, kind: str) -> Path:
@@ -127,12 +128,13 @@ def test_operations_with_empty_cells(look: Any, sample: Path) -> None:
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_no_violation(
-    look: Any, sample: Path, kind: str, width: int, scheme: str
+    look: Any, sample: Path, scripted: Path, kind: str, width: int, scheme: str
 ) -> None:
     """Names, roles, contrast and structure, on every kind of page."""
     from axe_playwright_python.sync_playwright import Axe
 
-    page = look(width=width, scheme=scheme).open(page_of(sample, kind))
+    index = scripted if kind == "finding" else sample
+    page = look(width=width, scheme=scheme).open(page_of(index, kind))
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 
@@ -142,7 +144,7 @@ def test_axe_finds_no_violation(
 def test_axe_finds_no_violation_where_a_program_deviates(
     look: Any, faulty: Path, width: int, scheme: str
 ) -> None:
-    """The sample's findings may all be scripts: this one has its memory drawn."""
+    """This finding is a program, which has its memory drawn."""
     from axe_playwright_python.sync_playwright import Axe
 
     page = look(width=width, scheme=scheme).open(page_of(faulty, "finding"))
@@ -161,11 +163,12 @@ def test_no_page_is_wider_than_a_narrow_screen(look: Any, sample: Path, hostile:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_dark_is_dark(look: Any, sample: Path, kind: str) -> None:
+def test_dark_is_dark(look: Any, sample: Path, scripted: Path, kind: str) -> None:
     """The page follows the reader's setting."""
+    index = scripted if kind == "finding" else sample
     grounds = [
         look(scheme=scheme)
-        .open(page_of(sample, kind))
+        .open(page_of(index, kind))
         .evaluate("getComputedStyle(document.body).backgroundColor")
         for scheme in ("light", "dark")
     ]
@@ -200,9 +203,9 @@ def test_without_script_all_is_there(look: Any, sample: Path) -> None:
     assert page.locator("a.cell:visible").count() < page.locator("a.cell").count()
 
 
-def test_print_has_no_controls(look: Any, sample: Path) -> None:
+def test_print_has_no_controls(look: Any, scripted: Path) -> None:
     """On paper there is nothing to press, and scripts are whole."""
-    page = look().open(page_of(sample, "finding"))
+    page = look().open(page_of(scripted, "finding"))
     page.emulate_media(media="print")
     assert page.locator("button:visible, .top nav:visible").count() == 0
     cut = "[...document.querySelectorAll('pre')].filter(p => p.scrollHeight > p.clientHeight + 2)"
