@@ -198,6 +198,6 @@ class Campaign:
 
 
 def header_of(session: Session) -> Header:
-    """What a campaign on this session depends on."""
+    """What the verdicts of a campaign depend on."""
     ((name, subject),) = session.subjects.items()
     return Header(FORMAT, name, subject.torch, installed("autograd-conformance"), session.seed)
