@@ -22,6 +22,8 @@ from strategies.table.change import within
 from strategies.table.changes import TABLES
 
 NAN, INF = math.nan, math.inf
+LEAST = 5e-324
+"""The least number above zero, which is subnormal: no formula may take it for zero."""
 _ELU_SCALE = 1.0507009873554805 * 1.6732632423543772
 
 
@@ -75,11 +77,11 @@ def _function(name: str, at: float, gradient: float, rest: str = "", torch: str 
     return Kink(f"F.{name}(x{rest})", at, gradient, written, torch)
 
 
+_PRELU = "F.prelu(x, torch.full((1,), 0.25, dtype=x.dtype, device=DEVICE))"
 KINKS: tuple[Kink, ...] = (
     _function("relu", 0.0, 0.0),
     _function("relu", -0.0, 0.0),
     _function("relu", NAN, 1.0),
-    _function("relu", 5e-324, 1.0),
     _of("abs", 0.0, 0.0),
     _of("abs", -0.0, 0.0),
     _of("abs", NAN, 0.0),
@@ -105,7 +107,7 @@ KINKS: tuple[Kink, ...] = (
     _of("clamp", 1.0, 1.0, "torch.ones_like(x.detach()), None", ">=1.9,<2.15"),
     _of("clamp", 1.0, 0.5, "torch.ones_like(x.detach()), None", ">=2.15"),
     _function("leaky_relu", 0.0, 0.25, "0.25"),
-    Kink("F.prelu(x, torch.full((1,), 0.25, dtype=x.dtype, device=DEVICE))", 0.0, 0.25),
+    Kink(_PRELU, 0.0, 0.25),
     _function("elu", 0.0, 1.5, "1.5"),
     _function("selu", 0.0, _ELU_SCALE),
     _function("hardswish", -3.0, 0.0, torch=">=2.8"),
@@ -123,6 +125,25 @@ KINKS: tuple[Kink, ...] = (
     Kink("torch.hypot(x, torch.zeros_like(x.detach()))", 0.0, NAN),
     _of("sqrt", 0.0, INF),
     _of("reciprocal", INF, -0.0),
+    _function("relu", LEAST, 1.0),
+    _function("relu", -LEAST, 0.0),
+    _function("relu6", LEAST, 1.0),
+    _function("threshold", LEAST, 1.0, "0.0, 3.0"),
+    _function("leaky_relu", LEAST, 1.0, "0.25"),
+    _function("leaky_relu", -LEAST, 0.25, "0.25"),
+    Kink(_PRELU, LEAST, 1.0),
+    Kink(_PRELU, -LEAST, 0.25),
+    _function("elu", LEAST, 1.0, "1.5"),
+    _function("elu", -LEAST, 1.5, "1.5"),
+    _function("selu", -LEAST, _ELU_SCALE),
+    Kink("F.hardshrink(x, 0.0)", LEAST, 1.0),
+    Kink("F.softshrink(x, 0.0)", -LEAST, 1.0),
+    _of("abs", LEAST, 1.0),
+    _of("abs", -LEAST, -1.0),
+    _of("clamp_min", LEAST, 1.0, "0.0"),
+    _of("clamp_min", -LEAST, 0.0, "0.0"),
+    _of("clamp", LEAST, 1.0, "0.0, 1.0"),
+    _of("sqrt", LEAST, 0.5 / math.sqrt(LEAST)),
 )
 """CLAIMS by torch's formulas; a gradient of INF for a reduction means shared equally."""
 
