@@ -40,12 +40,17 @@ def release(version: str) -> tuple[int, int] | None:
 class LeftOut(Counter[str]):
     """What a subject's torch does not have -> how many of the programs drawn use it."""
 
-    def note(self, torch: str) -> str:
-        """What a reader must know of it, the commonest first; "" where nothing was left out."""
-        if not self:
-            return ""
-        names = ", ".join(name for name, _ in self.most_common())
-        return f"left out ({self.total()} programs; not in torch {torch}): {names}"
+    def note(self, torch: str, undrawn: int = 0) -> str:
+        """What a reader must know of it, the commonest first, and of so many operations that were
+        not drawn at all; "" where nothing was left out.
+        """
+        notes = []
+        if undrawn:
+            notes.append(f"not drawn: {undrawn} operations that torch {torch} lacks (see ops)")
+        if self:
+            names = ", ".join(name for name, _ in self.most_common())
+            notes.append(f"left out ({self.total()} programs; not in torch {torch}): {names}")
+        return "; ".join(notes)
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Abilities:
 
     subject: Subject
     _lacking: dict[tuple[str, str], str] = field(default_factory=dict)
+    _lacking_ops: frozenset[str] | None = None
     _respelled: dict[tuple[str, str, frozenset[str]], str] = field(default_factory=dict)
 
     def lacks(self, draft: Draft) -> str:
@@ -70,6 +76,23 @@ class Abilities:
             if lacking:
                 return lacking
         return ""
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The operations, by their names in programs, that this torch has in no spelling."""
+        if self._lacking_ops is None:
+            self._lacking_ops = self._found_lacking()
+        return self._lacking_ops
+
+    def _found_lacking(self) -> frozenset[str]:
+        return frozenset(
+            op
+            for op, (row, in_place) in OPERATIONS.items()
+            if all(
+                self._lacks(row, in_place, op, via)
+                for via in (row.in_place if in_place else row.plain)
+            )
+        )
 
     def _lacks(self, row: Row, in_place: bool, op: str, via: str) -> str:
         if (op, via) not in self._lacking:

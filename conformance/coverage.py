@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from conformance.abilities import Abilities
 from conformance.subjects import JsonSeen, Subject
 from conformance.subjects.errors import SubjectError
-from strategies.table import TABLE
+from strategies.table import OPERATIONS, TABLE
 from strategies.table.exclusions import excluded
 from strategies.table.spelled import AUGMENTED, spelled_in_place
 
@@ -71,6 +72,8 @@ class Coverage:
 
     torch: str
     names: tuple[Covered, ...] = field(default=())
+    lacking: tuple[str, ...] = ()
+    """Operations of the table that this torch has in no spelling: programs for it have none."""
 
     def of(self, status: Status) -> list[Covered]:
         """The names of one status."""
@@ -86,7 +89,12 @@ def coverage_of(subject: Subject) -> Coverage:
         raise SubjectError(f"{subject.name} cannot say which in-place forms it has: {why}.")
     spelt = spelled_in_place(TABLE)
     names = [f"{space}.{name}" for space, found in facts.json.items() for name in sorted(found)]
-    return Coverage(subject.torch, tuple(_covered(name, spelt) for name in names))
+    lacking = Abilities(subject).lacking
+    return Coverage(
+        subject.torch,
+        tuple(_covered(name, spelt) for name in names),
+        tuple(op for op in OPERATIONS if op in lacking),
+    )
 
 
 def _covered(name: str, spelt: dict[str, str]) -> Covered:

@@ -21,6 +21,7 @@ from conformance.ledger import Ledger
 from conformance.profiles import Profile
 from conformance.records import Detected, Outside, RecordWriter, VerdictWord
 from conformance.scripts import PRELUDE, Script
+from strategies.lacking import drawing_without
 from strategies.program import Program
 from strategies.reducing import reduced
 from strategies.table.change import within
@@ -199,13 +200,15 @@ class Trial:
                 raise self._against(judged.gravest)
             return judged
 
-        for program in map(self.examiner.abilities.respelled, programs):
-            try:
-                case(program)
-            except Disagreement as error:
-                caught = self._smallest(Caught(program, error, False), case, lambda program: True)
-                judged = self._known[caught.case.id]
-                self._deviates(judged, caught.error, minimal=caught.minimal)
+        with drawing_without(self.examiner.abilities.lacking):
+            for program in map(self.examiner.abilities.respelled, programs):
+                try:
+                    case(program)
+                except Disagreement as error:
+                    first = Caught(program, error, False)
+                    caught = self._smallest(first, case, lambda program: True)
+                    judged = self._known[caught.case.id]
+                    self._deviates(judged, caught.error, minimal=caught.minimal)
 
     def _smallest(
         self,
@@ -426,7 +429,8 @@ class Trial:
             key,
             shrinks,
         )
-        return hunt(cases, test, effort)
+        with drawing_without(self.examiner.abilities.lacking):
+            return hunt(cases, test, effort)
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -434,7 +438,9 @@ class Trial:
         """Write the claim's verdict on this subject: the one given, or what the counts say."""
         final = verdict or self.verdict or self._from_counts()
         seconds = time.monotonic() - self.started
-        notes = filter(None, (note or self.note, self.left_out.note(self.examiner.subject.torch)))
+        undrawn = len(self.examiner.abilities.lacking) if self._known else 0
+        left_out = self.left_out.note(self.examiner.subject.torch, undrawn)
+        notes = filter(None, (note or self.note, left_out))
         self._ledger.finish(
             final, self.counts, seconds, "; ".join(notes), self.outside, self.cells.counted
         )

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from strategies import layout as lay
 from strategies.build import DEFAULT, Recipe, build
-from strategies.choices import chance
+from strategies.choices import Choose, chance
 from strategies.drawn import Drawn
+from strategies.lacking import suited
 from strategies.layout import Layout
 from strategies.novelty import novel
 from strategies.program import Program
@@ -77,7 +78,7 @@ def programs(*, recipe: Recipe = DEFAULT) -> st.SearchStrategy[Program]:
 
 @st.composite
 def _programs(draw: st.DrawFn, recipe: Recipe) -> Program:
-    return build(Drawn(draw), recipe)
+    return suited(Drawn(draw), lambda choose: build(choose, recipe))
 
 
 @st.composite
@@ -88,6 +89,9 @@ def programs_with_functions(draw: st.DrawFn) -> Program:
 
     Examples shrink towards short functions at the start of short programs.
     """
-    choose = Drawn(draw)
+    return suited(Drawn(draw), _with_functions)
+
+
+def _with_functions(choose: Choose) -> Program:
     program = novel(choose, build(choose))
     return with_a_call_again(choose, program) if chance(choose, 33) else program

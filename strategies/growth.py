@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from strategies.choices import among, chance, recent, weighted
 from strategies.composing import Composing
 from strategies.draft import Shaped, Value
+from strategies.lacking import avoided
 from strategies.oddities import odd
 from strategies.outs import write_out
 from strategies.pools import COMPARISONS, MASKED, PLAIN, PRODUCTS, SPATIAL, SUMS, VIEWS, WRITES
@@ -31,6 +32,9 @@ from strategies.table import TABLE, Row
 @dataclass(slots=True)
 class Growth(Composing):
     """A draft with rough knowledge of it, and the moves by which it grows."""
+
+    avoided: frozenset[str] = field(default_factory=avoided)
+    """Operations, by their names in programs, that no step is drawn of."""
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -64,6 +68,7 @@ class Growth(Composing):
         for row in (rows[first_choice], rows[second], *rows):
             if (
                 not (row.in_place if in_place else row.plain)
+                or (row.in_place_name if in_place else row.name) in self.avoided
                 or not allowed(row)
                 or (self.recipe.rows is not None and row.name not in self.recipe.rows)
             ):

@@ -82,16 +82,21 @@ def set_flag(growth: Growth, *, kind: str = "") -> Shaped | None:
     values = {"on": off, "off": on, "inner on": inner, "inner off": inner}[kind]
     if not values:
         return None
-    value, wants = recent(growth.choose, values), kind.endswith("on")
+    return flag(growth, recent(growth.choose, values), wants=kind.endswith("on"))
+
+
+def flag(growth: Growth, value: Value, *, wants: bool) -> Shaped:
+    """`requires_grad_` of this value."""
+    root = growth.roots[value.name]
     params = {} if wants else {"requires_grad": False}
     done = growth.take(Apply("requires_grad_", (value.name,), params, (), "", growth.modes))
-    if kind == "on" and value.name in growth.views:
+    if root.grad == wants or not (root.leaf or wants):
+        return done
+    if wants and value.name in growth.views:
         # A view is a leaf of its own then, and its base is none.
         growth.roots[value.name] = Root(grad=True, leaf=True)
-    elif kind == "on":
-        growth.roots[value.name].grad = growth.roots[value.name].leaf = True
-    elif kind == "off":
-        growth.roots[value.name].grad = False
+    else:
+        root.grad, root.leaf = wants, True
     return done
 
 
@@ -226,8 +231,14 @@ def go_around_autograd(growth: Growth) -> Shaped | None:
     if value is None:
         return None
     if chance(growth.choose, 50):
+        return give_other_memory(growth, value, "resize_")
+    return give_other_memory(growth, value, among(growth.choose, ("set_", "resize_as_")))
+
+
+def give_other_memory(growth: Growth, value: Value, op: str) -> Shaped:
+    """`resize_` to fewer elements, `set_` or `resize_as_` of this value."""
+    if op == "resize_":
         size = {"size": [value.layout.numel // 2]}
-        return growth.take(Apply("resize_", (value.name,), size, (), "", growth.modes))
+        return growth.take(Apply(op, (value.name,), size, (), "", growth.modes))
     source = recent(growth.choose, growth.floats()).name
-    op = among(growth.choose, ("set_", "resize_as_"))
     return growth.take(Apply(op, (value.name, source), {}, (), "", growth.modes))

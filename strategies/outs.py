@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 _PLAIN = tuple(TABLE[name.removesuffix(SUFFIX)] for name in OUT)
 
 
-def write_out(growth: Growth, row: Row | None = None) -> Shaped | None:
+def write_out(growth: Growth, row: Row | None = None, *, into_view: bool = False) -> Shaped | None:
     """A plain step's result written into another tensor, most often where nothing is recorded;
     examples shrink towards the first row of the table, unless it is given, as an `out=` form.
+    Into a view of a new leaf, if that is asked.
     """
     chosen = among(growth.choose, _PLAIN)
     row = TABLE[row.name.removesuffix(SUFFIX)] if row is not None else chosen
     first = recent(growth.choose, growth.floats())
     if growth.recipe.rows is not None and row.name not in growth.recipe.rows:
+        return None
+    if row.name + SUFFIX in growth.avoided:
         return None
     refused = chance(growth.choose, 12)
     plain = growth.compose(row, first, in_place=False, wild=False)
@@ -31,11 +34,31 @@ def write_out(growth: Growth, row: Row | None = None) -> Shaped | None:
         return None
     operands = [o for o in plain.operands if isinstance(o, Value)]
     grads = any(growth.grad(o) for o in operands if o.dtype == "float64")
-    out = _place(growth, plain, operands, grads=refused or not recording(growth.modes))
+    if into_view:
+        out = _view(growth, plain.results[0].layout.shape)
+    else:
+        out = _place(growth, plain, operands, grads=refused or not recording(growth.modes))
+    if into_view and not OUT[row.name + SUFFIX].drawn((out.layout,)):
+        return None
     if recording(growth.modes) and not refused and (grads or growth.grad(out)):
         growth.modes = ("no_grad",)
     step = Apply(row.name + SUFFIX, (out.name, *plain.step.args), plain.step.params)
     return growth.take(Apply(step.op, step.args, step.params, modes=growth.modes))
+
+
+def _view(growth: Growth, shape: tuple[int, ...]) -> Value:
+    """A view of this shape, of a leaf that does not require grad and has elements beside it."""
+    if 0 in shape:
+        leaf = growth.leaf(shape=shape, requires_grad=False)
+        return growth.take(Apply("view_as", (leaf.name,), {}, (growth.fresh_name(),))).results[0]
+    turned = len(shape) > 1 and chance(growth.choose, 50)
+    leaf = growth.leaf(shape=(2, *(shape[::-1] if turned else shape)), requires_grad=False)
+    at = {"dim": 0, "index": growth.choose.below(2)}
+    part = growth.take(Apply("select", (leaf.name,), at, (growth.fresh_name(),))).results[0]
+    if not turned:
+        return part
+    dims = {"dims": list(range(len(shape)))[::-1]}
+    return growth.take(Apply("permute", (part.name,), dims, (growth.fresh_name(),))).results[0]
 
 
 def _place(growth: Growth, plain: Shaped, operands: list[Value], *, grads: bool) -> Value:

@@ -11,6 +11,7 @@ from strategies.build import DEFAULT, PLAIN, VIEWS, Growth, Recipe
 from strategies.choices import Choose
 from strategies.draft import Shaped, Value
 from strategies.drawn import Drawn
+from strategies.lacking import suited
 from strategies.pools import RELABELS
 from strategies.program import Mode, Program
 from strategies.table import TABLE, Row
@@ -75,7 +76,7 @@ def drawn(scene: Scene) -> st.SearchStrategy[Program]:
 
     @st.composite
     def programs(draw: st.DrawFn) -> Program:
-        return scene(Drawn(draw))
+        return suited(Drawn(draw), scene)
 
     return programs()
 

@@ -109,6 +109,7 @@ def _covered_as_json(coverage: Coverage) -> dict[str, object]:
     return {
         "torch": coverage.torch,
         "counts": {status: len(coverage.of(status)) for status in STATUSES},
+        "lacking": coverage.lacking,
         "names": {
             covered.name: {
                 "status": covered.status,
@@ -133,6 +134,11 @@ def _print_coverage(coverage: Coverage) -> None:
     for covered in coverage.names:
         if covered.status != "row":
             reasons.setdefault(covered.reason or "missing from the table", []).append(covered.name)
+    if coverage.lacking:
+        what = (
+            f"operations of the table that torch {coverage.torch} does not have, not drawn for it"
+        )
+        reasons[what] = list(coverage.lacking)
     for reason, names in reasons.items():
         click.echo("\n" + wrap_text(f"{reason}:", 78))
         click.echo(wrap_text(", ".join(names), 78, "  ", "  "))

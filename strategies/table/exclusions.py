@@ -37,8 +37,10 @@ EXCLUDED: dict[str, str] = {
     "torch.feature_dropout_": "what nn.Dropout2d and nn.Dropout3d call; the rows spell those",
     "torch.embedding_renorm_": "writes its weight by contract, under no_grad, as max_norm= asks",
 }
+FORMER = {"torch.s_native_addmm_": "what addmm_ calls; the row spells that"}
+"""The same of names that only versions before the table's torch have."""
 
 
 def excluded(name: str) -> str:
     """Why a qualified name is left out; "" if it is not."""
-    return EXCLUDED.get(name) or EXCLUDED.get(f"*.{name.partition('.')[2]}", "")
+    return EXCLUDED.get(name) or FORMER.get(name) or EXCLUDED.get(f"*.{name.partition('.')[2]}", "")
