@@ -7,6 +7,7 @@ Everything here is arithmetic on integers, by the rules of torch's strided tenso
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -178,7 +179,14 @@ def _memory_order(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> li
                 return 1
         return 0
 
-    order = list(range(len(shape) - 1, -1, -1))
+    return dimensions_by(len(shape), compare)
+
+
+def dimensions_by(ndim: int, compare: Callable[[int, int], int]) -> list[int]:
+    """Dimensions from fastest to slowest, by an insertion that passes over those that `compare`, a
+    positive number where the first is slower, calls equal.
+    """
+    order = list(range(ndim - 1, -1, -1))
     for start in range(1, len(order)):
         here = start
         for there in range(start - 1, -1, -1):
@@ -193,7 +201,7 @@ def _memory_order(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> li
 
 def channels_last(shape: tuple[int, ...]) -> Layout:
     """The layout of four or five dimensions in which channels are next to each other."""
-    return _dense_in_order(shape, [1, *range(len(shape) - 1, 1, -1), 0])
+    return dense_in_order(shape, [1, *range(len(shape) - 1, 1, -1), 0])
 
 
 def counts_as_channels_last(layout: Layout) -> bool:
@@ -230,7 +238,8 @@ def as_suggested(shape: tuple[int, ...], *operands: Layout) -> Layout:
     return made(shape)
 
 
-def _dense_in_order(shape: tuple[int, ...], order: list[int]) -> Layout:
+def dense_in_order(shape: tuple[int, ...], order: list[int]) -> Layout:
+    """The layout without gaps whose dimensions are in this order, from fastest to slowest."""
     if order == list(range(len(shape) - 1, -1, -1)):
         return contiguous(shape)
     strides = [0] * len(shape)
@@ -252,7 +261,7 @@ def elementwise(*operands: Layout) -> Layout:
         if all(o.is_contiguous for o in operands):
             return contiguous(shape)
         if all(o.is_channels_last for o in operands):
-            return _dense_in_order(shape, _CHANNELS_LAST)
+            return dense_in_order(shape, _CHANNELS_LAST)
         if operands[0].is_dense and all(o.strides == operands[0].strides for o in operands):
             return Layout(shape, operands[0].strides)
     if len(shape) < 2:
@@ -262,7 +271,7 @@ def elementwise(*operands: Layout) -> Layout:
 
 def ordered(shape: tuple[int, ...], *operands: Layout) -> Layout:
     """The layout of a fresh result of a shape that follows operands, which broadcast to it."""
-    return _dense_in_order(shape, _memory_order(shape, [_strides_over(o, shape) for o in operands]))
+    return dense_in_order(shape, _memory_order(shape, [_strides_over(o, shape) for o in operands]))
 
 
 @lru_cache(maxsize=_MANY)
@@ -272,7 +281,7 @@ def preserved(layout: Layout) -> Layout:
         return Layout(layout.shape, layout.strides)
     if layout.ndim < 2:
         return contiguous(layout.shape)
-    return _dense_in_order(layout.shape, _memory_order(layout.shape, [layout.strides]))
+    return dense_in_order(layout.shape, _memory_order(layout.shape, [layout.strides]))
 
 
 def permuted(layout: Layout, dims: tuple[int, ...]) -> Layout:

@@ -56,7 +56,8 @@ def check_overlap(
     ):
         raise Raised(Kind.OVERLAP_PARTIAL, f"{target.name} is its own operand")
     for place in places:
-        ordered = step.row.reads_apart or step.row.unchecked_reads or masked
+        scattered = step.row.unchecked_reads and not step.row.broadcasts
+        ordered = step.row.reads_apart or scattered or masked
         alike = _same_cells(place, target.layout) and not ordered
         if alike or not _touch(place, target.layout):
             continue

@@ -259,6 +259,13 @@ BEFORE_1_8: tuple[Change, ...] = (
         form="in place",
     ),
     Change(
+        "atan2 fmod remainder",
+        "<1.8",
+        {"unchecked_reads": True},
+        "TensorIterator without check_mem_overlap, or TH",
+        form="in place",
+    ),
+    Change(
         "celu elu hardtanh leaky_relu relu6 rrelu selu",
         "<1.8",
         {"unchecked_overlap": True},

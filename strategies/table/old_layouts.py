@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from strategies.layout import contiguous, transposed
+from strategies.layout import (
+    broadcast_shapes,
+    contiguous,
+    dense_in_order,
+    dimensions_by,
+    transposed,
+)
 from strategies.table import TABLE
 from strategies.table.change import Change
 from strategies.table.results import cloned, tensors
@@ -36,6 +42,25 @@ def _rotated(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(transposed(made, 0, 1) if params["k"] % 2 else made),)
 
 
+def _where_all_agree(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """Dimensions changed places only if no operand had them in order."""
+    operands = tensors(layouts)
+    shape = broadcast_shapes(*(operand.shape for operand in operands))
+    strides = [
+        (0,) * (len(shape) - operand.ndim)
+        + tuple(0 if n == 1 else by for n, by in zip(operand.shape, operand.strides, strict=True))
+        for operand in operands
+    ]
+
+    def compare(first: int, second: int) -> int:
+        pairs = [(each[first], each[second]) for each in strides if each[first] and each[second]]
+        if any(one < two for one, two in pairs):
+            return -1
+        return int(any(one > two for one, two in pairs))
+
+    return (Made(dense_in_order(shape, dimensions_by(len(shape), compare))),)
+
+
 _KERNELS = "results begin as at::empty of their sizes, without strides (observed by offsets)"
 _UNTIL = {
     "<1.4": "bce_with_logits index_fill index_put l1_loss mse_loss pow softsign tanhshrink",
@@ -49,6 +74,13 @@ _UNTIL = {
 }
 
 OLD_LAYOUTS: tuple[Change, ...] = (
+    Change(
+        "add sub mul div",
+        "<1.4",
+        {"result": _where_all_agree},
+        "reorder_dimensions (TensorIterator.cpp) asked all operands (observed on random layouts)",
+        form="plain",
+    ),
     *(
         Change(name, torch, {"result": _row_major(name)}, _KERNELS, form="plain")
         for torch, names in _UNTIL.items()
