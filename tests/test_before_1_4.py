@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conformance.model import Kind, predict
+from strategies.draft import Shaped
+from strategies.table.changes import missing_form
 from tests._agreement import program
 
 
@@ -33,9 +35,12 @@ def test_where_a_sum_lay_did_not_depend_on_which_operand_came_first(
 
 
 def test_truth_values_could_be_multiplied_by_a_number_and_not_divided() -> None:
-    text = "a = const(2)\nm = a.gt(1.0)\ns = const()\n"
-    assert raised("1.2.0", text + "m.mul_(s)") is None
-    assert raised("1.2.0", text + "m.div_(s)") == Kind.DTYPE_CAST
+    for op, missing in (("mul_", ""), ("div_", "division of truth values by a number")):
+        draft = program(f"a = const(2)\nm = a.gt(1.0)\ns = const()\nm.{op}(s)").as_in("1.2.0")
+        step = draft.shaped[-1]
+        assert isinstance(step, Shaped)
+        assert missing_form(step, "1.2.0") == missing
+        assert missing_form(step, "1.4.0") == ""
 
 
 @pytest.mark.parametrize(

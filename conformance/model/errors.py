@@ -151,7 +151,6 @@ MESSAGES: tuple[tuple[Kind, Message], ...] = (
         Kind.DTYPE_CAST,
         Message(("output with device", "doesn't match the desired device"), torch="<1.4"),
     ),
-    (Kind.DTYPE_CAST, Message(('"div_cpu" not implemented for',), torch="<1.4")),
     (
         Kind.DTYPE_CAST,
         Message(("result type", "can't be cast to the desired output type"), torch=">=1.4"),

@@ -387,8 +387,7 @@ class Interpreter:
         cast = step.refused == Kind.DTYPE_CAST and RESULTS_FIT in self.graph.broken
         # A tensor without dimensions counts as a number beside one that has some.
         numbers = all(target.layout.ndim and not t.layout.ndim for t in operands[1:])
-        undivided = step.row.name == "div" and target.dtype == "bool"
-        if cast and numbers and len(step.operands) > 1 and not undivided:
+        if cast and numbers and len(step.operands) > 1:
             acted.open = "a number was cast to the target's dtype"
             self.recast.add(target.memory)
         elif step.refused:

@@ -26,6 +26,12 @@ def _without_batch(step: Shaped) -> bool:
     return _ndim(step) < dims + 2
 
 
+def _divides_truth(step: Shaped) -> bool:
+    target, divisor = step.operands
+    number = isinstance(divisor, float) or not divisor.layout.ndim
+    return step.in_place and not isinstance(target, float) and target.dtype == "bool" and number
+
+
 def _ndim(step: Shaped) -> int:
     return len(_shapes(step)[0])
 
@@ -228,6 +234,7 @@ LATER: tuple[Arrival, ...] = (
         "gather and scatter by an index smaller than the tensor",
         _smaller_index,
     ),
+    Arrival("div", "1.4", "division of truth values by a number", _divides_truth),
     Arrival(
         "flatten unfold", "1.4", "flatten and unfold of a 0-d tensor", lambda step: not _ndim(step)
     ),
