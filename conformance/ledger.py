@@ -24,6 +24,7 @@ from conformance.records import (
     Verdict,
     VerdictWord,
 )
+from conformance.script_verdict import Judgement
 from conformance.scripts import Script
 from strategies.program import Program, encode
 
@@ -107,11 +108,18 @@ class Ledger:
         )
 
     def script_failure(
-        self, script: Script, finding: Finding, *, minimal: bool, detected: Detected | None
+        self,
+        script: Script,
+        finding: Finding,
+        judgement: Judgement,
+        *,
+        minimal: bool,
+        detected: Detected | None,
     ) -> None:
-        """A script that deviates, by the finding: what it prints is wrong as a comment says."""
+        """A script that deviates, by the finding of a judgement."""
         self.records.program(script.id, script.text(self.device))
-        text = script.text(self.device, (f"{finding.kind}: {finding.message}",))
+        header = (f"{finding.kind}: {finding.message}",)
+        text = script.judging(self.device, judgement, header)
         self.records.write(
             Verdict(
                 self.claim,

@@ -46,6 +46,9 @@ class Asked:
     message: str = ""
 
 
+_DEVIATES = '"deviates: '
+"""What a script that judges itself has in it."""
+
 AskedOf = Mapping[tuple[str, str], Sequence[Asked]]
 """Claim and program that deviated somewhere -> every subject, the oldest torch first."""
 
@@ -87,7 +90,12 @@ class Finding:
     @property
     def is_script(self) -> bool:
         """Whether the case is a whole script, which has no command that judges it alone."""
-        return bool(self.script) and self.verdict.trace is None and not self.verdict.command
+        return bool(self.script) and not self.verdict.command
+
+    @property
+    def says_verdict(self) -> bool:
+        """Whether the script prints a verdict: whole scripts of older suites do not."""
+        return not self.is_script or _DEVIATES in self.script
 
     @property
     def statements(self) -> tuple[Statement, ...]:
