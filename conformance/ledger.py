@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from conformance.examine import Judged
-from conformance.explain import trace_of
+from conformance.explain import trace_of, trace_of_script
 from conformance.judge import Finding
 from conformance.outcome import done
 from conformance.records import (
@@ -132,6 +132,7 @@ class Ledger:
                 expected=finding.expected,
                 observed=finding.observed,
                 minimal=minimal,
+                trace=trace_of_script(script.body),
                 detected=detected,
             )
         )
@@ -144,6 +145,7 @@ class Ledger:
         if isinstance(case, Script):
             self.records.program(case.id, text)
             id = case.id
+            trace = trace_of_script(case.body)
         else:
             self._keep(case.program)
             id = case.program.id

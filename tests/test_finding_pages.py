@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.explain import trace_of_script
 from conformance.records import Detected, Elsewhere, RecordWriter, Verdict
 from reports.drawing import Box, draw
 from reports.entries import entries
@@ -63,6 +64,27 @@ def test_a_whole_script_has_its_statements_as_steps_and_a_run_that_repeats_it(
     old = msgspec.structs.replace(wrong, command="judge it")
     said = page(f"finding-c-{PROGRAM}", run_of(tmp_path / "old", old))
     assert "an older suite recorded it" in said and "judge it" in said and "Step 1" not in said
+
+
+def test_a_whole_script_has_a_drawing_of_what_was_read_of_it(tmp_path: Path) -> None:
+    """Its statements as steps, the memory that each changed, and what was not read says so."""
+    body = "x = torch.ones(2)\ny = x.view(2)\ny.mul_(2)\nx.resize_(1)\nz = x\n"
+    script = f'import torch\n\n{body}print("deviates: all")\n'
+    wrong = Verdict(
+        *("c", "s", PROGRAM, "deviates", "wrong value", "it is wrong", script),
+        trace=trace_of_script(body),
+    )
+    said = page(f"finding-c-{PROGRAM}", run_of(tmp_path, wrong))
+    for fragment in (
+        "A whole script, read statement by statement",
+        "Step 3 y.mul_(2) writes y in place memory of x version 0 → 1 x a leaf y a view of x",
+        "not read: what .resize_() does to its memory is not in the op table",
+        "what it may write or share is drawn no longer: x, y",
+        "It runs by itself, and prints the verdict.",
+        "autograd-conformance run --claim c",
+    ):
+        assert fragment in said, fragment
+    assert "Start" not in said
 
 
 def test_statements_of_a_script_are_told_by_their_first_column() -> None:

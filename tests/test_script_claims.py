@@ -48,6 +48,7 @@ from conformance.subjects import InProcessSubject, Subject, open_subject
 from conformance.subjects.observation import ErrorSeen, Observation
 from conformance.trial import Disagreement, Script, Trial
 from tests.planted import planted_pairs
+from tests.readings import disagreements
 from tests.test_script import output_of
 
 _MODULES = (
@@ -118,7 +119,9 @@ def here() -> Subject:
 
 @pytest.mark.parametrize("claim", sorted(CLAIMS))
 def test_claim_conforms(claim: str, here: Subject, on_trial: OnTrial) -> None:
-    """Every claim conforms, and leaves nothing out without a reason; so say its scripts."""
+    """Every claim conforms, and leaves nothing out without a reason; so say its scripts, and what
+    is read of them is what they do.
+    """
     trial = on_trial(claim, here)
     CLAIMS[claim](trial)
     assert trial.finish() == "conforms"
@@ -126,6 +129,7 @@ def test_claim_conforms(claim: str, here: Subject, on_trial: OnTrial) -> None:
     held = [(script, judged) for script, judged in trial.put if not judged.findings]
     for script, judged in held[:: len(held) // SCRIPTS + 1]:
         assert output_of(script.judging("cpu", judged)) == ("conforms", 0), script.body
+        assert disagreements(script.body) == [], script.body
 
 
 SCRIPTS = 25
