@@ -114,6 +114,11 @@ class Finding:
         return _boundaries((one.torch, one.verdict) for one in self.asked)
 
     @property
+    def differs(self) -> bool:
+        """Whether those who were asked disagree."""
+        return len({_DECIDED[one.verdict] for one in self.asked if one.verdict in _DECIDED}) > 1
+
+    @property
     def alone(self) -> bool:
         """Whether only those on which it was seen were asked."""
         return len({one.label for one in self.asked if one.verdict}) <= len(self.columns)
@@ -336,8 +341,15 @@ def _script(verdict: Verdict, scripts: Mapping[str, str]) -> str:
 
 
 def _boundaries(asked: Iterable[tuple[str, str]]) -> list[str]:
-    """A phrase for each two neighbouring versions of torch that differ, where both decide."""
-    decided = [(torch, _DECIDED[word]) for torch, word in asked if word in _DECIDED and torch]
+    """A phrase for each two neighbouring versions of torch that differ, where both decide.
+
+    A version of which one subject conforms and another one deviates decides nothing.
+    """
+    said: dict[str, set[str]] = {}
+    for torch, word in asked:
+        if torch and word in _DECIDED:
+            said.setdefault(torch, set()).add(_DECIDED[word])
+    decided = [(torch, *words) for torch, words in said.items() if len(words) == 1]
     return [
         f"{before} on torch {old}, {after} on torch {new}"
         for (old, before), (new, after) in pairwise(decided)
