@@ -122,6 +122,18 @@ def test_versions_are_told_from_one_another_by_the_very_program(tmp_path: Path) 
     assert "Bisection: conforms on torch 1.2.0, deviates on torch 2.4.1." in said
 
 
+def test_subjects_of_one_version_that_disagree_bound_nothing(tmp_path: Path) -> None:
+    """Then it is not the version that makes the difference."""
+    wrong = Verdict("c", "s", PROGRAM, "deviates", "hang")
+    right = Verdict("c", "s", PROGRAM, "conforms")
+    runs = [
+        run_of(tmp_path / "a", right, ended("conforms"), id="a"),
+        run_of(tmp_path / "b", wrong, ended("deviates"), id="b"),
+    ]
+    said = page(f"finding-c-{PROGRAM}", *runs)
+    assert "Bisection: those who were asked differ, and not by their version of torch." in said
+
+
 def test_what_was_asked_later_counts_where_the_run_did_not_ask(tmp_path: Path) -> None:
     """Of subjects of the report and of others; without it, the page says how to ask."""
     wrong = Verdict("c", "s", PROGRAM, "deviates", "hang", "it hangs")
