@@ -129,7 +129,8 @@ def test_claim_conforms(claim: str, here: Subject, on_trial: OnTrial) -> None:
     held = [(script, judged) for script, judged in trial.put if not judged.findings]
     for script, judged in held[:: len(held) // SCRIPTS + 1]:
         assert output_of(script.judging("cpu", judged)) == ("conforms", 0), script.body
-        assert disagreements(script.body) == [], script.body
+        # Without comparisons it is a script that raises by right.
+        assert judged.asked is None or disagreements(script.body) == [], script.body
 
 
 SCRIPTS = 25
