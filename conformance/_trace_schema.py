@@ -45,7 +45,10 @@ class Kept(Struct, frozen=True, omit_defaults=True):
 
 
 class Storage(Struct, frozen=True, omit_defaults=True):
-    """A memory after a step; `title` is the first name that it had."""
+    """A memory after a step; `title` is the first name that it had.
+
+    Without names nobody holds it any longer, or nothing more can be said of it.
+    """
 
     id: int
     title: str
@@ -86,6 +89,9 @@ class TraceStep(Struct, frozen=True, omit_defaults=True):
 
 class Trace(Struct, frozen=True, omit_defaults=True):
     """A program step by step: the lines that make its leaves, and the memory that they have.
+
+    Of a whole script the steps are its statements as far as they can be read; there are no leaves
+    apart from them, and what nodes save is not told. What is not read has a note that says so.
 
     `outcome` is how it must end, `why` says why, by which `rule` of which `source`.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from conformance.examine import Judged
-from conformance.explain import trace_of
+from conformance.explain import trace_of, trace_of_script
 from conformance.judge import Finding
 from conformance.outcome import done
 from conformance.records import (
@@ -24,6 +24,7 @@ from conformance.records import (
     Verdict,
     VerdictWord,
 )
+from conformance.script_verdict import Judgement
 from conformance.scripts import Script
 from strategies.program import Program, encode
 
@@ -107,11 +108,18 @@ class Ledger:
         )
 
     def script_failure(
-        self, script: Script, finding: Finding, *, minimal: bool, detected: Detected | None
+        self,
+        script: Script,
+        finding: Finding,
+        judgement: Judgement,
+        *,
+        minimal: bool,
+        detected: Detected | None,
     ) -> None:
-        """A script that deviates, by the finding: what it prints is wrong as a comment says."""
+        """A script that deviates, by the finding of a judgement."""
         self.records.program(script.id, script.text(self.device))
-        text = script.text(self.device, (f"{finding.kind}: {finding.message}",))
+        header = (f"{finding.kind}: {finding.message}",)
+        text = script.judging(self.device, judgement, header)
         self.records.write(
             Verdict(
                 self.claim,
@@ -124,6 +132,7 @@ class Ledger:
                 expected=finding.expected,
                 observed=finding.observed,
                 minimal=minimal,
+                trace=trace_of_script(script.body),
                 detected=detected,
             )
         )
@@ -136,6 +145,7 @@ class Ledger:
         if isinstance(case, Script):
             self.records.program(case.id, text)
             id = case.id
+            trace = trace_of_script(case.body)
         else:
             self._keep(case.program)
             id = case.program.id

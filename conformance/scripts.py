@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from conformance.judge import Finding
+from conformance.script_verdict import Judge, Judgement, epilogue, hook
 from conformance.subjects import Observation
 from strategies.script import commented
 
@@ -34,12 +34,16 @@ class Script:
 
     body: str
     observe: tuple[str, ...]
-    findings: Callable[[Observation], list[Finding]] = field(compare=False, repr=False)
+    judge: Judge = field(compare=False, repr=False)
     beyond: str = ""
 
     @property
     def id(self) -> str:
         return hashlib.sha256(self.body.encode()).hexdigest()[:16]
+
+    def findings(self, observation: Observation) -> list[Finding]:
+        """What the subject showed that it must not have."""
+        return self.judge(observation).findings
 
     def text(self, device: str, header: tuple[str, ...] = ()) -> str:
         """The script as it runs by itself, printing what was looked at; `header` is a comment."""
@@ -49,5 +53,16 @@ class Script:
             read = 'getattr({0}, "grad", None) if getattr({0}, "is_leaf", False) else None'
             grads = [f'print("{name}.grad", {read.format(name)})' for name in tensors]
             shown = "\n".join([shown, *grads])
-        said = "".join(f"{line}\n" for line in commented(header))
-        return f"{said}{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"
+        return f"{_said(header)}{PRELUDE.format(device=device)}\n{self.body.rstrip()}\n\n{shown}\n"
+
+    def judging(self, device: str, judgement: Judgement, header: tuple[str, ...] = ()) -> str:
+        """The script as it runs by itself and says what the judgement is of what it shows.
+
+        It needs torch alone, and exits with 1 if something is wrong.
+        """
+        start = f"{_said(header)}{PRELUDE.format(device=device)}\n{hook(judgement)}"
+        return f"{start}\n{self.body.rstrip()}\n\n\n{epilogue(judgement)}"
+
+
+def _said(header: tuple[str, ...]) -> str:
+    return "".join(f"{line}\n" for line in commented(header))

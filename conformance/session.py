@@ -21,7 +21,7 @@ from conformance.claims.catalogue import CATALOGUE, TRANSFORMED, find_claim
 from conformance.claims.claim import Claim
 from conformance.deviations import Deviation
 from conformance.examine import Examiner
-from conformance.explain import trace_of
+from conformance.explain import trace_of, trace_of_script
 from conformance.interrupts import INTERRUPTED, Interrupts
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
@@ -78,10 +78,10 @@ def find_profile(name: str) -> Profile:
 
 
 def _shown(deviation: Deviation, torch: str) -> tuple[rec.Source | None, rec.Trace | None]:
-    """The program of an entry as JSON, and step by step; neither of one that is a script."""
+    """The program of an entry as JSON, and step by step; of a script what can be read of it."""
     program = deviation.program
     if program is None:
-        return None, None
+        return None, trace_of_script(deviation.entry.script)
     return msgspec.json.decode(encode(program)), trace_of(check(program).as_in(torch))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from conformance.deviations import Deviation, Entry
 from conformance.examine import Examiner
 from conformance.records import DeviationStatus
+from conformance.script_verdict import Asked, Code, Judgement
 from conformance.scripts import Script
 from conformance.subjects import JsonSeen, Subject
 
@@ -46,7 +47,10 @@ def standing(examiner: Examiner, deviation: Deviation) -> Standing:
 
 def _by_script(subject: Subject, entry: Entry) -> Standing:
     """What the script said in `facts`; one that raises or says nothing decides nothing."""
-    text = Script(entry.script, ("facts",), lambda observation: []).text(subject.device)
+    asked = [Asked("_stands", (entry.id, Code("facts")))]
+    whole = Script(entry.script, ("facts",), lambda observation: Judgement([]))
+    judgement = Judgement([], asked, raising="unspecified: the script raises")
+    text = whole.judging(subject.device, judgement, (entry.title,))
     observation = subject.run(entry.script, ["facts"], timeout_s=_SCRIPT_S)
     if observation.hang:
         return Standing("deviates", text, "hang: the script did not end in time")

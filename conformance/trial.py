@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -20,6 +20,7 @@ from conformance.judge import Finding
 from conformance.ledger import Ledger
 from conformance.profiles import Profile
 from conformance.records import Detected, Outside, RecordWriter, VerdictWord
+from conformance.script_verdict import Judgement
 from conformance.scripts import PRELUDE, Script
 from strategies.lacking import drawing_without
 from strategies.program import Program
@@ -46,11 +47,15 @@ _ILLUSTRATING_S = 2.0
 
 
 class Disagreement(Failing):
-    """A subject does not do what it must; the message is the finding's."""
+    """A subject does not do what it must; the message is the finding's.
 
-    def __init__(self, finding: Finding) -> None:
+    The judgement is that of a whole script, with the comparisons that its text makes.
+    """
+
+    def __init__(self, finding: Finding, judgement: Judgement | None = None) -> None:
         super().__init__(finding.message)
         self.finding = finding
+        self.judgement = judgement or Judgement([finding])
         self.gravity = finding.gravity
 
 
@@ -326,7 +331,7 @@ class Trial:
 
         def case(script: Script) -> None:
             searched.one_more()
-            for finding in self._findings(script):
+            for finding in self._judgement(script).findings:
                 if finding.kind in kinds and fragment in finding.message:
                     searched.found = True
                     raise Outcome(finding.message)
@@ -361,11 +366,11 @@ class Trial:
         self.tick(1)
         return judged
 
-    def _against(self, finding: Finding) -> Disagreement:
+    def _against(self, finding: Finding, judgement: Judgement | None = None) -> Disagreement:
         """What a case that fails raises; the first one says how long it took to find."""
         if self.detected is None:
             self.detected = Detected(self._asked, time.monotonic() - self.started)
-        return Disagreement(finding)
+        return Disagreement(finding, judgement)
 
     def _deviates(self, judged: Judged, error: Failing, *, minimal: bool) -> NoReturn:
         self.verdict = "deviates"
@@ -374,7 +379,7 @@ class Trial:
         self._ledger.failure(judged, finding, minimal=minimal, detected=self.detected)
         raise error
 
-    def _findings(self, script: Script) -> list[Finding]:
+    def _judgement(self, script: Script) -> Judgement:
         """What the subject shows that the script does not expect; raises Disagreement if it ends
         the worker.
         """
@@ -387,14 +392,16 @@ class Trial:
             said = observation.crash or "no answer in time"
             found = Finding(kind, f"the script ended the worker: {said}", "", said)
             raise self._against(found)
-        return sorted(script.findings(observation), key=lambda finding: finding.gravity)
+        judged = script.judge(observation)
+        return replace(judged, findings=sorted(judged.findings, key=lambda found: found.gravity))
 
     def _run_script(self, script: Script) -> None:
-        findings = self._findings(script)
+        judged = self._judgement(script)
+        findings = judged.findings
         registered = {d.entry.quirk: d.entry.id for d in self.examiner.known}
         for finding in findings:
             if finding.quirk not in registered:
-                raise self._against(finding)
+                raise self._against(finding, judged)
         self.counts["known deviation" if findings else "conforms"] += 1
         self._ledger.script(script, {registered[f.quirk]: f for f in reversed(findings)})
 
@@ -402,7 +409,9 @@ class Trial:
         assert isinstance(error, Disagreement), "a script fails by a finding"
         self.verdict = "deviates"
         self.counts["deviates"] += 1
-        self._ledger.script_failure(script, error.finding, minimal=minimal, detected=self.detected)
+        self._ledger.script_failure(
+            script, error.finding, error.judgement, minimal=minimal, detected=self.detected
+        )
         raise error
 
     def _hunt(

@@ -113,6 +113,11 @@ class Drawing:
     start: Picture
     steps: tuple[Drawn, ...]
 
+    @property
+    def of_script(self) -> bool:
+        """Whether it is of a whole script, which begins with nothing."""
+        return not self.trace.leaves
+
 
 def draw(trace: Trace, wrong: int | str | None = None) -> Drawing:
     """The pictures of a trace; `wrong` is the index of the step at which a subject deviated."""
@@ -121,6 +126,8 @@ def draw(trace: Trace, wrong: int | str | None = None) -> Drawing:
     for step in trace.steps:
         changed = {storage.id for storage in step.storages}
         latest |= {storage.id: storage for storage in step.storages}
+        # Without names it is drawn no longer.
+        latest = {id: storage for id, storage in latest.items() if storage.names}
         shown = [one for one in latest.values() if one.id in changed or _named_in(one, step.code)]
         memory = None
         if step.reached and shown:

@@ -46,6 +46,9 @@ class Asked:
     message: str = ""
 
 
+_DEVIATES = '"deviates: '
+"""What a script that judges itself has in it."""
+
 AskedOf = Mapping[tuple[str, str], Sequence[Asked]]
 """Claim and program that deviated somewhere -> every subject, the oldest torch first."""
 
@@ -87,7 +90,12 @@ class Finding:
     @property
     def is_script(self) -> bool:
         """Whether the case is a whole script, which has no command that judges it alone."""
-        return bool(self.script) and self.verdict.trace is None and not self.verdict.command
+        return bool(self.script) and not self.verdict.command
+
+    @property
+    def says_verdict(self) -> bool:
+        """Whether the script prints a verdict: whole scripts of older suites do not."""
+        return not self.is_script or _DEVIATES in self.script
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -104,6 +112,11 @@ class Finding:
     def boundaries(self) -> list[str]:
         """Between which versions of torch its verdict changes, among those that were asked."""
         return _boundaries((one.torch, one.verdict) for one in self.asked)
+
+    @property
+    def differs(self) -> bool:
+        """Whether those who were asked disagree."""
+        return len({_DECIDED[one.verdict] for one in self.asked if one.verdict in _DECIDED}) > 1
 
     @property
     def alone(self) -> bool:
@@ -328,8 +341,15 @@ def _script(verdict: Verdict, scripts: Mapping[str, str]) -> str:
 
 
 def _boundaries(asked: Iterable[tuple[str, str]]) -> list[str]:
-    """A phrase for each two neighbouring versions of torch that differ, where both decide."""
-    decided = [(torch, _DECIDED[word]) for torch, word in asked if word in _DECIDED and torch]
+    """A phrase for each two neighbouring versions of torch that differ, where both decide.
+
+    A version of which one subject conforms and another one deviates decides nothing.
+    """
+    said: dict[str, set[str]] = {}
+    for torch, word in asked:
+        if torch and word in _DECIDED:
+            said.setdefault(torch, set()).add(_DECIDED[word])
+    decided = [(torch, *words) for torch, words in said.items() if len(words) == 1]
     return [
         f"{before} on torch {old}, {after} on torch {new}"
         for (old, before), (new, after) in pairwise(decided)

@@ -1,27 +1,38 @@
-"""JUnit's XML of a run: one test case for each claim on each subject, and for each entry of the
-register that no longer does what it says.
+"""JUnit's XML of runs: a suite for each, one test case for each claim on each subject, and for each
+entry of the register that no longer does what it says.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from conformance.records import Deviation, RecordError, Row, RunRecords, summarise
+from conformance.records import Deviation, Row, RunRecords, summarise
 
+_SUITE = "autograd-conformance"
 _REGISTER = "register of known deviations"
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render_junit(records: RunRecords) -> str:
-    """All that the records of a run's folder hold, earlier parts of a resumed run included.
+def render_junit(runs: Iterable[RunRecords]) -> str:
+    """All that the records of each run's folder hold, earlier parts of a resumed run included.
 
     `deviates` and what the register no longer says are failures; what the suite did not decide
     (`suite error`, `gave up`, `interrupted`) is an error, `not exercised` is skipped, and the rest
     passes.
     """
-    suite = ET.Element("testsuite", name="autograd-conformance")
+    suites = ET.Element("testsuites", name=_SUITE)
+    held = tuple(runs)
+    for number, records in enumerate(held, start=1):
+        suites.append(_suite(records, f"{_SUITE}, run {number}" if len(held) > 1 else _SUITE))
+    ET.indent(suites)
+    start = '<?xml version="1.0" encoding="utf-8"?>\n'
+    return start + ET.tostring(suites, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def _suite(records: RunRecords, name: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=name)
     rows = summarise(records)
     for row in rows:
         _case_of_row(suite, row, records)
@@ -34,21 +45,7 @@ def render_junit(records: RunRecords) -> str:
     suite.set("time", f"{sum(row.seconds for row in rows):.3f}")
     if records.run is not None:
         suite.set("timestamp", _clean(records.run.started))
-    suites = ET.Element("testsuites", name="autograd-conformance")
-    suites.append(suite)
-    ET.indent(suites)
-    return ET.tostring(suites, encoding="unicode", xml_declaration=False) + "\n"
-
-
-def write_junit(records: RunRecords, target: Path) -> None:
-    """Write it to a file; raises RecordError if that cannot be done."""
-    text = '<?xml version="1.0" encoding="utf-8"?>\n' + render_junit(records)
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RecordError(
-            f"The file {target} cannot be written ({error.strerror or error})."
-        ) from error
+    return suite
 
 
 def _case_of_row(suite: ET.Element, row: Row, records: RunRecords) -> None:

@@ -23,6 +23,7 @@ from reports.badge import LABEL, badge_of, render_badge_json
 from reports.changes import Changes, changes
 from reports.ctrf import render_ctrf
 from reports.data import render_json
+from reports.junit import render_junit
 from reports.operations import COLUMNS, heat_map
 from reports.page import Page, build_page
 from reports.plots import plots
@@ -121,6 +122,7 @@ def _for_machines(page: Page, changed: Changes) -> Iterator[tuple[str, str]]:
     """The report in other forms, each a file beside the index."""
     yield "report.json", render_json(page, FOLDER)
     yield "ctrf.json", render_ctrf(page)
+    yield "junit.xml", render_junit(page.runs)
     yield "summary.md", render_summary(page, changed)
     yield "badge.json", render_badge_json(page)
     badge = _environment().get_template("badge.svg")

@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.explain import trace_of_script
 from conformance.records import Detected, Elsewhere, RecordWriter, Verdict
 from reports.drawing import Box, draw
 from reports.entries import entries
@@ -65,6 +66,27 @@ def test_a_whole_script_has_its_statements_as_steps_and_a_run_that_repeats_it(
     assert "an older suite recorded it" in said and "judge it" in said and "Step 1" not in said
 
 
+def test_a_whole_script_has_a_drawing_of_what_was_read_of_it(tmp_path: Path) -> None:
+    """Its statements as steps, the memory that each changed, and what was not read says so."""
+    body = "x = torch.ones(2)\ny = x.view(2)\ny.mul_(2)\nx.resize_(1)\nz = x\n"
+    script = f'import torch\n\n{body}print("deviates: all")\n'
+    wrong = Verdict(
+        *("c", "s", PROGRAM, "deviates", "wrong value", "it is wrong", script),
+        trace=trace_of_script(body),
+    )
+    said = page(f"finding-c-{PROGRAM}", run_of(tmp_path, wrong))
+    for fragment in (
+        "A whole script, read statement by statement",
+        "Step 3 y.mul_(2) writes y in place memory of x version 0 → 1 x a leaf y a view of x",
+        "not read: what .resize_() does to its memory is not in the op table",
+        "what it may write or share is drawn no longer: x, y",
+        "It runs by itself, and prints the verdict.",
+        "autograd-conformance run --claim c",
+    ):
+        assert fragment in said, fragment
+    assert "Start" not in said
+
+
 def test_statements_of_a_script_are_told_by_their_first_column() -> None:
     """Clauses, closing brackets, decorated functions and blank lines belong to what they are of."""
     script = "@f\ndef g():\n    pass\n\n\nif a:\n    b\nelse:\n    c\nd = (\n    1,\n)  # one\n"
@@ -98,6 +120,18 @@ def test_versions_are_told_from_one_another_by_the_very_program(tmp_path: Path) 
     said = page(f"finding-c-{PROGRAM}", *runs)
     assert "✓ conforms s, torch 1.2.0" in said and "not asked s, torch 1.4.0" in said
     assert "Bisection: conforms on torch 1.2.0, deviates on torch 2.4.1." in said
+
+
+def test_subjects_of_one_version_that_disagree_bound_nothing(tmp_path: Path) -> None:
+    """Then it is not the version that makes the difference."""
+    wrong = Verdict("c", "s", PROGRAM, "deviates", "hang")
+    right = Verdict("c", "s", PROGRAM, "conforms")
+    runs = [
+        run_of(tmp_path / "a", right, ended("conforms"), id="a"),
+        run_of(tmp_path / "b", wrong, ended("deviates"), id="b"),
+    ]
+    said = page(f"finding-c-{PROGRAM}", *runs)
+    assert "Bisection: those who were asked differ, and not by their version of torch." in said
 
 
 def test_what_was_asked_later_counts_where_the_run_did_not_ask(tmp_path: Path) -> None:

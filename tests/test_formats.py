@@ -162,6 +162,14 @@ def test_files_lie_beside_the_index(tmp_path: Path) -> None:
     write_report(Sources((run_of(tmp_path / "run", ended("conforms")),)), tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
-        *("index.html", "report", "report.json", "ctrf.json", "summary.md", "badge.json"),
+        *(
+            "index.html",
+            "report",
+            "report.json",
+            "ctrf.json",
+            "junit.xml",
+            "summary.md",
+            "badge.json",
+        ),
         "badge.svg",
     }

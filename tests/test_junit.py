@@ -21,7 +21,8 @@ from conformance.records import (
     VerdictWord,
     read_run,
 )
-from reports.junit import render_junit, write_junit
+from reports.junit import render_junit
+from reports.site import Sources, write_report
 
 PLACE = ("a-claim", "eager-cpu")
 OUTCOMES: dict[VerdictWord, str | None] = {
@@ -48,7 +49,7 @@ def suite_of(folder: Path, *records: Verdict | Finish | Deviation | Start) -> ET
         )
         for record in records:
             writer.write(record)
-    root = ET.fromstring(render_junit(read_run(folder)).encode())
+    root = ET.fromstring(render_junit([read_run(folder)]).encode())
     suite = root.find("testsuite")
     assert suite is not None
     return suite
@@ -94,8 +95,19 @@ def test_entry_of_the_register(tmp_path: Path, status: str) -> None:
     assert named == (["one"] if status in ("deviates", "unexpectedly conforms") else [])
 
 
+def test_report_of_several_runs_has_a_suite_for_each(tmp_path: Path) -> None:
+    """`report` writes them beside its index, in the order of the runs, under names of their own."""
+    for name, verdict in (("one", "conforms"), ("two", "deviates")):
+        suite_of(tmp_path / name, Start(*PLACE, 7), Finish(*PLACE, verdict))  # type: ignore[arg-type]
+    write_report(Sources((tmp_path / "one", tmp_path / "two")), tmp_path / "out")
+    suites = ET.parse(tmp_path / "out" / "junit.xml").getroot().findall("testsuite")
+    assert [suite.get("failures") for suite in suites] == ["0", "1"]
+    assert len({suite.get("name") for suite in suites}) == 2
+
+
 def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     """It is named in one sentence."""
     suite_of(tmp_path / "run", Start(*PLACE, 7))
+    (tmp_path / "out" / "junit.xml").mkdir(parents=True)
     with pytest.raises(RecordError, match="cannot be written"):
-        write_junit(read_run(tmp_path / "run"), tmp_path)
+        write_report(Sources((tmp_path / "run",)), tmp_path / "out")

@@ -73,7 +73,9 @@ def write_every_field(folder: Path, text: str) -> Path:
 def files_of(folder: Path, text: str) -> dict[str, str]:
     """A report of such a run beside an earlier one, JUnit's file with it."""
     run, before = (write_every_field(folder / name, text) for name in ("run", "before"))
-    return pages(run, before=(before,), planted=(run,)) | {"junit.xml": render_junit(read_run(run))}
+    return pages(run, before=(before,), planted=(run,)) | {
+        "junit.xml": render_junit([read_run(run)])
+    }
 
 
 def structure(html: str) -> list[str]:

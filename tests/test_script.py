@@ -45,13 +45,30 @@ def output_of(script: str) -> tuple[str, int]:
     """What a script prints and its exit code, run in this process."""
     said, space = io.StringIO(), {"__name__": "__main__"}
     code = 0
+    hook = sys.excepthook
     with contextlib.redirect_stdout(said), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             exec(compile(script, "<script>", "exec"), space)
         except SystemExit as end:
             code = int(end.code or 0)
+        except Exception as error:
+            if sys.excepthook is hook:
+                raise
+            code = _as_python_ends(error)
+        finally:
+            sys.excepthook = hook
     return said.getvalue().strip(), code
+
+
+def _as_python_ends(error: Exception) -> int:
+    """The exit code, after the hook that a script has set for its errors."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            sys.excepthook(type(error), error, error.__traceback__)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 1
 
 
 def says_the_same(judged: Judged) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -40,11 +42,14 @@ from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
 from conformance.planted import By
 from conformance.profiles import PROFILES
-from conformance.records import RecordWriter
+from conformance.records import RecordWriter, read_run
+from conformance.script_verdict import Judgement
 from conformance.subjects import InProcessSubject, Subject, open_subject
 from conformance.subjects.observation import ErrorSeen, Observation
 from conformance.trial import Disagreement, Script, Trial
 from tests.planted import planted_pairs
+from tests.readings import disagreements
+from tests.test_script import output_of
 
 _MODULES = (
     test_complex,
@@ -74,7 +79,18 @@ def machine() -> Machine:
     return Machine()
 
 
-OnTrial = Callable[[str, Subject], Trial]
+class Kept(Trial):
+    """A trial that keeps the scripts that it put, and how they were judged."""
+
+    put: ClassVar[list[tuple[Script, Judgement]]] = []
+
+    def _judgement(self, script: Script) -> Judgement:
+        judged = super()._judgement(script)
+        self.put.append((script, judged))
+        return judged
+
+
+OnTrial = Callable[[str, Subject], Kept]
 
 
 @pytest.fixture
@@ -82,9 +98,10 @@ def on_trial(tmp_path: Path) -> Iterator[OnTrial]:
     """Put a claim on trial in the profile that repeats itself."""
     with RecordWriter(tmp_path) as writer:
 
-        def begin(claim: str, subject: Subject) -> Trial:
+        def begin(claim: str, subject: Subject) -> Kept:
             examiner = Examiner(subject=subject, machine=machine())
-            trial = Trial(find_claim(claim), examiner, PROFILES["quick"], 0, writer, tmp_path)
+            Kept.put.clear()
+            trial = Kept(find_claim(claim), examiner, PROFILES["quick"], 0, writer, tmp_path)
             trial.begin()
             return trial
 
@@ -102,11 +119,22 @@ def here() -> Subject:
 
 @pytest.mark.parametrize("claim", sorted(CLAIMS))
 def test_claim_conforms(claim: str, here: Subject, on_trial: OnTrial) -> None:
-    """Every claim conforms, and leaves nothing out without a reason."""
+    """Every claim conforms, and leaves nothing out without a reason; so say its scripts, and what
+    is read of them is what they do.
+    """
     trial = on_trial(claim, here)
     CLAIMS[claim](trial)
     assert trial.finish() == "conforms"
     assert "left out" not in trial.note
+    held = [(script, judged) for script, judged in trial.put if not judged.findings]
+    for script, judged in held[:: len(held) // SCRIPTS + 1]:
+        assert output_of(script.judging("cpu", judged)) == ("conforms", 0), script.body
+        # Without comparisons it is a script that raises by right.
+        assert judged.asked is None or disagreements(script.body) == [], script.body
+
+
+SCRIPTS = 25
+"""So many of those that a claim puts are run as they are copied, at most."""
 
 
 def test_inplace_of_alpha_dropout_layers(here: Subject, on_trial: OnTrial, tmp_path: Path) -> None:
@@ -192,32 +220,44 @@ FAULTS = [one for one in planted_pairs() if one[1].claim in CLAIMS]
 _PATCHED = (torch, torch.Tensor, F, nn.ReLU, nn.GELU, torch.autograd.Function)
 
 
-@pytest.fixture
+@contextmanager
 def mended() -> Iterator[None]:
     """Take back whatever a fault does to torch."""
     before = [dict(vars(place)) for place in _PATCHED]
-    yield
-    for place, names in zip(_PATCHED, before, strict=True):
-        for name, value in list(vars(place).items()):
-            if name not in names:
-                delattr(place, name)
-            elif value is not names[name]:
-                setattr(place, name, names[name])
+    try:
+        yield
+    finally:
+        for place, names in zip(_PATCHED, before, strict=True):
+            for name, value in list(vars(place).items()):
+                if name not in names:
+                    delattr(place, name)
+                elif value is not names[name]:
+                    setattr(place, name, names[name])
 
 
-@pytest.mark.usefixtures("mended")
 @pytest.mark.parametrize(
     ("fault", "by"), FAULTS, ids=[f"{by.claim}-{fault}" for fault, by in FAULTS]
 )
-def test_claim_catches(fault: str, by: By, on_trial: OnTrial) -> None:
-    """The fault is caught, as the right kind of deviation, and the record says so."""
+def test_claim_catches(fault: str, by: By, on_trial: OnTrial, tmp_path: Path) -> None:
+    """The fault is caught, as the right kind of deviation; the record and the script say so."""
     module = f"tests.faults.{fault}"
     sys.modules.pop(module, None)
-    trial = on_trial(by.claim, InProcessSubject(f"device=cpu,import={module}", "cpu", (module,)))
-    with pytest.raises(Disagreement) as caught:
-        CLAIMS[by.claim](trial)
-    assert caught.value.finding.kind in by.kinds
-    assert trial.finish() == "deviates"
+    with mended():
+        trial = on_trial(
+            by.claim, InProcessSubject(f"device=cpu,import={module}", "cpu", (module,))
+        )
+        with pytest.raises(Disagreement) as caught:
+            CLAIMS[by.claim](trial)
+        assert caught.value.finding.kind in by.kinds
+        assert trial.finish() == "deviates"
+        script = next(v.script for v in read_run(tmp_path).verdicts if v.verdict == "deviates")
+        said, code = output_of(script)
+        assert said.startswith("deviates: ")
+        assert code == 1
+    # The same script on the torch that is here, without the fault.
+    said, code = output_of(script)
+    assert code == 0
+    assert said == "conforms" or said.startswith("unspecified: ")
 
 
 def test_fault_is_caught_in_a_worker(

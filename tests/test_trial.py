@@ -19,6 +19,7 @@ from conformance.judge import Finding
 from conformance.oracle.machine import Machine
 from conformance.profiles import PROFILES, Profile
 from conformance.records import RecordWriter, RunRecords, Verdict, read_run
+from conformance.script_verdict import Asked, Code, Judgement
 from conformance.subjects import JsonSeen, Observation, Subject
 from conformance.trial import Disagreement, Script, Trial
 from strategies import scenes
@@ -303,14 +304,16 @@ def test_search_does_not_pass_over_a_deviation(put: Start) -> None:
 def script(threshold: int, number: int) -> Script:
     """A script that shows a number, which must not reach the threshold."""
 
-    def findings(seen: Observation) -> list[Finding]:
+    def judge(seen: Observation) -> Judgement:
         shown = seen.values["x"]
         assert isinstance(shown, JsonSeen)
+        asked = [Asked("_holds", ("x is large", Code(f"x < {threshold}")))]
         if shown.json < threshold:
-            return []
-        return [Finding("wrong value", f"x is {shown.json}", f"below {threshold}", str(shown.json))]
+            return Judgement([], asked)
+        said = (f"x is {shown.json}", f"below {threshold}", str(shown.json))
+        return Judgement([Finding("wrong value", *said)], asked)
 
-    return Script(f"x = {number}\n", ("x",), findings)
+    return Script(f"x = {number}\n", ("x",), judge)
 
 
 def test_scripts_are_shrunk_and_recorded(put: Start) -> None:
@@ -320,7 +323,7 @@ def test_scripts_are_shrunk_and_recorded(put: Start) -> None:
         tried.scripts(st.integers(0, 500).map(lambda number: script(10, number)), examples=60)
     (verdict,) = (v for v in ended(tried).verdicts if v.verdict == "deviates")
     assert (verdict.kind, verdict.expected, verdict.minimal) == ("wrong value", "below 10", True)
-    assert output_of(verdict.script) == ("x 10", 0)
+    assert output_of(verdict.script) == ("deviates: x is large", 1)
     assert verdict.script.startswith("# wrong value: x is 10\nimport math\n")
 
 

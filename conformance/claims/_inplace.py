@@ -54,13 +54,13 @@ def same_storage(method: Method, target: Target) -> Script:
 
 def in_its_own_memory(shown: Shown, call: str) -> Iterator[Finding]:
     """Findings unless `out` is `x`, in the storage of `alias` and at the same address."""
-    facts, kind = shown.facts(), "wrong aliasing"
-    why = f"{call} is an in-place operation"
-    yield from flag("whether it returned its own self", facts["is_self"], True, why, kind)
+    kind, why = "wrong aliasing", f"{call} is an in-place operation"
+    is_self, address = shown.fact("is_self"), shown.fact("same_address")
+    yield from flag("whether it returned its own self", is_self, True, why, kind)
     for name in ("x", "out"):
-        same = shown.tensor(name).storage == shown.tensor("alias").storage
+        same = shown.one_memory(name, "alias")
         yield from flag(f"one storage for {name} and what it was", same, True, why, kind)
-    yield from flag("the same address", facts["same_address"], True, why, kind)
+    yield from flag("the same address", address, True, why, kind)
 
 
 MOVED = Script(
@@ -92,14 +92,15 @@ facts["as_strided_"] = out is x
 
 
 def _moved(shown: Shown) -> Iterator[Finding]:
-    for name, is_self in shown.facts().items():
+    for name in shown.facts():
         why = "it returns its own self, whatever it does to the storage"
-        yield from flag(f"{name} is self", is_self, True, why, "wrong aliasing")
+        yield from flag(f"{name} is self", shown.fact(name), True, why, "wrong aliasing")
     for name in ("x", "out"):
-        same = shown.tensor(name).storage == shown.tensor("alias").storage
+        same = shown.one_memory(name, "alias")
         why = "as_strided_ stays in its storage"
         yield from flag(f"one storage for {name} and alias", same, True, why, "wrong aliasing")
-    yield from flag("the offset of x", shown.tensor("x").offset, 2, "as asked", "wrong aliasing")
+    offset = shown.attribute("x", "offset")
+    yield from flag("the offset of x", offset, 2, "as asked", "wrong aliasing")
 
 
 # -- what they are called on

@@ -120,7 +120,7 @@ def operand_scripts(draw: st.DrawFn, *, there: Set[str]) -> Script:
         why = f"F.{call.function} {LEAVES}"
         for name, array in operands.items():
             yield from exactly(name, shown.array(name), array, why)
-            version = shown.tensor(name).version
+            version = shown.attribute(name, "version")
             yield from flag(f"{name}'s _version", version, 0, why, "wrong flag")
 
     return Script(body, tuple(operands), expecting(check), call.writes)

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from conformance.claims._inplace import drawn_target, setup
 from conformance.claims._methods import Method
 from conformance.claims._promotion import BOOLEAN, broadcasts_into, category, plain_dtype
-from conformance.claims._seeing import Shown, exactly, expecting, same_bits, within
+from conformance.claims._seeing import (
+    Look,
+    Shown,
+    exactly,
+    expecting,
+    same_bits,
+    unless,
+    within,
+)
 from conformance.claims._targets import Shape, Target, complex_elements, elements, shapes
 from conformance.judge import Finding
+from conformance.script_verdict import Judgement
 from conformance.subjects import Observation
 from conformance.tolerances import few_ulps
 from conformance.trial import Script
@@ -35,18 +46,18 @@ _CLAIMED = """\
 """
 _DOCUMENTED = """\
 {setup}
-
-
-def attempt(name, call):
-    torch.manual_seed(0)
-    try:
-        return call()
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        facts[name] = type(error).__name__ + ": " + str(error)
-
-
-plain = attempt("plain raised", lambda: x.{plain}({arguments}).clone())
-attempt("in place raised", lambda: x.{name}({arguments}))
+errors = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+plain = None
+torch.manual_seed(0)
+try:
+    plain = x.{plain}({arguments}).clone()
+except errors as error:
+    facts["plain raised"] = type(error).__name__ + ": " + str(error)
+torch.manual_seed(0)
+try:
+    x.{name}({arguments})
+except errors as error:
+    facts["in place raised"] = type(error).__name__ + ": " + str(error)
 cast = None if facts else plain.to(x.dtype)
 """
 _DTYPES = """float64 float32 int64 complex128 bool float16 bfloat16 int32 uint8
@@ -126,16 +137,16 @@ def as_claimed(case: Case) -> Script:
     plain = next(i for i, line in enumerate(lines, 1) if line.startswith("plain = "))
     compared = expecting(lambda shown: same_bits(shown, "x", "plain", _why(name)))
 
-    def findings(observation: Observation) -> list[Finding]:
-        error = observation.error
+    def judge(observation: Observation) -> Judgement:
+        judged, error = compared(observation), observation.error
         if error is not None and error.line == plain:
             # There is nothing to compare with.
-            return []
-        if error is not None and error.line == len(lines):
-            return list(_raised(name, None, f"{error.class_name}: {error.message}"))
-        return compared(observation)
+            judged = Judgement([])
+        elif error is not None and error.line == len(lines):
+            judged = Judgement([_refused(name, f"{error.class_name}: {error.message}")])
+        return replace(judged, allows='"plain" not in globals()')
 
-    return Script(body, ("x", "plain"), findings, case.beyond)
+    return Script(body, ("x", "plain"), judge, case.beyond)
 
 
 def as_documented(case: Case) -> Script:
@@ -150,15 +161,11 @@ def without_zeros(method: Method) -> Method:
     return replace(method, pool=_WHOLE) if method.name in _QUOTIENTS else method
 
 
-def _raised(name: str, must: str | None, written: str | None) -> Iterator[Finding]:
-    if must and not written:
-        message = f"x.{name}() should raise and does not: {must}"
-        yield Finding("missing error", message, must, "no error")
-    elif written and not must:
-        message = f"x.{name}() raises and should not: {written}"
-        one = name in BOOLEAN and "Expected object of scalar type" in written
-        quirk = "comparison-in-place-of-one-dtype" if one else ""
-        yield Finding("spurious error", message, "no error", written, quirk=quirk)
+def _refused(name: str, said: str) -> Finding:
+    message = f"x.{name}() raises and should not: {said}"
+    one = name in BOOLEAN and "Expected object of scalar type" in said
+    quirk = "comparison-in-place-of-one-dtype" if one else ""
+    return Finding("spurious error", message, "no error", said, quirk=quirk)
 
 
 def _why(name: str) -> str:
@@ -166,32 +173,47 @@ def _why(name: str) -> str:
 
 
 def _documented(shown: Shown, case: Case) -> Iterator[Finding]:
-    facts = shown.facts()
-    written = facts.get("in place raised")
-    must = facts.get("plain raised") or _why_not(shown, case.method)
-    if must or written:
-        yield from _raised(case.method.name, must, written)
-    elif case.beyond in (COMPLEX, MATRIX):
+    name = case.method.name
+    refused = shown.fact_or("plain raised")
+    written = shown.fact_or("in place raised")
+    # What plain refuses, or gives in another shape or dtype, decides what in place must do.
+    must = str(refused.given() or "") or _why_not(shown, case.method)
+    raised = written.derived(f"({written.code} is not None)", written.value is not None)
+    if must:
+        message = f"x.{name}() should raise and does not: {must}"
+        missing = Finding("missing error", message, must, "no error")
+        yield from unless(raised, message, missing)
+        return
+    kept = raised.derived(f"not {raised.code}", not raised.value)
+    wrong = f"x.{name}() raises and should not"
+    yield from unless(kept, wrong, _refused(name, str(written.value)))
+    if raised.value:
+        return
+    if case.beyond in (COMPLEX, MATRIX):
         seen, wanted = shown.array("x"), shown.array("cast")
-        yield from within("x", seen, wanted, few_ulps(wanted), _why(case.method.name))
+        yield from within("x", seen, wanted, few_ulps(wanted.value), _why(name))
     elif case.beyond == ORDER:
-        seen, wanted = (np.sort(shown.array(name), axis=None) for name in ("x", "cast"))
+        seen, wanted = (_in_order(shown.array(each)) for each in ("x", "cast"))
         yield from exactly("x in order", seen, wanted, "as many of each number are drawn")
     else:
-        yield from same_bits(shown, "x", "cast", _why(case.method.name))
+        yield from same_bits(shown, "x", "cast", _why(name))
 
 
-def _why_not(shown: Shown, method: Method) -> str | None:
+def _in_order(look: Look[NDArray[Any]]) -> Look[NDArray[Any]]:
+    in_order = np.sort(look.value, axis=None)
+    return look.derived(f"{look.code}.reshape(-1).sort()[0]", in_order)
+
+
+def _why_not(shown: Shown, method: Method) -> str:
     """Why the plain result cannot be written into the target, if it cannot."""
-    x, plain = shown.tensor("x"), shown.tensor("plain")
-    if not method.metadata and plain.shape != x.shape:
-        return f"the result has shape {plain.shape} and the target {x.shape}"
-    narrower = category(x.dtype) < category(plain.dtype)
-    only = method.name in _SAME_DTYPE_ONLY and x.dtype != plain.dtype
-    unreal = method.name in _REAL_ONLY and category(x.dtype) == 3
-    if narrower or only or unreal:
-        return f"the result is {plain.dtype} and the target {x.dtype}"
-    return None
+    shapes = [shown.attribute(name, "shape").given() for name in ("x", "plain")]
+    if not method.metadata and shapes[0] != shapes[1]:
+        return f"the result has shape {shapes[1]} and the target {shapes[0]}"
+    x, plain = (shown.attribute(name, "dtype").given() for name in ("x", "plain"))
+    narrower = category(x) < category(plain)
+    only = method.name in _SAME_DTYPE_ONLY and x != plain
+    unreal = method.name in _REAL_ONLY and category(x) == 3
+    return f"the result is {plain} and the target {x}" if narrower or only or unreal else ""
 
 
 # -- cases

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from hypothesis import strategies as st
 
-from conformance.claims._seeing import Shown, exactly, expecting, flag
+from conformance.claims._seeing import Shown, exactly, expecting, flag, says
 from conformance.claims._targets import Target, elements, shapes
 from conformance.judge import Finding
 from conformance.scripts import Script
@@ -52,14 +52,18 @@ def refused(draw: st.DrawFn) -> Script:
     placed = "x.cpu()" if any(name in write for name in _HOST_ONLY) else "x"
 
     def check(shown: Shown) -> Iterator[Finding]:
-        facts = shown.facts()
-        says = str(facts.get("error", "no error"))
-        if REFUSALS[write] not in says:
-            message = f"{write} on a leaf that requires grad says {says!r}"
-            yield Finding("missing error", message, REFUSALS[write], says)
+        def unlike(said: str) -> Finding:
+            message = f"{write} on a leaf that requires grad says {said!r}"
+            return Finding("missing error", message, REFUSALS[write], said)
+
+        error, fragment = shown.fact_or("error", "no error"), REFUSALS[write]
+        if missing := list(says(error, fragment, unlike, f"{write} on a leaf that requires grad")):
+            # Then it was written, by right.
+            yield from missing
             return
-        yield from flag("x._version", facts.get("version"), 0, write, _FLAG)
-        yield from flag("[requires_grad, is_leaf]", facts.get("leaf"), [True] * 2, write, _FLAG)
+        yield from flag("x._version", shown.fact_or("version"), 0, write, _FLAG)
+        leaf = shown.fact_or("leaf")
+        yield from flag("[requires_grad, is_leaf]", leaf, [True] * 2, write, _FLAG)
         yield from exactly("x", shown.array("x"), target.array, f"{write} was refused")
 
     body = _REFUSED.format(target=target.text, placed=placed, write=write)
@@ -78,11 +82,17 @@ def renormed(draw: st.DrawFn) -> Script:
     rows = [row, [9.0] * width]
 
     def check(shown: Shown) -> Iterator[Finding]:
-        facts, seen = shown.facts(), shown.array("x")
-        yield from flag("[requires_grad, is_leaf]", facts.get("leaf"), [True] * 2, name, _FLAG)
-        wrote = not np.array_equal(seen[0], np.array(row))
+        seen, leaf = shown.array("x"), shown.fact_or("leaf")
+        yield from flag("[requires_grad, is_leaf]", leaf, [True] * 2, name, _FLAG)
+        same = np.array_equal(seen.value[0], np.array(row))
+        wrote = seen.derived(f"x[0].tolist() != {row!r}", not same)
         yield from flag("whether the leaf was written", wrote, True, f"F.{name}(max_norm=)", _VALUE)
-        yield from exactly("x[1]", seen[1], np.array(rows[1]), "no index names that row")
+        yield from exactly(
+            "x[1]",
+            seen.derived("x[1]", seen.value[1]),
+            np.array(rows[1]),
+            "no index names that row",
+        )
 
     body = _RENORMED.format(rows=rows, name=name, index=index)
     return Script(body, ("x", "facts"), expecting(check))

@@ -87,13 +87,12 @@ def nested(draw: st.DrawFn, *, among: Sequence[str]) -> Script:
 
     def check(shown: Shown) -> Iterator[Finding]:
         for name, wanted in (("y", recorded), ("z", False), ("w", True)):
-            seen = shown.tensor(name).requires_grad
+            seen = shown.attribute(name, "requires_grad")
             yield from flag(f"{name}.requires_grad", seen, wanted, _ENDS, "wrong flag")
 
     return Script(body, ("x", "y", "z", "w"), expecting(check))
 
 
 def _recorded(shown: Shown) -> Iterator[Finding]:
-    seen = shown.tensor("y")
-    yield from flag("y.requires_grad", seen.requires_grad, True, _WHY, "wrong flag")
-    yield from flag("y has a grad_fn", seen.grad_fn, True, _WHY, "wrong flag")
+    for name, attribute in (("y.requires_grad", "requires_grad"), ("y has a grad_fn", "grad_fn")):
+        yield from flag(name, shown.attribute("y", attribute), True, _WHY, "wrong flag")

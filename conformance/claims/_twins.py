@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -171,13 +171,16 @@ def _compared_alone(pair: Pair) -> Script:
     def check(shown: Shown) -> Iterator[Finding]:
         why = f"nn.{name} and its function give {_WHAT['out']}"
         yield from same_bits(shown, "layer_out", "function_out", why)
-        one, other = shown.tensor("layer_leaf").grad, shown.tensor("function_leaf").grad
-        if one is None or other is None:
-            why = "both give a gradient, or neither does"
-            yield from flag("no gradient", one is None, other is None, why, _GRAD)
-            return
-        why = f"nn.{name} and its function give {_WHAT['grad']}"
-        yield from same_contents(one, other, "layer_leaf.grad", "function_leaf.grad", why, _GRAD)
+        one, other = (shown.grad_contents(f"{side}_leaf") for side in ("layer", "function"))
+        without = [
+            look.derived(f"({look.code} is None)", look.value is None) for look in (one, other)
+        ]
+        why = "both give a gradient, or neither does"
+        yield from flag("no gradient", without[0], without[1], why, _GRAD)
+        if one.value is not None and other.value is not None:
+            gradients = one.derived(one.code, one.value), other.derived(other.code, other.value)
+            why = f"nn.{name} and its function give {_WHAT['grad']}"
+            yield from same_contents(*gradients, why, _GRAD)
 
     seen = ("layer_out", "function_out", "layer_leaf", "function_leaf")
     return Script(body, seen, expecting(check, error=pair.layer.error), pair.apart)
@@ -191,11 +194,9 @@ def _compared_whole(pair: Pair) -> Script:
         for what in _SEEN:
             why = f"nn.{layer.name} and its function give {_WHAT[what]}"
             for finding in same_bits(shown, f"layer_{what}", f"function_{what}", why):
-                kind = finding.kind if what == "out" else _GRAD
-                yield Finding(kind, finding.message, finding.expected, finding.observed)
-        without = shown.facts()
-        why = "both give a gradient, or neither does"
-        yield from flag("no gradient", without["by_layer"], without["by_function"], why, _GRAD)
+                yield finding if what == "out" else replace(finding, kind=_GRAD)
+        one, other = shown.fact("by_layer"), shown.fact("by_function")
+        yield from flag("no gradient", one, other, "both give a gradient, or neither does", _GRAD)
 
     names = [f"{side}_{what}" for what in _SEEN for side in ("layer", "function")]
     return Script(body, (*names, "facts"), expecting(check), pair.apart)
@@ -283,21 +284,25 @@ def dropout_scripts(draw: st.DrawFn, *, among: Sequence[str]) -> Script:
     share = draw(st.sampled_from((0.5, 0.25, 0.0, 1.0)))
     shape = DROPOUTS[function]
     x, gradient = np.full(shape, 1.5), np.resize([1.0, -2.0, 0.5], shape)
+    incoming = literal(gradient, "float64")
     body = _DROPPED.format(
         x=literal(x, "float64"),
-        incoming=literal(gradient, "float64"),
+        incoming=incoming,
         function=function,
         p=share,
         seed=draw(st.integers(0, 99)),
     )
 
     def check(shown: Shown) -> Iterator[Finding]:
-        mask = (shown.array("out") != 0).astype(np.float64)
-        if share < 1:
-            mask /= 1 - share
-        yield from exactly("out", shown.array("out"), x * mask, "the input times the scaled mask")
+        out = shown.array("out")
+        mask = (out.value != 0).astype(np.float64)
+        scale = 1.0 if share == 1 else 1 / (1 - share)
+        scaled = f"(out.data != 0).double() * {scale!r} * "
+        kept = out.derived(f"({scaled}x.data)", x * (mask * scale))
+        yield from exactly("out", out, kept, "the input times the scaled mask")
+        passed = out.derived(f"({scaled}{incoming})", gradient * (mask * scale))
         why = "the incoming gradient times mask / (1 - p)"
-        yield from exactly("x.grad", shown.grad("x"), gradient * mask, why, _GRAD)
+        yield from exactly("x.grad", shown.grad("x"), passed, why, _GRAD)
         why = "in place and plain agree for the same seed"
         yield from same_bits(shown, "written", "out", why)
         yield from exactly("twin.grad", shown.grad("twin"), shown.grad("x"), why, _GRAD)
@@ -321,9 +326,9 @@ for module, function in (("RReLU", F.rrelu), ("AlphaDropout", F.alpha_dropout),
 
 
 def _defaults(shown: Shown) -> Iterator[Finding]:
-    for module, seen in shown.facts().items():
+    for module in shown.facts():
         why = "whether the layer and its function train by default (torch.nn.functional)"
-        yield from flag(module, seen, [True, module == "Dropout"], why, "wrong value")
+        yield from flag(module, shown.fact(module), [True, module == "Dropout"], why, "wrong value")
 
 
 # -- what is kept
@@ -366,11 +371,12 @@ def stateless(layer: Layer, arguments: str, *, training: bool, seed: int) -> Scr
     keys = sorted(layer.state(arguments))
 
     def check(shown: Shown) -> Iterator[Finding]:
-        facts, why = shown.facts(), f"F.{layer.functions[0]} keeps nothing"
-        yield from flag("whether its result lives on", facts["kept"], False, why, "wrong aliasing")
-        yield from flag("the operands that changed", facts["changed"], [], why, "wrong value")
+        why = f"F.{layer.functions[0]} keeps nothing"
+        lives, changed = shown.fact("kept"), shown.fact("changed")
+        yield from flag("whether its result lives on", lives, False, why, "wrong aliasing")
+        yield from flag("the operands that changed", changed, [], why, "wrong value")
         yield from same_bits(shown, "again", "copied", why)
         why = f"what nn.{layer.name} saves"
-        yield from flag("state_dict", facts["keys"], keys, why, "wrong value")
+        yield from flag("state_dict", shown.fact("keys"), keys, why, "wrong value")
 
     return Script(_setting(pair) + _SAME + _KEPT, ("again", "copied", "facts"), expecting(check))

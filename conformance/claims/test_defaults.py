@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conformance.claims._seeing import Shown, expecting, flag
+from conformance.claims._seeing import Shown, expecting, flag, sums_up, unless
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
@@ -47,14 +47,18 @@ def test_relu_default(trial: Trial) -> None:
 
 
 def _all_false(shown: Shown) -> Iterator[Finding]:
-    facts = shown.facts()
-    if "nn.ReLU(...).inplace" not in facts or "F.relu" not in facts:
-        message = f"nn.ReLU and F.relu do not take inplace; those that do: {sorted(facts)}"
-        yield Finding("wrong value", message, "nn.ReLU and F.relu", str(sorted(facts)))
-    for name, default in sorted(facts.items()):
-        yield from flag(
-            name, default, False, "inplace is False unless asked for (torch.nn)", "wrong value"
-        )
-    for name in shown.names("mentioned"):
+    taking, kind = sorted(shown.facts()), "wrong value"
+    wrong = "nn.ReLU and F.relu do not take inplace"
+    message = f"{wrong}; those that do: {taking}"
+    found = Finding(kind, message, "nn.ReLU and F.relu", str(taking))
+    both = {"nn.ReLU(...).inplace", "F.relu"}
+    asked = shown.look(f"set(facts).issuperset({sorted(both)!r})", both.issubset(taking))
+    yield from unless(asked, wrong, found)
+    for name in taking:
+        why = "inplace is False unless asked for (torch.nn)"
+        yield from flag(name, shown.aside().fact(name), False, why, kind)
+    sums_up(shown, "what is not False", "{n: d for n, d in facts.items() if d is not False}", {})
+    for name in shown.names("mentioned").value:
         message = f"F.{name} mentions inplace and shows no signature: its default cannot be read"
-        yield Finding("wrong value", message, "a signature", "none")
+        yield Finding(kind, message, "a signature", "none")
+    sums_up(shown, "what mentions inplace and shows no signature", "mentioned", [])

@@ -12,10 +12,11 @@ from packaging.version import Version
 
 from conformance.claims import _dtype_gradients
 from conformance.claims._inplace import methods_of
-from conformance.claims._seeing import Shown, exactly, expecting, flag
+from conformance.claims._seeing import Look, Shown, exactly, expecting, flag, sums_up, unless
 from conformance.claims._targets import Target, elements, shapes
 from conformance.claims.claim import proves
 from conformance.judge import Finding
+from conformance.script_verdict import Judgement
 from conformance.subjects import Observation
 from conformance.trial import NotExercised, Script, Trial
 
@@ -34,6 +35,8 @@ WAYS: dict[str, str] = {
 _BARE = ("requires_grad_", "attribute")
 _FRAGMENTS = ("floating point", "can require gradients")
 _WHY = "floating-point and complex tensors alone can require grad (torch.Tensor.requires_grad_)"
+_LEAST = ("float32", "float64", "int64", "bool")
+_DIFFERENTIABLE = ("float", "bfloat", "complex", "bcomplex")
 _COMPLEX_SINCE = Version("1.6")
 
 # -- every dtype
@@ -85,6 +88,8 @@ def test_float_only_grad(trial: Trial) -> None:
     complexes = _has_complex(trial)
 
     def check(shown: Shown) -> Iterator[Finding]:
+        aside = shown.aside()
+        _sum_up(shown, complexes=complexes)
         for dtype, ways in shown.facts().items():
             if not complexes and dtype.startswith("complex"):
                 continue
@@ -95,13 +100,13 @@ def test_float_only_grad(trial: Trial) -> None:
                     unmade.add(dtype)
                     continue
                 made.append((dtype, way))
-                answered = _answered(f"{dtype} by {way}", can_require_grad(dtype), asked)
+                answered = _answered(f"{dtype} by {way}", dtype, aside.look("", asked))
                 yield from _forgotten(way, asked, answered)
                 why = "asking for requires_grad=False is always allowed"
                 where = f"{dtype} by {way}, asked for False"
                 kind = "spurious error" if isinstance(declined, str) else "wrong flag"
-                yield from flag(where, declined, False, why, kind)
-        least = {(dtype, way) for dtype in ("float32", "float64", "int64", "bool") for way in WAYS}
+                yield from flag(where, aside.look("", declined), False, why, kind)
+        least = {(dtype, way) for dtype in _LEAST for way in WAYS}
         for dtype, way in sorted(least - set(made)):
             message = f"no {dtype} tensor could be made by {way}"
             yield Finding("spurious error", message, "a tensor", "none")
@@ -112,25 +117,59 @@ def test_float_only_grad(trial: Trial) -> None:
     trial.scripts(_requests(among=[pair for pair in made if pair[0] not in unmade]))
 
 
+_FOUND = "[(d, w) for d in facts for w in facts[d] if w in {ways} and {asked}]"
+"""In the script: dtypes by ways that can be asked, and are answered so."""
+
+
+def _sum_up(shown: Shown, *, complexes: bool) -> None:
+    """The same in the script, whatever dtypes its torch has."""
+    asked = "not isinstance(facts[d][w][0], str)"
+    if not complexes:
+        asked += " and not d.startswith('complex')"
+    can = f"d.startswith({_DIFFERENTIABLE!r})"
+    refused = f"isinstance(facts[d][w][1], str) and ({_mentioned('facts[d][w][1]')})"
+    for what, condition in (
+        ("what may require grad and does not", f"{can} and facts[d][w][1] is not True"),
+        ("what may not require grad and is not refused", f"not {can} and not ({refused})"),
+        ("what requires grad though asked not to", "facts[d][w][2] is not False"),
+    ):
+        code = _FOUND.format(ways=tuple(WAYS), asked=f"{asked} and {condition}")
+        sums_up(shown, what, code, [])
+    least = (
+        f"[(d, w) for d in {_LEAST!r} for w in {tuple(WAYS)!r} if isinstance(facts[d][w][0], str)]"
+    )
+    sums_up(shown, "what could not be made", least, [])
+
+
+def _mentioned(said: str) -> str:
+    return " or ".join(f"{fragment!r} in {said}" for fragment in _FRAGMENTS)
+
+
 def _has_complex(trial: Trial) -> bool:
     return Version(trial.examiner.subject.torch).release >= _COMPLEX_SINCE.release
 
 
 def can_require_grad(dtype: str) -> bool:
     """Whether tensors of a dtype of this name can require grad."""
-    return dtype.startswith(("float", "bfloat", "complex", "bcomplex"))
+    return dtype.startswith(_DIFFERENTIABLE)
 
 
-def _answered(where: str, can: bool, asked: Any) -> Iterator[Finding]:
-    if can:
+def _answered(where: str, dtype: str, look: Look[Any]) -> Iterator[Finding]:
+    asked = look.value
+    if can_require_grad(dtype):
         kind = "spurious error" if isinstance(asked, str) else "wrong flag"
-        yield from flag(f"{where}, asked for True", asked, True, _WHY, kind)
-    elif not isinstance(asked, str):
-        message = f"{where} should refuse requires_grad=True and does not: {_WHY}"
-        yield Finding("missing error", message, "an error", "none")
-    elif not any(fragment in asked for fragment in _FRAGMENTS):
+        yield from flag(f"{where}, asked for True", look, True, _WHY, kind)
+        return
+    refused = isinstance(asked, str)
+    message = f"{where} should refuse requires_grad=True and does not: {_WHY}"
+    found = Finding("missing error", message, "an error", "none")
+    if refused:
         message = f"{where} should say that it {_FRAGMENTS[1]}; it says: {asked}"
-        yield Finding("missing error", message, _FRAGMENTS[1], asked)
+        found = Finding("missing error", message, _FRAGMENTS[1], asked)
+    said = refused and any(fragment in asked for fragment in _FRAGMENTS)
+    code = f"isinstance({look.code}, str) and ({_mentioned(look.code)})"
+    wrong = f"{where} does not say that it {_FRAGMENTS[1]}"
+    yield from unless(look.derived(code, said), wrong, found)
 
 
 def _forgotten(way: str, asked: Any, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -156,21 +195,25 @@ def _requests(draw: st.DrawFn, *, among: list[tuple[str, str]]) -> Script:
     shape = list(draw(shapes()))
     body = _REQUEST.format(dtype=dtype, shape=shape, statement=_asking(way, value))
 
-    def findings(observation: Observation) -> list[Finding]:
+    refuses = value and not can_require_grad(dtype)
+
+    def judge(observation: Observation) -> Judgement:
         error = observation.error
-        if value and not can_require_grad(dtype) and error is not None:
-            return list(_answered(f"{dtype} by {way}", False, error.message))
-        return expecting(answered)(observation)
+        judged = expecting(answered)(observation)
+        if refuses and error is not None:
+            said = Look("", error.message, [])
+            judged = Judgement(list(_answered(f"{dtype} by {way}", dtype, said)))
+        return replace(judged, allows=_mentioned("str(error)")) if refuses else judged
 
     def answered(shown: Shown) -> Iterator[Finding]:
-        seen = shown.tensor("x").requires_grad
-        if value and not can_require_grad(dtype):
-            found = _answered(f"{dtype} by {way}", False, seen)
+        seen = shown.attribute("x", "requires_grad")
+        if refuses:
+            found = _answered(f"{dtype} by {way}", dtype, seen)
         else:
             found = flag("x.requires_grad", seen, value, _WHY, "wrong flag")
-        yield from _forgotten(way, seen if value else None, found)
+        yield from _forgotten(way, seen.value if value else None, found)
 
-    return Script(body, ("x",), findings)
+    return Script(body, ("x",), judge)
 
 
 # -- gradients in every dtype
@@ -238,8 +281,9 @@ _ASKED = ("complex128", "complex64", "float64", "float32", "int64", "int32", "ui
 
 
 def _whole(shown: Shown) -> Iterator[Finding]:
-    yield from flag("z.requires_grad", shown.tensor("z").requires_grad, True, _WHY, "wrong flag")
-    yield from _answered("int64 by torch.tensor", False, shown.facts().get("int64"))
+    seen = shown.attribute("z", "requires_grad")
+    yield from flag("z.requires_grad", seen, True, _WHY, "wrong flag")
+    yield from _answered("int64 by torch.tensor", "int64", shown.fact_or("int64"))
 
 
 @st.composite
@@ -263,9 +307,8 @@ def _real(target: Target) -> Script:
 
 def _squared(body: str, wanted: NDArray[Any], beyond: str) -> Script:
     def check(shown: Shown) -> Iterator[Finding]:
-        yield from flag(
-            "z.requires_grad", shown.tensor("z").requires_grad, True, _WHY, "wrong flag"
-        )
+        seen = shown.attribute("z", "requires_grad")
+        yield from flag("z.requires_grad", seen, True, _WHY, "wrong flag")
         why = "the gradient of |z|^2 is 2z"
         yield from exactly("z.grad", shown.grad("z"), wanted, why, "silent wrong gradient")
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from conformance.claims._guided import GUIDED
-from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits
+from conformance.claims._seeing import Shown, exactly, expecting, flag, same_bits, says
 from conformance.claims._targets import LAYOUTS, Target, elements, shapes
 from conformance.claims.claim import proves
 from conformance.judge import Finding
@@ -39,6 +39,10 @@ alone = nn.ReLU()(x)
 called = F.relu(x)
 """
 _ABSENT = ("F.ReLU", "nn.ReLu", "nn.relu", "F.LSTM", "F.lstm", "F.flatten", "F.softmax2d")
+_THERE = (
+    *("F.relu", "nn.ReLU", "nn.LSTM", "nn.Flatten", "nn.Softmax2d"),
+    *("Tensor.scatter", "Tensor.scatter_"),
+)
 
 
 @proves("errata-names")
@@ -58,11 +62,12 @@ def _names_script(target: Target) -> Script:
 
 
 def _names(shown: Shown) -> Iterator[Finding]:
-    for name, there in shown.facts().items():
+    for name in (*_ABSENT, *_THERE):
+        there = shown.fact(name)
         yield from flag(f"whether there is {name}", there, name not in _ABSENT, _NN, "wrong value")
-    yield from flag("inpalce refused", shown.facts().get("inpalce"), True, _NN, "missing error")
+    yield from flag("inpalce refused", shown.fact_or("inpalce"), True, _NN, "missing error")
     yield from same_bits(shown, "x", "before", ".scatter() is not in place")
-    shared = shown.tensor("scattered").storage == shown.tensor("x").storage
+    shared = shown.one_memory("scattered", "x")
     why = ".scatter() gives a new tensor"
     yield from flag("one memory for x and scattered", shared, False, why, "wrong aliasing")
     yield from same_bits(shown, "alone", "called", "nn.ReLU need not be put in a container")
@@ -196,21 +201,23 @@ _GRAD_MODE = "grad mode on"
 
 
 def _still_a_leaf(shown: Shown) -> Iterator[Finding]:
-    w = shown.tensor("w")
-    for what, does, should in (
-        ("requires_grad", w.requires_grad, True),
-        ("is_leaf", w.is_leaf, True),
-        ("grad_fn", w.grad_fn, False),
-        ("_version", w.version, 1),
+    for what, attribute, should in (
+        ("requires_grad", "requires_grad", True),
+        ("is_leaf", "is_leaf", True),
+        ("grad_fn", "grad_fn", False),
+        ("_version", "version", 1),
     ):
+        does = shown.attribute("w", attribute)
         yield from flag(f"w's {what}", does, should, _ALLOWED, "wrong flag")
 
 
 def _only_inside(shown: Shown) -> Iterator[Finding]:
-    said = shown.facts().get("outside", "")
-    if _FRAGMENT not in said:
+    def unlike(said: str) -> Finding:
         message = f"w.mul_(2) with grad mode on should raise '{_FRAGMENT}'; seen: {said}"
-        yield Finding("missing error", message, _FRAGMENT, said or "no error")
+        return Finding("missing error", message, _FRAGMENT, said or "no error")
+
+    outside = shown.fact_or("outside", "")
+    yield from says(outside, _FRAGMENT, unlike, "w.mul_(2) with grad mode on")
     yield from exactly("w", shown.array("w"), np.array([2.0, 4.0]), _ALLOWED)
     yield from _still_a_leaf(shown)
 
@@ -231,7 +238,8 @@ def leaf_scripts(draw: st.DrawFn, *, off: tuple[tuple[str, ...], ...] = _OFF) ->
 
     def check(shown: Shown) -> Iterator[Finding]:
         yield from exactly("w", shown.array("w"), value, _ALLOWED)
-        yield from flag("w is w", shown.facts().get("is_self"), True, _ALLOWED, "wrong aliasing")
+        is_self = shown.fact_or("is_self")
+        yield from flag("w is w", is_self, True, _ALLOWED, "wrong aliasing")
         yield from _still_a_leaf(shown)
         why = "the later loss sees the new value"
         yield from exactly("w.grad", shown.grad("w"), 2 * value, why, "silent wrong gradient")

@@ -72,17 +72,17 @@ def script(target: Target, fill: str, seed: int) -> Script:
     """The script of one fill, with what must come of it."""
 
     def check(shown: Shown) -> Iterator[Finding]:
-        facts = shown.facts()
         gradient = shown.grad("x")
-        zeros = np.zeros_like(gradient)
+        zeros = np.zeros_like(gradient.value)
         yield from exactly("x.grad", gradient, zeros, fill, "silent wrong gradient")
         yield from same_bits(shown, "y", "again", f"{fill} with the same seed")
         for what, wanted in (("bumps", 1), ("same object", True), ("requires grad", True)):
             yield from flag(
-                f"{fill}: {what}", facts[what], wanted, "an in-place write", "wrong flag"
+                f"{fill}: {what}", shown.fact(what), wanted, "an in-place write", "wrong flag"
             )
         kind = "missing error"
-        yield from flag(f"{fill} on a leaf: refused", facts["leaf"], True, "it writes", kind)
+        leaf = shown.fact("leaf")
+        yield from flag(f"{fill} on a leaf: refused", leaf, True, "it writes", kind)
 
     body = _BODY.format(target=target.text, fill=fill, seed=seed)
     return Script(body, ("x", "y", "again", "facts"), expecting(check))

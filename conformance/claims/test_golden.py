@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.claims._guided import GUIDED
-from conformance.claims._seeing import Shown, exactly, expecting, flag, within
+from conformance.claims._seeing import Shown, exactly, expecting, flag, says, within
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.tolerances import GOLDEN_ATOL, GOLDEN_SUM_ATOL
@@ -62,7 +62,7 @@ def _relu_figures(
     yield from within("output", shown.array("output"), output, GOLDEN_ATOL, _ARTICLE)
     mid = output if overwrites else np.array(_RELU_MID)
     yield from within("mid", shown.array("mid"), mid, GOLDEN_ATOL, _ARTICLE)
-    shared = shown.tensor("mid").storage == shown.tensor("output").storage
+    shared = shown.one_memory("mid", "output")
     why = "inplace=True returns the tensor that it was given, and nothing else does"
     yield from flag("one memory for mid and output", shared, overwrites, why, "wrong aliasing")
     column = given.T.astype(np.float64)
@@ -70,9 +70,11 @@ def _relu_figures(
     kind = "silent wrong gradient"
     why = "the input where the output is positive"
     yield from exactly("W.grad", shown.grad("W"), gradient, why, kind)
-    signs = np.signbit(shown.grad("W")[:, 2])
+    third, code = shown.grad("W"), "[math.copysign(1, v) for v in W.grad[:, 2].tolist()]"
+    signs = third.derived(f"torch.tensor({code})", np.copysign(1.0, third.value[:, 2]))
     why = "zeros have the sign of the input in the article's print"
-    yield from exactly("the signs of W.grad[:, 2]", signs + 0, np.signbit(given[0]) + 0, why, kind)
+    wanted = np.copysign(1.0, given[0])
+    yield from exactly("the signs of W.grad[:, 2]", signs, wanted, why, kind)
 
 
 # -- GuidedBackpropReLU
@@ -108,16 +110,17 @@ def test_guided_golden(trial: Trial) -> None:
 
 
 def _guided_figures(shown: Shown, coefficient: float) -> Iterator[Finding]:
-    losses = np.array(shown.facts()["losses"], np.float64)
+    seen = np.array(shown.fact("losses").value, np.float64)
+    losses = shown.look('torch.tensor(facts["losses"], dtype=torch.float64)', seen)
     wanted = np.full(3, coefficient * _LOSS)
     yield from within("losses", losses, wanted, GOLDEN_SUM_ATOL, _ARTICLE)
-    same = np.full(3, losses[0])
-    yield from exactly("losses", losses, same, "the article finds the three losses equal")
+    equal = losses.derived(f"{losses.code}[:1].expand(3)", np.full(3, seen[0]))
+    yield from exactly("losses", losses, equal, "the article finds the three losses equal")
     guided = _MASKS if coefficient > 0 else 0 * _MASKS
     gradients = {"x1": coefficient * _MASKS, "x2": coefficient * _MASKS, "x3": guided}
     for name, gradient in gradients.items():
-        seen = shown.grad(name)
-        yield from exactly(f"{name}.grad", seen, gradient, _ARTICLE, "silent wrong gradient")
+        grad = shown.grad(name)
+        yield from exactly(f"{name}.grad", grad, gradient, _ARTICLE, "silent wrong gradient")
 
 
 # -- torch.no_grad
@@ -157,20 +160,24 @@ def _value(shown: Shown, name: str, value: float) -> Iterator[Finding]:
 
 
 def _recorded(shown: Shown, name: str, wanted: bool) -> Iterator[Finding]:
-    seen = shown.tensor(name)
-    for what, does in (("requires_grad", seen.requires_grad), ("grad_fn", seen.grad_fn)):
+    for what in ("requires_grad", "grad_fn"):
+        does = shown.attribute(name, what)
         yield from flag(f"{name}'s {what}", does, wanted, _ARTICLE, "wrong flag")
 
 
 def _gradient(shown: Shown, name: str, value: float | None) -> Iterator[Finding]:
-    seen = shown.tensor(name).grad
+    seen = shown.grad_contents(name)
     kind = "silent wrong gradient"
-    if seen is None or value is None:
-        does = None if seen is None else seen.array().tolist()
-        yield from flag(f"{name}.grad", does, value and [value], _ARTICLE, kind)
+    if seen.value is None or value is None:
+        does = None if seen.value is None else seen.value.array().tolist()
+        listed = seen.derived(
+            f"({seen.code} if {seen.code} is None else {seen.code}.tolist())", does
+        )
+        yield from flag(f"{name}.grad", listed, value and [value], _ARTICLE, kind)
     else:
         wanted = np.array([value])
-        yield from within(f"{name}.grad", seen.array(), wanted, GOLDEN_ATOL, _ARTICLE, kind)
+        grad = seen.derived(seen.code, seen.value.array())
+        yield from within(f"{name}.grad", grad, wanted, GOLDEN_ATOL, _ARTICLE, kind)
 
 
 def _truncated(shown: Shown) -> Iterator[Finding]:
@@ -191,10 +198,12 @@ def _other_path(shown: Shown) -> Iterator[Finding]:
 
 
 def _cannot_go_back(shown: Shown) -> Iterator[Finding]:
-    raised = shown.facts().get("raised")
     fragment = "does not require grad and does not have a grad_fn"
-    if raised is None or fragment not in raised:
-        message = f"c.backward() should raise '{fragment}' ({_ARTICLE}); seen: {raised}"
-        yield Finding("missing error", message, fragment, str(raised))
+
+    def unlike(said: object) -> Finding:
+        message = f"c.backward() should raise '{fragment}' ({_ARTICLE}); seen: {said}"
+        return Finding("missing error", message, fragment, str(said))
+
+    yield from says(shown.fact_or("raised"), fragment, unlike, "c.backward()")
     yield from _value(shown, "b", 4.4)
     yield from _recorded(shown, "b", True)

@@ -198,7 +198,7 @@ def script(kink: Kink, count: int, *, in_place: bool) -> Script:
     def check(shown: Shown) -> Iterator[Finding]:
         why = f"torch's convention for {kink.in_place if in_place else kink.expression}"
         seen = shown.grad("x")
-        quirk = kink.quirk if in_place and (seen == 1.0).all() else ""
+        quirk = kink.quirk if in_place and (seen.value == 1.0).all() else ""
         for finding in exactly("x.grad", seen, wanted, why, "silent wrong gradient"):
             yield replace(finding, quirk=quirk)
 

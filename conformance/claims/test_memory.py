@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 
 from conformance.claims._activations import ACTIVATIONS
-from conformance.claims._seeing import Shown, expecting
+from conformance.claims._seeing import Shown, expecting, unless
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import NotExercised, Script, Trial
@@ -94,6 +94,7 @@ _OUTSIDE = {
 """Condition of the scope -> what the report says beyond it."""
 _COPY = "bytes for an input of"
 _SQUARE = (512, 512)
+_FITS = 'facts["allocated"] >= facts["size"]'
 
 
 def _too_old(trial: Trial) -> bool:
@@ -139,10 +140,14 @@ def _script(device: str, name: str, shape: tuple[int, ...], *, recorded: bool) -
     call = f"nn.{name}(inplace=True) {'with' if recorded else 'without'} grad"
 
     def check(shown: Shown) -> Iterator[Finding]:
-        size, allocated = shown.facts()["size"], shown.facts()["allocated"]
-        if allocated >= size:
-            message = f"{call} allocates {allocated} {_COPY} {size}"
-            yield Finding("wrong aliasing", message, f"less than {size} bytes", str(allocated))
+        size, allocated = shown.fact("size").value, shown.fact("allocated").value
+        message = f"{call} allocates {allocated} {_COPY} {size}"
+        found = Finding("wrong aliasing", message, f"less than {size} bytes", str(allocated))
+        yield from unless(
+            shown.look(f"not {_FITS}", allocated < size),
+            f"{call} allocates as much as its input has",
+            found,
+        )
 
     body = _body(device, name, shape, recorded=recorded, inplace=True)
     return Script(body, ("facts",), expecting(check), _condition(name, recorded=recorded))
@@ -152,10 +157,13 @@ def _plain(device: str, name: str) -> Script:
     """A script in which the layer out of place must be seen to allocate."""
 
     def check(shown: Shown) -> Iterator[Finding]:
-        size, allocated = shown.facts()["size"], shown.facts()["allocated"]
-        if allocated < size:
-            message = f"nn.{name}(inplace=False) allocates {allocated} {_COPY} {size}: no result"
-            yield Finding("wrong aliasing", message, f"at least {size} bytes", str(allocated))
+        size, allocated = shown.fact("size").value, shown.fact("allocated").value
+        call = f"nn.{name}(inplace=False)"
+        message = f"{call} allocates {allocated} {_COPY} {size}: no result"
+        found = Finding("wrong aliasing", message, f"at least {size} bytes", str(allocated))
+        yield from unless(
+            shown.look(_FITS, allocated >= size), f"{call} allocates less than its input has", found
+        )
 
     body = _body(device, name, _SQUARE, recorded=False, inplace=False)
     return Script(body, ("facts",), expecting(check))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conformance.claims import _networks, _twins
 from conformance.claims._layer import Layer
 from conformance.claims._operands import IN_PLACE, LEAVES, MAX_NORM, STATISTICS, operand_scripts
-from conformance.claims._seeing import Shown, exactly, expecting, flag
+from conformance.claims._seeing import Shown, exactly, expecting, flag, unless
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
@@ -56,11 +56,13 @@ def _known(trial: Trial) -> list[Layer]:
     found: list[str] = []
 
     def check(shown: Shown) -> Iterator[Finding]:
-        found.extend(shown.names("modules"))
-        wanted = {"ReLU", "Conv2d", "BatchNorm2d"}
-        if not wanted <= set(found):
-            message = f"the layers found are {found} alone"
-            yield Finding("wrong value", message, str(sorted(wanted)), str(found))
+        modules = shown.names("modules")
+        found.extend(modules.value)
+        wanted = ["BatchNorm2d", "Conv2d", "ReLU"]
+        there = modules.derived(f"set(modules).issuperset({wanted})", set(found).issuperset(wanted))
+        message = f"the layers found are {found} alone"
+        missing = Finding("wrong value", message, str(wanted), str(found))
+        yield from unless(there, "layers are missing", missing)
 
     trial.once(Script(_twins.MODULES, ("modules",), expecting(check)))
     layers, trial.note = _twins.layers_of(trial, found)
@@ -124,7 +126,9 @@ def _nested(draw: st.DrawFn, layers: list[Layer]) -> Script:
 
     def check(shown: Shown) -> Iterator[Finding]:
         why = "layers with parameters appear in state_dict and others do not"
-        yield from flag("state_dict", sorted(shown.names("keys")), wanted, why, "wrong value")
+        keys = shown.names("keys")
+        in_order = keys.derived("sorted(keys)", sorted(keys.value))
+        yield from flag("state_dict", in_order, wanted, why, "wrong value")
 
     return Script(_NESTED.format(net=text(node)), ("keys",), expecting(check))
 
@@ -147,6 +151,8 @@ def _statistics(shown: Shown) -> Iterator[Finding]:
     why = "F.batch_norm updates its running statistics"
     yield from exactly("mean", shown.array("mean"), np.array([1.0, 2.0]), why)
     yield from exactly("variance", shown.array("variance"), np.array([1.5, 4.5]), why)
-    norm = float(np.linalg.norm(shown.array("weight")[0]))
+    weight = shown.array("weight")
+    short = float(np.linalg.norm(weight.value[0])) < 1.001
     why = "F.embedding(max_norm=1.0) shortens the rows that it looks up"
-    yield from flag("whether the row is short", norm < 1.001, True, why, "wrong value")
+    seen = weight.derived("float(weight[0].norm()) < 1.001", short)
+    yield from flag("whether the row is short", seen, True, why, "wrong value")

@@ -119,7 +119,7 @@ def _activation_script(
         elif overwrites:
             found = list(_overwritten(shown, target))
             deaf = call.by_module and call.activation.module in _DEAF
-            if found and deaf and not list(_untouched(shown)):
+            if found and deaf and not list(_untouched(shown.aside())):
                 found = [replace(found[0], quirk="alpha-dropout-ignores-inplace")]
             yield from found
         else:
@@ -133,29 +133,31 @@ def _activation_script(
 def _idle(shown: Shown) -> Iterator[Finding]:
     why = "a dropout that does nothing returns its input"
     yield from same_bits(shown, "x", "before", why)
-    shared = shown.tensor("out").storage == shown.tensor("x").storage
+    shared = shown.one_memory("out", "x")
     yield from flag("one memory for x and out", shared, True, why, "wrong aliasing")
 
 
 def _untouched(shown: Shown) -> Iterator[Finding]:
     why = "without inplace=True the input is left untouched, and the result is a new tensor"
     yield from same_bits(shown, "x", "before", why)
-    yield from flag("x._version", shown.tensor("x").version, 0, why, "wrong flag")
-    shared = shown.tensor("out").storage == shown.tensor("x").storage
+    yield from flag("x._version", shown.attribute("x", "version"), 0, why, "wrong flag")
+    shared = shown.one_memory("out", "x")
     yield from flag("one memory for x and out", shared, False, why, "wrong aliasing")
 
 
 def _overwritten(shown: Shown, target: Target) -> Iterator[Finding]:
     why = "inplace=True overwrites the tensor that it is given"
     yield from same_bits(shown, "x", "plain", why)
-    yield from flag("out is x", shown.facts()["is_self"], True, why, "wrong aliasing")
-    raised = (shown.tensor("x").version or 0) > 0
+    yield from flag("out is x", shown.fact("is_self"), True, why, "wrong aliasing")
+    version = shown.attribute("x", "version")
+    raised = version.derived("x._version > 0", (version.value or 0) > 0)
     yield from flag("whether x._version rose", raised, True, why, "wrong flag")
     if target.lies == "sliced":
-        between = shown.array("base")[..., 1::2]
+        base = shown.array("base")
+        between = base.value[..., 1::2]
         yield from flag(
             "what lies between the elements of x",
-            bool((between == 9.0).all()),
+            base.derived("bool((base[..., 1::2] == 9.0).all())", bool((between == 9.0).all())),
             True,
             "an in-place operation writes nothing but its target",
             "wrong value",

@@ -22,7 +22,6 @@ from conformance.records import RecordError, RunRecords, read_run, remember
 from conformance.session import Plan, Session, find_profile
 from conformance.subjects import parse_subject
 from conformance.usage import UsageError
-from reports.junit import write_junit
 from reports.site import Read, Sources, read, write_pages
 
 
@@ -95,7 +94,6 @@ def write_reports(out: Path) -> None:
     remember(read_run(out))
     records = read_run(out)
     page = write_pages(Read((records,), _before(out)), out, "report.html")
-    write_junit(records, out / "junit.xml")
     print_summary(records, page, Output())
 
 

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from conformance._trace_schema import Trace, TraceStep, Visit
 from conformance.explain.ending import ending
 from conformance.explain.facts import Explanation, StepFact
+from conformance.explain.reading import trace_of_script
 from conformance.explain.text import IN_ORDER, found, notes, render
 from conformance.explain.trace import trace
 from strategies.draft import Draft, check
 from strategies.program import Program
 
-__all__ = ["Explanation", "explain", "render", "trace_of"]
+__all__ = ["Explanation", "explain", "render", "trace_of", "trace_of_script"]
 
 
 def explain(program: Program) -> Explanation:

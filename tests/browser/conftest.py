@@ -22,6 +22,8 @@ FAULT = "tests.faults.version_not_bumped"
 CLAIM = "saved-inplace-raises"
 SCRIPT_FAULT = "tests.faults.relu_in_place_by_default"
 SCRIPT_CLAIM = "relu-default"
+READ_FAULT = "tests.faults.relu_in_place_that_copies"
+READ_CLAIM = "relu-input-changed"
 _WANTED = "BROWSER_TESTS"
 """Set by `tox run -e browser`."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -142,6 +144,12 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of a claim whose cases are whole scripts."""
     return run_of(SCRIPT_CLAIM, SCRIPT_FAULT, tmp_path_factory.mktemp("scripted"))
+
+
+@pytest.fixture(scope="session")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of one whose scripts are read, and drawn."""
+    return run_of(READ_CLAIM, READ_FAULT, tmp_path_factory.mktemp("read"))
 
 
 def run_of(claim: str, fault: str, folder: Path) -> Path:

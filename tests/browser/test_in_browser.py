@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import FAULT, ROOT, SCRIPT_CLAIM
+from tests.browser.conftest import FAULT, READ_FAULT, ROOT, SCRIPT_CLAIM, SCRIPT_FAULT
 
 KINDS = {
     "index": "../index.html",
@@ -80,11 +80,34 @@ def run(script: str, fault: str = "") -> str:
     return next(line for line in lines if line.startswith(verdicts))
 
 
-def test_a_script_that_deviates_is_told_statement_by_statement(look: Any, scripted: Path) -> None:
-    """Numbered steps, and a command that repeats the run of its claim."""
+def test_a_script_that_deviates_is_read_statement_by_statement(look: Any, read: Path) -> None:
+    """Steps beside drawings of memory, and a script that says the verdict."""
+    page = look().open(page_of(read, "finding"))
+    assert page.locator(".step").count() > 2
+    assert page.locator(".step .memory svg").count() > 1
+    script = copied(page)
+    assert run(script, READ_FAULT).startswith("deviates: ")
+    assert run(script) == "conforms"
+
+
+def copied(page: Any) -> str:
+    """The script of a finding, by its button."""
+    page.get_by_role("button", name=re.compile("^Copy: Script")).click()
+    page.get_by_text("Copied").wait_for()
+    return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+def test_a_script_that_cannot_be_drawn_is_told_statement_by_statement(
+    look: Any, scripted: Path
+) -> None:
+    """Numbered steps, a script that says the verdict, and a command that repeats the run."""
     page = look().open(page_of(scripted, "finding"))
     assert page.locator(".statement").count() > 2
     assert "There is no drawing of memory" in page.locator("main").inner_text()
+    script = copied(page)
+    assert run(script, SCRIPT_FAULT).startswith("deviates: ")
+    assert run(script) == "conforms"
+    page.reload()
     page.get_by_role("button", name=re.compile("^Copy: Command that replays")).click()
     page.get_by_text("Copied").wait_for()
     command = page.evaluate("navigator.clipboard.readText()")
