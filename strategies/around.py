@@ -17,7 +17,7 @@ from strategies.program import Program
 from strategies.recipe import DEFAULT, SHAPES
 from strategies.table import OPERATIONS, TABLE, Row
 
-_ODD_ENDS = frozenset({"data", "resize", "resize_as", "set", "requires_grad", "detach"})
+ODD_ENDS = frozenset({"data", "resize", "resize_as", "set", "requires_grad", "detach"})
 """Rows that end the law, or that a view or a leaf refuses: random programs have them."""
 _PURE = tuple(row for row in VIEWS if row.kind == "view" and not row.multi)
 _SHAPES = tuple(shape for shape, _ in SHAPES)
@@ -42,7 +42,7 @@ class Cell:
 CELLS: tuple[Cell, ...] = tuple(
     Cell(op, on_view)
     for op, (row, in_place) in OPERATIONS.items()
-    if row.name not in _ODD_ENDS
+    if row.name not in ODD_ENDS
     for on_view in ((False,) if row.writes_out else (False, True))
 )
 """Every cell that gets its turn."""
