@@ -161,7 +161,7 @@ def viewed_then_written(growth: Growth, way: Way, shape: tuple[int, ...]) -> Sha
 
 def broadcast(growth: Growth, way: Way, shape: tuple[int, ...]) -> Shaped | None:
     """An operand that requires grad is broadcast: its gradient is the sum of what it became."""
-    if max(shape, default=1) < 2:
+    if not shape or shape[0] < 2 or 0 in shape:
         return None
     base = _base(growth, way, shape)
     style = None if way.row.domain == "any" else "positive"
