@@ -232,10 +232,11 @@ class _Pairs(dict[Method, list[tuple[str, str]]]):
 def _pairs(among: Sequence[Method], dtypes: Sequence[str], *, changed: bool) -> _Pairs:
     """Method -> dtypes of target and operand where plain has another dtype than the target.
 
-    Or, unless `changed`, where it has the same; methods without any are left out.
+    Or, unless `changed`, where it has the same; methods without any are left out. Those that read
+    no operand come first where a dtype changes: which other dtypes change it is their own matter.
     """
     pairs = _Pairs()
-    for method in among:
+    for method in sorted(among, key=lambda method: changed and method.takes_y):
         whole = method.dtype == "int64"
         fitting = [d for d in dtypes if not whole or category(d) < 2]
         for x in fitting:
