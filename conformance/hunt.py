@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import FailedHealthCheck, Flaky, Unsatisfiable
 
+from strategies.drawn import by_seed_alone
+
 
 class Case(Protocol):
     """What is drawn: it has an identity by its content."""
@@ -111,7 +113,8 @@ def hunt(cases: st.SearchStrategy[C], test: Callable[[C], Any], effort: Effort) 
             raise
 
     try:
-        _property(cases, attempt, effort)()
+        with by_seed_alone():
+            _property(cases, attempt, effort)()
     except Failing:
         pass
     except _OutOfTime:

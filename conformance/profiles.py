@@ -27,6 +27,14 @@ class Profile:
     shrink_s: float = 20.0
     derandomised: bool = False
 
+    @property
+    def few_turns(self) -> int:
+        """Programs for each way of writing an operation, where a claim puts one scene to all."""
+        return -(-self.turns // _TURNS_FOR_ONE)
+
+
+_TURNS_FOR_ONE = 10
+
 
 def at_least(profile: Profile, programs: int) -> Profile:
     """The profile with so many programs for each property of a claim, where it has fewer."""

@@ -179,13 +179,7 @@ class Trial:
         inside = kept(spelled, lambda program: not scope(program))
 
         def case(program: Program) -> Judged:
-            judged = self._examine(program, watched=watched, oracle=oracle)
-            if judged.verdict == "deviates":
-                raise self._against(judged.gravest)
-            broken = law(judged) if judged.verdict == "conforms" else None
-            if broken is not None:
-                raise self._against(broken)
-            return judged
+            return self._kept(self._examine(program, watched=watched, oracle=oracle), law)
 
         failure = self._hunt(inside, case, examples or self.profile.examples, found_as=found_as)
         if failure is not None:
@@ -193,24 +187,26 @@ class Trial:
             judged = self._known[smallest.case.id]
             self._deviates(judged, smallest.error, minimal=smallest.minimal)
 
-    def every(self, programs: Iterable[Program]) -> None:
-        """Each of these programs, which nobody needs to draw, must conform.
+    def every(
+        self,
+        programs: Iterable[Program],
+        *,
+        law: Callable[[Judged], Finding | None] = lambda judged: None,
+    ) -> None:
+        """Each of these programs, which nobody needs to draw, must conform, and keep the law too.
 
         Raises Disagreement with the first failure, shrunk by whole steps.
         """
 
         def case(program: Program) -> Judged:
-            judged = self._examine(program)
-            if judged.verdict == "deviates":
-                raise self._against(judged.gravest)
-            return judged
+            return self._kept(self._examine(program), law)
 
         with drawing_without(self.examiner.abilities.lacking):
             for program in map(self.examiner.abilities.respelled, programs):
                 try:
                     case(program)
                 except Disagreement as error:
-                    first = Caught(program, error, False)
+                    first = Caught(program, error, True)
                     caught = self._smallest(first, case, lambda program: True)
                     judged = self._known[caught.case.id]
                     self._deviates(judged, caught.error, minimal=caught.minimal)
@@ -364,6 +360,15 @@ class Trial:
         if first and judged.verdict == "not exercised":
             self.left_out[judged.lacking] += 1
         self.tick(1)
+        return judged
+
+    def _kept(self, judged: Judged, law: Callable[[Judged], Finding | None]) -> Judged:
+        """What was judged; raises Disagreement if it deviates or breaks the law."""
+        if judged.verdict == "deviates":
+            raise self._against(judged.gravest)
+        broken = law(judged) if judged.verdict == "conforms" else None
+        if broken is not None:
+            raise self._against(broken)
         return judged
 
     def _against(self, finding: Finding, judgement: Judgement | None = None) -> Disagreement:

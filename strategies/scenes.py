@@ -6,11 +6,12 @@ growth; `drawn` makes a Hypothesis strategy of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from strategies.build import PLAIN, VIEWS, WRITES, Growth, finish
 from strategies.choices import Choose, among, chance, recent, weighted
-from strategies.program import Apply, Backward, Program
+from strategies.program import Apply, Backward, Leaf, Program
 from strategies.staging import (
     FLAGGING,
     INERT,
@@ -182,6 +183,14 @@ def done_in_region(choose: Choose) -> Program:
     root = recent(choose, growth.floats())
     growth.backward(root)
     return growth.draft.program()
+
+
+def each_region() -> Iterator[Program]:
+    """For each grad-mode region, one operation inside of it and the same one after it."""
+    leaf = Leaf("a", (2,), [1.0, 2.0], requires_grad=True)
+    for modes in (*UNRECORDED, *RECORDED):
+        inside = Apply("mul", ("a", 2.0), {}, ("x0",), modes=modes)
+        yield Program((leaf,), (inside, Apply("mul", ("a", 2.0), {}, ("x1",))))
 
 
 def truncated(choose: Choose) -> Program:

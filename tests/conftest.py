@@ -11,6 +11,7 @@ from hypothesis import settings
 from conformance.examine import Examiner
 from conformance.oracle.machine import Machine
 from conformance.subjects import InProcessSubject, Subject
+from strategies.drawn import by_seed_alone
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +28,13 @@ def patience() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("conformance.trial._ILLUSTRATING_S", 120.0)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def steadiness() -> Iterator[None]:
+    """A test draws the same alone as after all others."""
+    with by_seed_alone():
         yield
 
 

@@ -324,3 +324,71 @@ def test_tidied_renames_in_order() -> None:
     program = Program((Leaf("p", (2,), [1, 2]), Leaf("q", (2,), [1, 2])), steps)
     assert tidied(program).names == ("a", "b", "x0", "x1")
     assert text(tidied(program))[2:4] == ["x0 = b.exp()", "x1 = x0.mul(a)"]
+
+
+def reads_what_a_view_wrote(program: Program) -> bool:
+    """Whether backward, which does not raise, starts where what a view has written is read."""
+    last = program.steps[-1] if program.steps else None
+    if not isinstance(last, Backward) or predict(check(program)).raises is not None:
+        return False
+    views: dict[str, str] = {}
+    written: set[str] = set()
+    for step in program.steps:
+        if isinstance(step, Apply):
+            target = str(step.args[0])
+            if step.op == "view_as":
+                views[step.to[0]] = target
+            if step.op == "mul_" and target in views:
+                written.add(views[target])
+            if step.op in ("mul", "exp") and target in written and step.to == last.of:
+                return True
+    return False
+
+
+def steps(*written: Apply | Backward) -> Program:
+    """These steps on one leaf."""
+    return Program((Leaf("a", (1,), [1.0], requires_grad=True),), written)
+
+
+def test_a_leaf_of_its_own_takes_the_place_of_a_step() -> None:
+    """Where the leaf itself cannot be written, since the gradient is to come to it."""
+    long = steps(
+        Apply("mul", ("a", 2.0), {}, ("x0",)),
+        Apply("view_as", ("x0",), {}, ("x1",)),
+        Apply("mul_", ("x1", 2.0)),
+        Apply("exp", ("x0",), {}, ("x2",)),
+        Backward(("x2",)),
+    )
+    assert reads_what_a_view_wrote(check(long).program())
+    found = reduced(long, reads_what_a_view_wrote)
+    assert found.minimal and len(found.program.steps) == 4
+    assert text(found.program)[2:] == [
+        "x0 = b.view_as(b)",
+        "x0.mul_(2.0)",
+        "x1 = b.mul(a)",
+        "x1.backward()",
+    ]
+
+
+def test_a_view_goes_and_leaves_its_shape() -> None:
+    """An empty view of what is not empty: the leaf becomes empty in its place."""
+
+    def writes_nothing(program: Program) -> bool:
+        draft = check(program)
+        saves = any(isinstance(s, Apply) and s.op == "exp" for s in program.steps)
+        return saves and any(
+            isinstance(s, Apply)
+            and s.op == "mul_"
+            and draft.values[str(s.args[0])].layout.numel == 0
+            for s in program.steps
+        )
+
+    long = steps(
+        Apply("exp", ("a",), {}, ("x0",)),
+        Apply("narrow", ("x0",), {"dim": 0, "start": 0, "length": 0}, ("x1",)),
+        Apply("mul_", ("x1", 2.0)),
+    )
+    assert [s.op for s in reduced(long, writes_nothing).program.steps if isinstance(s, Apply)] == [
+        "exp",
+        "mul_",
+    ]

@@ -128,11 +128,7 @@ FOUND = (
     ("inplace-equals-functional", "is refused", r"y = x\[:1\]"),
     ("inplace-equals-functional", "another shape", r"x\.add_\(y\)"),
     ("inplace-equals-functional", "wider kind of dtype", r"dtype=torch\.(int64|bool)"),
-    (
-        "inplace-equals-functional",
-        "is cast",
-        r"x\.(logical_not_\(\)|(add|eq|ge|gt|le|lt|ne)_\(y\))",
-    ),
+    ("inplace-equals-functional", "is cast", r"x\.logical_not_\(\)"),
     ("inplace-equals-functional", "not contiguous", r"x\.addmm_\(left, right\)"),
     ("inplace-equals-functional", "Complex products", r"dtype=torch\.complex64"),
     ("inplace-equals-functional", "order of memory", r"x\.bernoulli_\(0\.5\)"),

@@ -120,6 +120,23 @@ def test_what_is_unspecified_is_recorded_with_what_was_seen(put: Start) -> None:
     assert seen["conforms"].observed == ""
 
 
+def test_each_of_given_programs_must_keep_the_law(put: Start) -> None:
+    """What conforms and breaks it is a failure, which the reducer makes as short as any other."""
+    tried = put()
+    broken = Finding("wrong flag", "written", "no write", "a write")
+
+    def law(judged: Judged) -> Finding | None:
+        return broken if any(isinstance(s, Apply) for s in judged.program.steps) else None
+
+    alone = program(leaf("a", [1.0, 2.0]))
+    tried.every([alone], law=law)
+    with pytest.raises(Disagreement):
+        tried.every([alone, program(leaf("a", [1.0, 2.0]), *2 * [step("exp_", "a")])], law=law)
+    (verdict,) = (v for v in ended(tried).verdicts if v.verdict == "deviates")
+    assert verdict.minimal and verdict.message == "written"
+    assert verdict.source is not None and len(verdict.source["steps"]) == 1
+
+
 def test_failure_is_shrunk_and_recorded(put: Start) -> None:
     """The record has the kind, a script that runs by itself, and the command that repeats it."""
     verdict, shrunk = failed(put(grows))

@@ -254,7 +254,9 @@ class _Pairs(dict[Method, list[tuple[str, str]]]):
 def _pairs(among: Sequence[Method], dtypes: Sequence[str], *, changed: bool) -> _Pairs:
     """Method -> dtypes of target and operand where plain has another dtype than the target.
 
-    Or, unless `changed`, where it has the same; methods without any are left out.
+    Or, unless `changed`, where it has the same; methods without any are left out. Where a dtype
+    changes, those come first that read no operand, and whose own dtype is an early one: a place
+    in the list of dtypes means something else for each method, and cannot be shrunk to.
     """
     pairs = _Pairs()
     for method in among:
@@ -268,6 +270,9 @@ def _pairs(among: Sequence[Method], dtypes: Sequence[str], *, changed: bool) -> 
                 product = category(x) == 3 and method.name in PRODUCTS and not changed
                 if not unsettled and not product and (plain_dtype(method, x, y) != x) == changed:
                     pairs.setdefault(method, []).append((x, y))
+    if changed:
+        place = {method: (method.takes_y, dtypes.index(of[0][0])) for method, of in pairs.items()}
+        pairs = _Pairs((method, pairs[method]) for method in sorted(pairs, key=place.__getitem__))
     return pairs
 
 

@@ -12,7 +12,7 @@ from conformance.examine import Judged
 from conformance.subjects import TensorSeen
 from conformance.tolerances import close
 from conformance.trial import CAMPAIGN, Trial
-from strategies import activation_scenes, around, scenes
+from strategies import activation_scenes, around, scenes, turns
 from strategies.build import DEFAULT
 from strategies.drawing import programs
 from strategies.special_numbers import every_with_special_numbers
@@ -23,6 +23,8 @@ from strategies.staging import drawn
 def test_no_error_means_correct(trial: Trial) -> None:
     """A program raises where it must, or its values and gradients are right (article 003)."""
     everything = programs(recipe=_WITH_DATA)
+    for turn, ways in _TURNS:
+        trial.every(turns.each(turn, ways, trial.profile.few_turns, trial.seed))
     trial.holds(everything, scope=no_way_around_autograd, examples=trial.profile.correctness)
     trial.holds(drawn(scenes.views_written))
     trial.holds(drawn(activation_scenes.at_kinks))
@@ -37,6 +39,15 @@ def test_no_error_means_correct(trial: Trial) -> None:
         title="a write through .data hides from the version counter: a silent wrong gradient",
         oracle=True,
     )
+
+
+_TURNS = (
+    (turns.square_written, turns.ON_VIEWS),
+    (turns.viewed_then_written, turns.VIEWS),
+    (turns.broadcast, turns.BROADCASTS),
+)
+"""What each operation is put to by name: such faults are of one operation, and seen by few shapes.
+"""
 
 
 @proves("special-numbers")

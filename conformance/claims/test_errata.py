@@ -14,6 +14,7 @@ from conformance.claims._targets import LAYOUTS, Target, elements, shapes
 from conformance.claims.claim import proves
 from conformance.judge import Finding
 from conformance.trial import Script, Trial
+from strategies import turns
 
 # -- names
 
@@ -185,6 +186,8 @@ _ALLOWED = "a leaf may be written inside no_grad (torch.no_grad)"
 def test_errata_leaf_in_no_grad(trial: Trial) -> None:
     """A leaf that requires grad can be written in place, inside no_grad (article 001)."""
     trial.once(Script(_REFUSED, ("w", "facts"), expecting(_only_inside)))
+    count = trial.profile.few_turns
+    trial.every(turns.each(turns.leaf_written_in_no_grad, turns.WRITES, count, trial.seed))
     inference = "inference_mode" in trial.examiner.subject.names["torch"]
     scripts = leaf_scripts(off=(*_OFF, _INFERENCE) if inference else _OFF)
     trial.scripts(scripts)

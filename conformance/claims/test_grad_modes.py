@@ -10,7 +10,7 @@ from conformance.judge import Finding
 from conformance.model import Kind
 from conformance.subjects import TensorSeen
 from conformance.trial import Trial
-from strategies import scenes
+from strategies import scenes, turns
 from strategies.program import Apply, recording
 from strategies.staging import drawn
 
@@ -19,6 +19,7 @@ from strategies.staging import drawn
 def test_no_grad_result(trial: Trial) -> None:
     """A fresh result of no_grad has no grad_fn and its backward raises (article 004)."""
     operations = drawn(scenes.done_in_region)
+    trial.every(scenes.each_region())
     trial.holds(operations, scope=fresh_in_no_grad, law=_plain_results, watched=True)
     # A region ends where its block does, and where an exception has left it.
     regions = regions_of(trial)
@@ -97,6 +98,8 @@ def test_no_grad_other_paths(trial: Trial) -> None:
 def test_no_grad_inplace(trial: Trial) -> None:
     """The value is new, the gradient that of the old (article 004)."""
     writes = drawn(scenes.written_in_no_grad)
+    count = trial.profile.few_turns
+    trial.every(turns.each(turns.written_in_no_grad, turns.WRITES, count, trial.seed))
     trial.holds(writes, scope=not_saved_before)
     trial.searches(
         writes,
@@ -117,6 +120,8 @@ def _saved_modified(judged: Judged) -> str | None:
 def test_detach_shares(trial: Trial) -> None:
     """Writes through either side are seen on both, with one version (article 004)."""
     aliases = drawn(scenes.detached)
+    count = trial.profile.few_turns
+    trial.every(turns.each(turns.detached_then_written, turns.WRITES, count, trial.seed))
     trial.holds(aliases, scope=detached_by_detach)
     trial.searches(
         aliases,

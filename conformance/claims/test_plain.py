@@ -8,7 +8,7 @@ from conformance.examine import Judged
 from conformance.judge import Finding
 from conformance.subjects import TensorSeen
 from conformance.trial import Trial
-from strategies import scenes
+from strategies import scenes, turns
 from strategies.one_of_each import decks, each_of
 from strategies.program import Apply
 from strategies.staging import drawn
@@ -18,6 +18,8 @@ from strategies.staging import drawn
 def test_functional_leaves_operands(trial: Trial) -> None:
     """Values, versions and memory of operands are as before, and results are new (001, 003)."""
     operations = drawn(scenes.plain_operations)
+    # Views lie where the op table says, also those of what is not contiguous.
+    trial.every(turns.each(turns.viewed, turns.VIEWS, trial.profile.few_turns, trial.seed))
     trial.holds(operations, scope=fresh_results, law=_new_tensors)
     # Views and their kin lie where the op table says.
     trial.holds(operations)

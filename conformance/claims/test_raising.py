@@ -11,7 +11,7 @@ from conformance.judge import Finding
 from conformance.model import Kind
 from conformance.subjects import TensorSeen
 from conformance.trial import Trial
-from strategies import scenes
+from strategies import scenes, turns
 from strategies.staging import drawn
 from strategies.values import materialise
 
@@ -28,6 +28,8 @@ def test_leaf_inplace_raises(trial: Trial) -> None:
     """Writing a leaf that requires grad raises and changes nothing (article 001)."""
     writes = drawn(scenes.leaf_written)
     scope = leaf_written_in_grad_mode
+    turn = turns.each(turns.leaf_written, turns.WRITES, trial.profile.few_turns, trial.seed)
+    trial.every(turn, law=_leaf_untouched)
     trial.holds(writes, scope=scope, law=_leaf_untouched)
     trial.searches(
         writes,
@@ -93,6 +95,8 @@ def _nothing_raised(judged: Judged) -> str | None:
 def test_saved_inplace_raises(trial: Trial) -> None:
     """Backward raises exactly if an executed node's saved tensor was modified (article 001)."""
     overwritings = drawn(scenes.saved_then_written)
+    turn = turns.each(turns.saved_then_written, turns.WRITES, trial.profile.few_turns, trial.seed)
+    trial.every(turn, law=_backward_raises)
     trial.holds(overwritings, scope=needed_and_modified, law=_backward_raises)
     trial.holds(overwritings)
     trial.searches(
