@@ -6,12 +6,23 @@ is recognised by what came out, and by what the program has where that came from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from conformance.model.prediction import Prediction
+from conformance.checkpoint_causes import CHECKPOINT_CAUSES
+from conformance.transform_telling import (
+    AGAIN,
+    MODIFIED,
+    NOBODY,
+    OF_A_LEAF,
+    Told,
+    memories_of,
+    says,
+    steps_of,
+    unrecorded,
+)
 from strategies.draft import Shaped, Value, way_of
-from strategies.functions import Function, functions_of
+from strategies.functions import functions_of
 from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
@@ -20,45 +31,27 @@ if TYPE_CHECKING:
     from conformance.verdict import Judged
 
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
-Told = Callable[["Judged", "Finding"], bool]
-
-_AGAIN = "Trying to backward through the graph a second time"
-_MODIFIED = "has been modified by an inplace operation"
-_NOBODY = "nothing reaches it"
-
-
-def _steps(judged: Judged) -> Iterator[tuple[Function, Shaped]]:
-    """The steps of each function."""
-    for function in functions_of(judged.draft.steps):
-        for step in judged.draft.shaped[function.first : function.last + 1]:
-            assert isinstance(step, Shaped)
-            yield function, step
-
-
-def _unrecorded(finding: Finding) -> bool:
-    """Whether an error says that something has no history."""
-    return finding.kind == "spurious error" and "not require grad" in finding.message
 
 
 def _zeros_for_none(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which gives every input a gradient, if only of zeros."""
-    return finding.kind == "wrong flag" and _NOBODY in finding.message
+    return finding.kind == "wrong flag" and NOBODY in finding.message
 
 
 def _runs_once(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which gives up everything when any of its outputs has been used."""
     calls = sum(isinstance(step, Backward) for step in judged.draft.shaped)
-    return finding.kind == "spurious error" and _AGAIN in finding.message and calls > 1
+    return finding.kind == "spurious error" and AGAIN in finding.message and calls > 1
 
 
 def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
     """An input is saved for backward as it came, and then written: torch refuses its own write."""
-    if finding.kind != "spurious error" or _MODIFIED not in finding.message:
+    if finding.kind != "spurious error" or MODIFIED not in finding.message:
         return False
-    memories = _memories(judged.prediction)
+    memories = memories_of(judged.prediction)
     return any(
         memories.get(str(step.step.args[0])) in {memories.get(name) for name in function.takes}
-        for function, step in _steps(judged)
+        for function, step in steps_of(judged)
         if step.in_place
     )
 
@@ -69,22 +62,9 @@ def _no_grad_view(judged: Judged, finding: Finding) -> bool:
         return False
     return any(
         made.how != "fresh" and not recording(step.step.modes)
-        for _, step in _steps(judged)
+        for _, step in steps_of(judged)
         for made in step.made
     )
-
-
-def _memories(prediction: Prediction) -> Mapping[str, int]:
-    return prediction.memory
-
-
-def _says(fragment: str) -> Told:
-    """An error that comes for a reason of the subject's own, by its words."""
-
-    def told(judged: Judged, finding: Finding) -> bool:
-        return finding.kind == "spurious error" and fragment in finding.message
-
-    return told
 
 
 def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
@@ -93,7 +73,7 @@ def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
         return False
     if "backward calculation is triggered with a" in finding.message:
         return True
-    return _MODIFIED in finding.message and any(
+    return MODIFIED in finding.message and any(
         len(function.gives) > 1 for function in functions_of(judged.draft.steps)
     )
 
@@ -102,7 +82,7 @@ def _checks_early(judged: Judged, finding: Finding) -> bool:
     """The backward of a function is traced when it is compiled, whether or not it will be run."""
     traced = "BackendCompilerFailed" in finding.message
     none = "derivative for " in finding.message and "is not implemented" in finding.message
-    would = none or _MODIFIED in finding.message
+    would = none or MODIFIED in finding.message
     return finding.kind == "spurious error" and traced and would
 
 
@@ -116,11 +96,11 @@ def _views_early(judged: Judged, finding: Finding) -> bool:
 def _detached_write(judged: Judged, finding: Finding) -> bool:
     """A detached alias of an input is made anew, without what has been written into it."""
     if finding.kind == "wrong value" or (
-        finding.kind == "spurious error" and not _unrecorded(finding)
+        finding.kind == "spurious error" and not unrecorded(finding)
     ):
         return False
     detached = set[str]()
-    for _, step in _steps(judged):
+    for _, step in steps_of(judged):
         first = str(step.step.args[0])
         views = first in detached and any(made.how != "fresh" for made in step.made)
         if step.row.name == "detach" or views:
@@ -136,7 +116,7 @@ def _integer_write(judged: Judged, finding: Finding) -> bool:
         return False
     return any(
         step.in_place and isinstance(first := step.operands[0], Value) and first.dtype != "float64"
-        for _, step in _steps(judged)
+        for _, step in steps_of(judged)
     )
 
 
@@ -145,7 +125,7 @@ def _foreach_in_place(judged: Judged, finding: Finding) -> bool:
     wrong = finding.kind in ("silent wrong gradient", "wrong value")
     return wrong and any(
         step.in_place and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
-        for _, step in _steps(judged)
+        for _, step in steps_of(judged)
     )
 
 
@@ -153,7 +133,7 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
     """A write through an expanded view comes back to its base as a sum of the copies."""
     if finding.kind not in ("wrong value", "silent wrong gradient"):
         return False
-    steps = [step for _, step in _steps(judged)]
+    steps = [step for _, step in steps_of(judged)]
     expanded = {name for step in steps if step.row.name in _EXPANDING for name in step.step.to}
     return any(
         step.in_place
@@ -163,38 +143,21 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
     )
 
 
-def _forgets_writes(judged: Judged, finding: Finding) -> bool:
-    """What is written into an input is written in no_grad, and recorded nowhere."""
-    lost = finding.kind in ("silent wrong gradient", "wrong flag") or _unrecorded(finding)
-    if not lost:
-        return False
-    return any(
-        step.in_place and str(step.step.args[0]) in function.takes
-        for function, step in _steps(judged)
-    )
-
-
 def _write_without_history(judged: Judged, finding: Finding) -> bool:
     """What is written in no_grad is computed anew there, and loses its history."""
-    lost = finding.kind in ("silent wrong gradient", "wrong flag") or _unrecorded(finding)
+    lost = finding.kind in ("silent wrong gradient", "wrong flag") or unrecorded(finding)
     if not lost:
         return False
-    return any(step.in_place and not recording(step.step.modes) for _, step in _steps(judged))
-
-
-def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:
-    """What was saved is computed anew for backward, and nobody looks at versions."""
-    written = any(step.in_place for _, step in _steps(judged))
-    return finding.kind == "silent wrong gradient" and written
+    return any(step.in_place and not recording(step.step.modes) for _, step in steps_of(judged))
 
 
 def _scalar_write_lost(judged: Judged, finding: Finding) -> bool:
     """A 0-d float64 tensor is taken for a Python number, and what is written into it is lost."""
-    if finding.kind == "spurious error" and not _unrecorded(finding):
+    if finding.kind == "spurious error" and not unrecorded(finding):
         return False
     return any(
         step.in_place and first.dtype == "float64" and not first.layout.shape
-        for function, step in _steps(judged)
+        for function, step in steps_of(judged)
         if isinstance(first := step.operands[0], Value) and first.name in function.takes
     )
 
@@ -204,7 +167,7 @@ def _windows_forget(judged: Judged, finding: Finding) -> bool:
     if finding.kind not in ("wrong value", "silent wrong gradient"):
         return False
     memories = judged.prediction.memory
-    steps = [step for _, step in _steps(judged)]
+    steps = [step for _, step in steps_of(judged)]
     windows = {memories.get(step.step.to[0]) for step in steps if step.row.name == "unfold"}
     return any(step.in_place and memories.get(str(step.step.args[0])) in windows for step in steps)
 
@@ -217,15 +180,15 @@ def _outputs_apart(judged: Judged, finding: Finding) -> bool:
 
 def _returns_its_input(judged: Judged, finding: Finding) -> bool:
     """What eager torch returns as the very input comes out as another tensor."""
-    same = any(made.how == "same" for _, step in _steps(judged) for made in step.made)
-    return same and finding.kind != "spurious error"
+    same = any(made.how == "same" for _, step in steps_of(judged) for made in step.made)
+    return same and (finding.kind != "spurious error" or unrecorded(finding))
 
 
 def _own_operand(judged: Judged, finding: Finding) -> bool:
     """A tangent is written in place before it is read as that of the other operand."""
     if finding.kind != "silent wrong gradient":
         return False
-    memories = _memories(judged.prediction)
+    memories = memories_of(judged.prediction)
     return any(
         memories.get(str(step.step.args[0])) == memories.get(str(other))
         for step in judged.draft.shaped
@@ -256,7 +219,7 @@ def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
     """What stands in inference mode is run below a mode that makes inference tensors of views."""
     told = (
         finding.kind == "wrong flag"
-        or _unrecorded(finding)
+        or unrecorded(finding)
         or "Inference tensors" in finding.message
     )
     return told and any("inference_mode" in step.modes for step in judged.draft.steps)
@@ -276,14 +239,26 @@ def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
 
 def _pieces_copied(judged: Judged, finding: Finding) -> bool:
     """One of several views of what is written comes out as a copy."""
-    pieces = any(step.row.multi and step.row.kind == "view" for _, step in _steps(judged))
+    pieces = any(step.row.multi and step.row.kind == "view" for _, step in steps_of(judged))
     return pieces and finding.kind == "wrong aliasing"
 
 
 def _scattered_under_vmap(judged: Judged, finding: Finding) -> bool:
     """The source of select_scatter is expanded, and its gradient is added up once for each."""
-    scattered = any(step.row.name == "select_scatter" for _, step in _steps(judged))
+    scattered = any(step.row.name == "select_scatter" for _, step in steps_of(judged))
     return scattered and finding.kind == "silent wrong gradient"
+
+
+def _writes_leaf_later(judged: Judged, finding: Finding) -> bool:
+    """A leaf that is written in no_grad, or detached, is written once more with grad mode on."""
+    if finding.kind != "spurious error" or OF_A_LEAF not in finding.message:
+        return False
+    memories = memories_of(judged.prediction)
+    leaves = {memories.get(leaf.name) for leaf in judged.draft.leaves if leaf.requires_grad}
+    return any(
+        step.in_place and memories.get(str(step.step.args[0])) in leaves
+        for _, step in steps_of(judged)
+    )
 
 
 def _output_is_view(judged: Judged, finding: Finding) -> bool:
@@ -295,7 +270,7 @@ def _output_is_view(judged: Judged, finding: Finding) -> bool:
 
 def _shape_replayed(judged: Judged, finding: Finding) -> bool:
     """A view is made anew from a base whose shape has been changed in place."""
-    moved = any(step.moved is not None for _, step in _steps(judged))
+    moved = any(step.moved is not None for _, step in steps_of(judged))
     told = finding.kind == "spurious error" and "Dimension out of range" in finding.message
     return moved and told
 
@@ -309,7 +284,7 @@ def _no_grad_write_replayed(judged: Judged, finding: Finding) -> bool:
 
 def _shape_in_place(judged: Judged, finding: Finding) -> bool:
     """What changes the shape of an input in place is none of the writes that are looked for."""
-    moved = any(step.moved is not None for _, step in _steps(judged))
+    moved = any(step.moved is not None for _, step in steps_of(judged))
     return moved and finding.kind == "spurious error" and "list index out of" in finding.message
 
 
@@ -336,27 +311,28 @@ def _scatters_product(judged: Judged, finding: Finding) -> bool:
 
 
 CAUSES: Mapping[str, Told] = {
+    **CHECKPOINT_CAUSES,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,
-    "compiled-tangents-miscounted": _says("outs_to_grad length"),
+    "compiled-tangents-miscounted": says("outs_to_grad length"),
     "compiled-zero-cotangents": _zero_times_infinity,
     "compiled-output-is-view": _output_is_view,
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
-    "compiled-detached-view": _says("created in no_grad mode and is being modified inplace"),
-    "compiled-view-of-base": _says("is invalid for input of size"),
-    "compiled-view-sequence": _says("after application of ViewMeta sequence"),
-    "compiled-expanded-refused": _says("more than one element of the written-to tensor refers"),
-    "compiled-strides-chained": _says("encountered a mutation on a view chain of length"),
+    "compiled-detached-view": says("created in no_grad mode and is being modified inplace"),
+    "compiled-view-of-base": says("is invalid for input of size"),
+    "compiled-view-sequence": says("after application of ViewMeta sequence"),
+    "compiled-expanded-refused": says("more than one element of the written-to tensor refers"),
+    "compiled-strides-chained": says("encountered a mutation on a view chain of length"),
     "compiled-pieces-copied": _pieces_copied,
-    "compiled-detached-leaf": _says("a view of a leaf Variable that requires grad is being used"),
-    "compiled-detached-input": _says("does not yet handle non-differentiable view input mutations"),
-    "compiled-windows-refused": _says("a tensor being mutated that has internal overlap"),
-    "compiled-saves-inference": _says("Inference tensors cannot be saved for backward"),
+    "compiled-detached-leaf": _writes_leaf_later,
+    "compiled-detached-input": says("does not yet handle non-differentiable view input mutations"),
+    "compiled-windows-refused": says("a tensor being mutated that has internal overlap"),
+    "compiled-saves-inference": says("Inference tensors cannot be saved for backward"),
     "func-lists-unversioned": _written_as_list,
     "vmap-select-scatter": _scattered_under_vmap,
     "export-shape-in-place": _shape_in_place,
-    "export-from-is-a-word": _says("invalid syntax"),
+    "export-from-is-a-word": says("invalid syntax"),
     "mutation-allowed-in-inference": _mode_in_inference,
     "deterministic-fill-counts": _fills_fresh_memory,
     "forward-own-operand": _own_operand,
@@ -366,7 +342,7 @@ CAUSES: Mapping[str, Told] = {
     "compiled-runs-once": _runs_once,
     "compiled-writes-what-it-saved": _writes_what_it_saved,
     "compiled-no-grad-view": _no_grad_view,
-    "compiled-detached-alias": _says("any_leaf=True != all_leaf=False"),
+    "compiled-detached-alias": says("any_leaf=True != all_leaf=False"),
     "compiled-scalar-write-lost": _scalar_write_lost,
     "functionalized-windows": _windows_forget,
     "compiled-outputs-apart": _outputs_apart,
@@ -378,14 +354,11 @@ CAUSES: Mapping[str, Told] = {
     "compiled-detached-write": _detached_write,
     "compiled-integer-write": _integer_write,
     "functionalized-expanded": _expanded_base,
-    "checkpoint-reentrant-forgets-writes": _forgets_writes,
-    "functionalize-refuses-aliases": _says("a custom (non-ATen) operator whose output has alias"),
-    "functionalize-writes-leaf": _says("a leaf Variable that requires grad is being used in an"),
-    "functionalize-copy": _says("derivative for aten::copy is not implemented"),
+    "functionalize-refuses-aliases": says("a custom (non-ATen) operator whose output has alias"),
+    "functionalize-writes-leaf": says("a leaf Variable that requires grad is being used in an"),
+    "functionalize-copy": says("derivative for aten::copy is not implemented"),
     "functionalize-write-without-history": _write_without_history,
     "functionalize-writes-what-it-saved": _writes_what_it_saved,
-    "checkpoint-unchecked": _recomputed_unchecked,
-    "checkpoint-of-written-input": _says(_MODIFIED),
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
 

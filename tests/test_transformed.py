@@ -19,8 +19,8 @@ from conformance.records import RecordWriter, read_run
 from conformance.standing import standing
 from conformance.subjects import InProcessSubject, SubjectError, open_subject, parse_subject
 from conformance.transform_causes import CAUSES
-from conformance.transformed import NO_FUNCTION
 from conformance.trial import Disagreement
+from conformance.unsupported import NO_FUNCTION
 from strategies.program import Apply, Backward, Data, Leaf, Program
 from strategies.transforms import LAWS, TRANSFORMS
 from tests.test_program_claims import on_trial
