@@ -92,13 +92,11 @@ def _saves_arguments(judged: Judged, finding: Finding) -> bool:
 
 
 def _runs_everything(judged: Judged, finding: Finding) -> bool:
-    """Backward runs from all that a function gives, and meets what it has overwritten itself."""
+    """Backward runs from all that a function gives, into all that it takes: none may be stale."""
     told = finding.kind == "spurious error" and MODIFIED in finding.message
-    return (
-        told
-        and _in_backward(judged, finding)
-        and any(step.in_place and len(function.gives) > 1 for function, step in steps_of(judged))
-    )
+    several = any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+    written = any(isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped)
+    return told and several and written and _in_backward(judged, finding)
 
 
 def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from conformance.checkpoint_causes import CHECKPOINT_CAUSES
+from conformance.functionalize_causes import FUNCTIONALIZE_CAUSES
 from conformance.transform_telling import (
     AGAIN,
     MODIFIED,
@@ -20,6 +21,7 @@ from conformance.transform_telling import (
     says,
     steps_of,
     unrecorded,
+    writes_what_it_takes,
 )
 from strategies.draft import Shaped, Value, way_of
 from strategies.functions import functions_of
@@ -46,14 +48,8 @@ def _runs_once(judged: Judged, finding: Finding) -> bool:
 
 def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
     """An input is saved for backward as it came, and then written: torch refuses its own write."""
-    if finding.kind != "spurious error" or MODIFIED not in finding.message:
-        return False
-    memories = memories_of(judged.prediction)
-    return any(
-        memories.get(str(step.step.args[0])) in {memories.get(name) for name in function.takes}
-        for function, step in steps_of(judged)
-        if step.in_place
-    )
+    told = finding.kind == "spurious error" and MODIFIED in finding.message
+    return told and writes_what_it_takes(judged)
 
 
 def _no_grad_view(judged: Judged, finding: Finding) -> bool:
@@ -141,14 +137,6 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
         and (0 in first.layout.strides or first.name in expanded)
         for step in steps
     )
-
-
-def _write_without_history(judged: Judged, finding: Finding) -> bool:
-    """What is written in no_grad is computed anew there, and loses its history."""
-    lost = finding.kind in ("silent wrong gradient", "wrong flag") or unrecorded(finding)
-    if not lost:
-        return False
-    return any(step.in_place and not recording(step.step.modes) for _, step in steps_of(judged))
 
 
 def _scalar_write_lost(judged: Judged, finding: Finding) -> bool:
@@ -310,8 +298,16 @@ def _scatters_product(judged: Judged, finding: Finding) -> bool:
     )
 
 
+def _sgn_immutable(judged: Judged, finding: Finding) -> bool:
+    """The forward derivative of sgn has no memory, and what has it may not be written."""
+    told = finding.kind == "spurious error" and "ZeroTensors are immutable" in finding.message
+    return told and any(isinstance(s, Shaped) and s.row.name == "sgn" for s in judged.draft.shaped)
+
+
 CAUSES: Mapping[str, Told] = {
     **CHECKPOINT_CAUSES,
+    **FUNCTIONALIZE_CAUSES,
+    "forward-sgn-immutable": _sgn_immutable,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,
     "compiled-tangents-miscounted": says("outs_to_grad length"),
@@ -354,11 +350,6 @@ CAUSES: Mapping[str, Told] = {
     "compiled-detached-write": _detached_write,
     "compiled-integer-write": _integer_write,
     "functionalized-expanded": _expanded_base,
-    "functionalize-refuses-aliases": says("a custom (non-ATen) operator whose output has alias"),
-    "functionalize-writes-leaf": says("a leaf Variable that requires grad is being used in an"),
-    "functionalize-copy": says("derivative for aten::copy is not implemented"),
-    "functionalize-write-without-history": _write_without_history,
-    "functionalize-writes-what-it-saved": _writes_what_it_saved,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
 

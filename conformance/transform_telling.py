@@ -46,3 +46,13 @@ def says(fragment: str) -> Told:
         return finding.kind == "spurious error" and fragment in finding.message
 
     return told
+
+
+def writes_what_it_takes(judged: Judged) -> bool:
+    """Whether a function writes into the memory of what it takes."""
+    memories = memories_of(judged.prediction)
+    return any(
+        memories.get(str(step.step.args[0])) in {memories.get(name) for name in function.takes}
+        for function, step in steps_of(judged)
+        if step.in_place
+    )

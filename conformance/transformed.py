@@ -268,7 +268,7 @@ _UNDEFINED = frozenset(
         *(Kind.NO_GRAD_VIEW_REBASED, Kind.OVERLAP_SELF, Kind.OVERLAP_PARTIAL, Kind.LEAF_MOVED),
         *(Kind.BACKWARD_OVERLAP, Kind.DETACH_VIEW, Kind.SAVED_DETACHED, Kind.INFERENCE_WRITE),
         *(Kind.INFERENCE_SAVED, Kind.INFERENCE_GRAD, Kind.INFERENCE_VIEW_INPLACE),
-        Kind.INFERENCE_VIEW_REBASED,
+        *(Kind.INFERENCE_VIEW_REBASED, Kind.OUT_GRAD, Kind.FORBIDDEN_IN_PLACE),
     }
 )
 """Errors that eager torch needs for how it records: where they do not come, nothing says what is
