@@ -251,9 +251,14 @@ def _writes_leaf_later(judged: Judged, finding: Finding) -> bool:
 
 def _output_is_view(judged: Judged, finding: Finding) -> bool:
     """What comes out is a view that a custom Function has made, which is not to be written."""
-    fragments = ("is a view and is being modified", "inside a custom Function")
-    told = all(part in finding.message for part in fragments)
-    return finding.kind == "spurious error" and told
+    said = finding.message
+    whose = "inside a custom Function" in said or "a function that returns multiple views" in said
+    views = any(
+        step.moved is not None or any(made.how != "fresh" for made in step.made)
+        for _, step in steps_of(judged)
+        if not step.row.multi
+    )
+    return finding.kind == "spurious error" and "is a view and is being" in said and whose and views
 
 
 def _shape_replayed(judged: Judged, finding: Finding) -> bool:
