@@ -16,6 +16,7 @@ from conformance.transform_telling import (
     memories_of,
     steps_of,
     unrecorded,
+    without_derivative,
 )
 from strategies.draft import Shaped
 from strategies.functions import functions_of
@@ -93,7 +94,8 @@ def _saves_arguments(judged: Judged, finding: Finding) -> bool:
 
 def _runs_everything(judged: Judged, finding: Finding) -> bool:
     """Backward runs from all that a function gives, into all that it takes: none may be stale."""
-    told = finding.kind == "spurious error" and MODIFIED in finding.message
+    stale = MODIFIED in finding.message or without_derivative(finding.message)
+    told = finding.kind == "spurious error" and stale
     several = any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
     written = any(isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped)
     return told and several and written and _in_backward(judged, finding)

@@ -18,6 +18,7 @@ from conformance.transform_telling import (
     says,
     steps_of,
     unrecorded,
+    writes,
     writes_what_it_takes,
 )
 from strategies.draft import way_of
@@ -153,9 +154,11 @@ def _unseen_alias(judged: Judged, finding: Finding) -> bool:
 
 
 FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
-    "functionalize-refuses-aliases": says("a custom (non-ATen) operator whose output has alias"),
+    "functionalize-refuses-aliases": says(
+        "a custom (non-ATen) operator whose output has alias", writes
+    ),
     "functionalize-writes-leaf": _writes_later,
-    "functionalize-copy": says("derivative for aten::copy is not implemented"),
+    "functionalize-copy": says("derivative for aten::copy is not implemented", writes),
     "functionalize-write-without-history": _write_without_history,
     "functionalize-writes-what-it-saved": _writes_what_it_saved,
     "functionalize-gives-copy": _gives_copy,

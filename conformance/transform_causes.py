@@ -13,15 +13,23 @@ from conformance.checkpoint_causes import CHECKPOINT_CAUSES
 from conformance.functionalize_causes import FUNCTIONALIZE_CAUSES
 from conformance.transform_telling import (
     AGAIN,
+    FORBIDDEN,
     MODIFIED,
     NOBODY,
     OF_A_LEAF,
     Told,
+    detaches,
+    fills,
+    in_inference,
     memories_of,
     says,
     steps_of,
     unrecorded,
+    views,
+    without_derivative,
+    writes,
     writes_what_it_takes,
+    written,
 )
 from strategies.draft import Shaped, Value, way_of
 from strategies.functions import functions_of
@@ -32,12 +40,15 @@ if TYPE_CHECKING:
     from conformance.judge import Finding
     from conformance.verdict import Judged
 
+_TRACING = ("BackendCompilerFailed", "TorchRuntimeError", "InternalTorchDynamoError")
+"""Errors that come while a function is compiled."""
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
 
 
 def _zeros_for_none(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which gives every input a gradient, if only of zeros."""
-    return finding.kind == "wrong flag" and NOBODY in finding.message
+    several = any(len(f.takes) > 1 or len(f.gives) > 1 for f in functions_of(judged.draft.steps))
+    return finding.kind == "wrong flag" and NOBODY in finding.message and several
 
 
 def _runs_once(judged: Judged, finding: Finding) -> bool:
@@ -64,29 +75,25 @@ def _no_grad_view(judged: Judged, finding: Finding) -> bool:
 
 
 def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
-    """A function is one node, which looks at all that it saved, for whichever of its outputs."""
-    if finding.kind != "spurious error":
-        return False
-    if "backward calculation is triggered with a" in finding.message:
-        return True
-    return MODIFIED in finding.message and any(
-        len(function.gives) > 1 for function in functions_of(judged.draft.steps)
-    )
+    """A function is one node: all that it saved is looked at, and all that it was given is run."""
+    said = finding.message
+    told = any(part in said for part in (MODIFIED, FORBIDDEN)) or without_derivative(said)
+    several = any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+    return finding.kind == "spurious error" and told and several and written(judged)
 
 
 def _checks_early(judged: Judged, finding: Finding) -> bool:
     """The backward of a function is traced when it is compiled, whether or not it will be run."""
     traced = "BackendCompilerFailed" in finding.message
-    none = "derivative for " in finding.message and "is not implemented" in finding.message
-    would = none or MODIFIED in finding.message
+    would = without_derivative(finding.message) or (MODIFIED in finding.message and written(judged))
     return finding.kind == "spurious error" and traced and would
 
 
 def _views_early(judged: Judged, finding: Finding) -> bool:
     """The node of every output is read when a function is compiled, which a stale view refuses."""
-    traced = any(word in finding.message for word in ("BackendCompilerFailed", "TorchRuntimeError"))
+    traced = any(word in finding.message for word in _TRACING)
     stale = "its base or another view of its base has been modified" in finding.message
-    return finding.kind == "spurious error" and traced and stale
+    return finding.kind == "spurious error" and traced and stale and written(judged)
 
 
 def _detached_write(judged: Judged, finding: Finding) -> bool:
@@ -264,15 +271,15 @@ def _output_is_view(judged: Judged, finding: Finding) -> bool:
 def _shape_replayed(judged: Judged, finding: Finding) -> bool:
     """A view is made anew from a base whose shape has been changed in place."""
     moved = any(step.moved is not None for _, step in steps_of(judged))
-    told = finding.kind == "spurious error" and "Dimension out of range" in finding.message
-    return moved and told
+    told = any(part in finding.message for part in ("Dimension out of range", "Cannot view a tens"))
+    return moved and told and finding.kind == "spurious error"
 
 
 def _no_grad_write_replayed(judged: Judged, finding: Finding) -> bool:
     """What was written in no_grad is copied into the input where grad mode is on."""
     stale = "A view was created in no_grad mode and its base or another view" in finding.message
     traced = "BackendCompilerFailed" in finding.message or "TorchRuntimeError" in finding.message
-    return finding.kind == "spurious error" and stale and not traced
+    return finding.kind == "spurious error" and stale and not traced and writes(judged)
 
 
 def _shape_in_place(judged: Judged, finding: Finding) -> bool:
@@ -315,25 +322,33 @@ CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,
-    "compiled-tangents-miscounted": says("outs_to_grad length"),
+    "compiled-tangents-miscounted": says("outs_to_grad length", writes),
     "compiled-zero-cotangents": _zero_times_infinity,
     "compiled-output-is-view": _output_is_view,
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
-    "compiled-detached-view": says("created in no_grad mode and is being modified inplace"),
-    "compiled-view-of-base": says("is invalid for input of size"),
-    "compiled-view-sequence": says("after application of ViewMeta sequence"),
-    "compiled-expanded-refused": says("more than one element of the written-to tensor refers"),
-    "compiled-strides-chained": says("encountered a mutation on a view chain of length"),
+    "compiled-detached-view": says(
+        "created in no_grad mode and is being modified inplace", detaches
+    ),
+    "compiled-view-of-base": says("is invalid for input of size", writes),
+    "compiled-view-sequence": says("after application of ViewMeta sequence", views),
+    "compiled-expanded-refused": says(
+        "more than one element of the written-to tensor refers", writes
+    ),
+    "compiled-strides-chained": says("encountered a mutation on a view chain of length", writes),
     "compiled-pieces-copied": _pieces_copied,
     "compiled-detached-leaf": _writes_leaf_later,
-    "compiled-detached-input": says("does not yet handle non-differentiable view input mutations"),
-    "compiled-windows-refused": says("a tensor being mutated that has internal overlap"),
-    "compiled-saves-inference": says("Inference tensors cannot be saved for backward"),
+    "compiled-detached-input": says(
+        "does not yet handle non-differentiable view input mutations", writes
+    ),
+    "compiled-windows-refused": says("a tensor being mutated that has internal overlap", writes),
+    "compiled-saves-inference": says(
+        "Inference tensors cannot be saved for backward", in_inference
+    ),
     "func-lists-unversioned": _written_as_list,
     "vmap-select-scatter": _scattered_under_vmap,
     "export-shape-in-place": _shape_in_place,
-    "export-from-is-a-word": says("invalid syntax"),
+    "export-from-is-a-word": says("invalid syntax", fills),
     "mutation-allowed-in-inference": _mode_in_inference,
     "deterministic-fill-counts": _fills_fresh_memory,
     "forward-own-operand": _own_operand,
@@ -343,7 +358,7 @@ CAUSES: Mapping[str, Told] = {
     "compiled-runs-once": _runs_once,
     "compiled-writes-what-it-saved": _writes_what_it_saved,
     "compiled-no-grad-view": _no_grad_view,
-    "compiled-detached-alias": says("any_leaf=True != all_leaf=False"),
+    "compiled-detached-alias": says("any_leaf=True != all_leaf=False", writes),
     "compiled-scalar-write-lost": _scalar_write_lost,
     "functionalized-windows": _windows_forget,
     "compiled-outputs-apart": _outputs_apart,

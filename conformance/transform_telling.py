@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from conformance.model.prediction import Prediction
 from strategies.draft import Shaped
 from strategies.functions import Function, functions_of
+from strategies.program import recording
 
 if TYPE_CHECKING:
     from conformance.judge import Finding
@@ -17,6 +18,7 @@ Told = Callable[["Judged", "Finding"], bool]
 """Whether a finding of a program has a cause."""
 AGAIN = "Trying to backward through the graph a second time"
 MODIFIED = "has been modified by an inplace operation"
+FORBIDDEN = "backward calculation is triggered with a"
 OF_A_LEAF = "leaf Variable that requires grad is being used in an in-place operation"
 NOBODY = "nothing reaches it"
 
@@ -34,16 +36,55 @@ def unrecorded(finding: Finding) -> bool:
     return finding.kind == "spurious error" and "not require grad" in finding.message
 
 
+def without_derivative(message: str) -> bool:
+    """Whether an error says that something has no derivative."""
+    return "derivative for " in message and "is not implemented" in message
+
+
 def memories_of(prediction: Prediction) -> Mapping[str, int]:
     """Name -> number of the memory."""
     return prediction.memory
 
 
-def says(fragment: str) -> Told:
-    """An error that comes for a reason of the subject's own, by its words."""
+def writes(judged: Judged) -> bool:
+    """Whether a function writes anything in place."""
+    return any(step.in_place for _, step in steps_of(judged))
+
+
+def written(judged: Judged) -> bool:
+    """Whether anything is written in place, in a function or outside."""
+    return any(isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped)
+
+
+def detaches(judged: Judged) -> bool:
+    """Whether a function has something detached, by name or in no_grad."""
+    return any(
+        step.row.name == "detach" or not recording(step.step.modes) for _, step in steps_of(judged)
+    )
+
+
+def views(judged: Judged) -> bool:
+    """Whether a function makes a view."""
+    return any(made.how == "view" for _, step in steps_of(judged) for made in step.made)
+
+
+def in_inference(judged: Judged) -> bool:
+    """Whether anything is computed in inference mode."""
+    return any("inference_mode" in step.modes for step in judged.draft.steps)
+
+
+def fills(judged: Judged) -> bool:
+    """Whether a function calls random_, whose argument is named `from`."""
+    return any(step.row.name == "random" for _, step in steps_of(judged))
+
+
+def says(fragment: str, where: Callable[[Judged], bool]) -> Told:
+    """An error that comes for a reason of the subject's own, by its words, where a program has what
+    it comes from.
+    """
 
     def told(judged: Judged, finding: Finding) -> bool:
-        return finding.kind == "spurious error" and fragment in finding.message
+        return finding.kind == "spurious error" and fragment in finding.message and where(judged)
 
     return told
 
