@@ -13,7 +13,9 @@ from conformance.transform_telling import (
     MODIFIED,
     OF_A_LEAF,
     Told,
+    in_inference,
     memories_of,
+    says,
     steps_of,
     unrecorded,
     without_derivative,
@@ -110,6 +112,9 @@ def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:
 CHECKPOINT_CAUSES: Mapping[str, Told] = {
     "checkpoint-unchecked": _recomputed_unchecked,
     "checkpoint-of-written-input": _saves_arguments,
+    "checkpoint-saves-inference": says(
+        "Inference tensors cannot be saved for backward", in_inference
+    ),
     "checkpoint-reentrant-forgets-writes": _forgets_writes,
     "checkpoint-reentrant-writes-again": _writes_again,
     "checkpoint-reentrant-writes-leaf": _writes_leaf,

@@ -28,6 +28,7 @@ from conformance.transform_telling import (
     views,
     without_derivative,
     writes,
+    writes_several,
     writes_what_it_takes,
     written,
 )
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 _TRACING = ("BackendCompilerFailed", "TorchRuntimeError", "InternalTorchDynamoError")
 """Errors that come while a function is compiled."""
+_FILLED = frozenset({"max_pool1d"})
+"""What asks for memory where autograd counts writes."""
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
 
 
@@ -222,7 +225,9 @@ def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
 
 def _fills_fresh_memory(judged: Judged, finding: Finding) -> bool:
     """Fresh memory is filled before it is used, which counts as a write."""
-    return finding.kind == "wrong flag" and "_version" in finding.message
+    told = finding.kind == "wrong flag" and "_version" in finding.message
+    pooled = (isinstance(s, Shaped) and s.row.name in _FILLED for s in judged.draft.shaped)
+    return told and any(pooled)
 
 
 def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
@@ -350,6 +355,7 @@ CAUSES: Mapping[str, Told] = {
     "export-shape-in-place": _shape_in_place,
     "export-from-is-a-word": says("invalid syntax", fills),
     "mutation-allowed-in-inference": _mode_in_inference,
+    "mutation-allowed-named-outs": says("KeyError: 'out'", writes_several),
     "deterministic-fill-counts": _fills_fresh_memory,
     "forward-own-operand": _own_operand,
     "saved-on-cpu-unchecked": _hidden_from_hooks,

@@ -78,6 +78,11 @@ def fills(judged: Judged) -> bool:
     return any(step.row.name == "random" for _, step in steps_of(judged))
 
 
+def writes_several(judged: Judged) -> bool:
+    """Whether an operation is told by out= where to put one of its results."""
+    return any(isinstance(s, Shaped) and s.row.name.endswith("_out") for s in judged.draft.shaped)
+
+
 def says(fragment: str, where: Callable[[Judged], bool]) -> Told:
     """An error that comes for a reason of the subject's own, by its words, where a program has what
     it comes from.
