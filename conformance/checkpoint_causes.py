@@ -47,8 +47,8 @@ def _in_backward(judged: Judged, finding: Finding) -> bool:
 
 def _forgets_writes(judged: Judged, finding: Finding) -> bool:
     """What is written into an input is written in no_grad, and recorded nowhere."""
-    lost = finding.kind in ("silent wrong gradient", "wrong flag") or unrecorded(finding)
-    return lost and any(_written_arguments(judged))
+    lost = finding.kind in ("silent wrong gradient", "wrong flag", "missing error")
+    return (lost or unrecorded(finding)) and any(_written_arguments(judged))
 
 
 def _writes_again(judged: Judged, finding: Finding) -> bool:

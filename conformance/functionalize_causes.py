@@ -14,6 +14,7 @@ from conformance.transform_telling import (
     MODIFIED,
     OF_A_LEAF,
     Told,
+    detaches,
     memories_of,
     says,
     steps_of,
@@ -41,13 +42,14 @@ _COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 
 
 def _writes_later(judged: Judged, finding: Finding) -> bool:
-    """What is written into an input in no_grad is copied into it where grad mode is on."""
+    """What is written into an input in no_grad, or detached, is copied where grad mode is on."""
     if finding.kind != "spurious error" or not any(p in finding.message for p in _REFUSED_LATER):
         return False
     memories = memories_of(judged.prediction)
+    detached = detaches(judged)
     return any(
         step.in_place
-        and not recording(step.step.modes)
+        and detached
         and memories.get(str(step.step.args[0]), -1) in {memories.get(n) for n in function.takes}
         for function, step in steps_of(judged)
     )
@@ -153,6 +155,16 @@ def _unseen_alias(judged: Judged, finding: Finding) -> bool:
     return same and finding.kind in ("wrong value", "silent wrong gradient", "wrong aliasing")
 
 
+def _turned(judged: Judged, finding: Finding) -> bool:
+    """An input whose shape is changed in place is copied into itself, another way round."""
+    told = "the input tensor and the written-to tensor refer to a single memory" in finding.message
+    moved = any(
+        step.moved is not None and str(step.step.args[0]) in function.takes
+        for function, step in steps_of(judged)
+    )
+    return finding.kind == "spurious error" and told and moved
+
+
 FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
     "functionalize-refuses-aliases": says(
         "a custom (non-ATen) operator whose output has alias", writes
@@ -163,6 +175,7 @@ FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
     "functionalize-writes-what-it-saved": _writes_what_it_saved,
     "functionalize-gives-copy": _gives_copy,
     "functionalize-strided-write": _strided_write,
+    "functionalize-turned-input": _turned,
     "functionalize-underived": _underived,
     "functionalize-strided-rows": _strided_rows,
     "functionalize-arguments-apart": _arguments_apart,

@@ -6,11 +6,13 @@ is recognised by what came out, and by what the program has where that came from
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from conformance.checkpoint_causes import CHECKPOINT_CAUSES
 from conformance.functionalize_causes import FUNCTIONALIZE_CAUSES
+from conformance.mode_causes import MODE_CAUSES
 from conformance.transform_telling import (
     AGAIN,
     FORBIDDEN,
@@ -20,6 +22,7 @@ from conformance.transform_telling import (
     Told,
     detaches,
     fills,
+    gives_several,
     in_inference,
     memories_of,
     says,
@@ -28,11 +31,10 @@ from conformance.transform_telling import (
     views,
     without_derivative,
     writes,
-    writes_several,
     writes_what_it_takes,
     written,
 )
-from strategies.draft import Shaped, Value, way_of
+from strategies.draft import Value, way_of
 from strategies.functions import functions_of
 from strategies.program import Backward, recording
 
@@ -43,8 +45,13 @@ if TYPE_CHECKING:
 
 _TRACING = ("BackendCompilerFailed", "TorchRuntimeError", "InternalTorchDynamoError")
 """Errors that come while a function is compiled."""
-_FILLED = frozenset({"max_pool1d"})
-"""What asks for memory where autograd counts writes."""
+_UNSIZED = (
+    "must be greater or equal to the number of dimensions",
+    "is invalid for input of size",
+    "Dimension out of range",
+    "after application of ViewMeta sequence",
+)
+"""Errors of a view of a tensor of another shape."""
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
 
 
@@ -81,8 +88,8 @@ def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
     """A function is one node: all that it saved is looked at, and all that it was given is run."""
     said = finding.message
     told = any(part in said for part in (MODIFIED, FORBIDDEN)) or without_derivative(said)
-    several = any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
-    return finding.kind == "spurious error" and told and several and written(judged)
+    several = gives_several(judged) and written(judged)
+    return finding.kind == "spurious error" and told and several
 
 
 def _checks_early(judged: Judged, finding: Finding) -> bool:
@@ -182,71 +189,17 @@ def _returns_its_input(judged: Judged, finding: Finding) -> bool:
     return same and (finding.kind != "spurious error" or unrecorded(finding))
 
 
-def _own_operand(judged: Judged, finding: Finding) -> bool:
-    """A tangent is written in place before it is read as that of the other operand."""
-    if finding.kind != "silent wrong gradient":
-        return False
-    memories = memories_of(judged.prediction)
-    return any(
-        memories.get(str(step.step.args[0])) == memories.get(str(other))
-        for step in judged.draft.shaped
-        if isinstance(step, Shaped) and step.in_place
-        for other in step.step.args[1:]
-        if isinstance(other, str)
-    )
-
-
-def _hidden_from_hooks(judged: Judged, finding: Finding) -> bool:
-    """What was saved was written since, and nobody looks at its version."""
-    return finding.kind == "silent wrong gradient" and any(
-        isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped
-    )
-
-
-def _written_as_list(judged: Judged, finding: Finding) -> bool:
-    """A write to a list of tensors is not seen where writes are looked for, nor counted."""
-    return finding.kind in ("silent wrong gradient", "missing error", "wrong flag") and any(
-        isinstance(step, Shaped)
-        and step.in_place
-        and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
-        for step in judged.draft.shaped
-    )
-
-
-def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
-    """What stands in inference mode is run below a mode that makes inference tensors of views."""
-    told = (
-        finding.kind == "wrong flag"
-        or unrecorded(finding)
-        or "Inference tensors" in finding.message
-    )
-    return told and any("inference_mode" in step.modes for step in judged.draft.steps)
-
-
-def _fills_fresh_memory(judged: Judged, finding: Finding) -> bool:
-    """Fresh memory is filled before it is used, which counts as a write."""
-    told = finding.kind == "wrong flag" and "_version" in finding.message
-    pooled = (isinstance(s, Shaped) and s.row.name in _FILLED for s in judged.draft.shaped)
-    return told and any(pooled)
-
-
 def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
     """A function is one node: outputs that no loss asks for get zeros, which infinity makes NaN."""
     if finding.kind != "silent wrong gradient" or "nan" not in finding.observed:
         return False
-    return any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+    return gives_several(judged)
 
 
 def _pieces_copied(judged: Judged, finding: Finding) -> bool:
     """One of several views of what is written comes out as a copy."""
     pieces = any(step.row.multi and step.row.kind == "view" for _, step in steps_of(judged))
     return pieces and finding.kind == "wrong aliasing"
-
-
-def _scattered_under_vmap(judged: Judged, finding: Finding) -> bool:
-    """The source of select_scatter is expanded, and its gradient is added up once for each."""
-    scattered = any(step.row.name == "select_scatter" for _, step in steps_of(judged))
-    return scattered and finding.kind == "silent wrong gradient"
 
 
 def _writes_leaf_later(judged: Judged, finding: Finding) -> bool:
@@ -273,6 +226,23 @@ def _output_is_view(judged: Judged, finding: Finding) -> bool:
     return finding.kind == "spurious error" and "is a view and is being" in said and whose and views
 
 
+def _view_of_other_output(judged: Judged, finding: Finding) -> bool:
+    """A view of one output is made anew from another, where inputs were put together."""
+    memories = memories_of(judged.prediction)
+    views = set[str]()
+    for function, step in steps_of(judged):
+        taken = [memories.get(name, -1) for name in function.takes]
+        if step.in_place and taken.count(memories.get(str(step.step.args[0]), -2)) > 1:
+            views |= {n for n in function.gives if memories.get(n, -1) not in taken}
+    made = (zip(s.step.to, s.made, strict=False) for _, s in steps_of(judged))
+    views &= {name for pairs in made for name, one in pairs if one.how == "view"}
+    if finding.kind in ("wrong value", "wrong flag", "wrong aliasing"):
+        return not views.isdisjoint(re.findall(r"\w+", finding.message.partition(" is ")[0]))
+    sized = any(part in finding.message for part in _UNSIZED)
+    lost = finding.kind == "silent wrong gradient" or sized or unrecorded(finding)
+    return bool(views) and lost
+
+
 def _shape_replayed(judged: Judged, finding: Finding) -> bool:
     """A view is made anew from a base whose shape has been changed in place."""
     moved = any(step.moved is not None for _, step in steps_of(judged))
@@ -293,42 +263,13 @@ def _shape_in_place(judged: Judged, finding: Finding) -> bool:
     return moved and finding.kind == "spurious error" and "list index out of" in finding.message
 
 
-_SIDES = frozenset(
-    {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
-)
-
-
-def _takes_sides(judged: Judged, finding: Finding) -> bool:
-    """At a tie forward mode takes one side, and reverse mode the other."""
-    tied = any(isinstance(s, Shaped) and s.row.name in _SIDES for s in judged.draft.shaped)
-    return tied and finding.kind == "silent wrong gradient"
-
-
-def _scatters_product(judged: Judged, finding: Finding) -> bool:
-    """The formula gives no tangent for a product: zeros, or an error where one is to be written."""
-    told = (
-        finding.kind == "silent wrong gradient" or "proper Tensor but got None" in finding.message
-    )
-    return told and any(
-        isinstance(s, Shaped) and s.row.name == "scatter_reduce" and s.params["reduce"] == "prod"
-        for s in judged.draft.shaped
-    )
-
-
-def _sgn_immutable(judged: Judged, finding: Finding) -> bool:
-    """The forward derivative of sgn has no memory, and what has it may not be written."""
-    told = finding.kind == "spurious error" and "ZeroTensors are immutable" in finding.message
-    return told and any(isinstance(s, Shaped) and s.row.name == "sgn" for s in judged.draft.shaped)
-
-
 CAUSES: Mapping[str, Told] = {
     **CHECKPOINT_CAUSES,
     **FUNCTIONALIZE_CAUSES,
-    "forward-sgn-immutable": _sgn_immutable,
-    "forward-takes-sides": _takes_sides,
-    "forward-scatter-product": _scatters_product,
+    **MODE_CAUSES,
     "compiled-tangents-miscounted": says("outs_to_grad length", writes),
     "compiled-zero-cotangents": _zero_times_infinity,
+    "compiled-view-of-other-output": _view_of_other_output,
     "compiled-output-is-view": _output_is_view,
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
@@ -350,16 +291,8 @@ CAUSES: Mapping[str, Told] = {
     "compiled-saves-inference": says(
         "Inference tensors cannot be saved for backward", in_inference
     ),
-    "func-lists-unversioned": _written_as_list,
-    "vmap-select-scatter": _scattered_under_vmap,
     "export-shape-in-place": _shape_in_place,
     "export-from-is-a-word": says("invalid syntax", fills),
-    "mutation-allowed-in-inference": _mode_in_inference,
-    "mutation-allowed-named-outs": says("KeyError: 'out'", writes_several),
-    "deterministic-fill-counts": _fills_fresh_memory,
-    "forward-own-operand": _own_operand,
-    "saved-on-cpu-unchecked": _hidden_from_hooks,
-    "mutation-allowed-lists": _written_as_list,
     "compiled-zeros-for-none": _zeros_for_none,
     "compiled-runs-once": _runs_once,
     "compiled-writes-what-it-saved": _writes_what_it_saved,

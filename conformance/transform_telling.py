@@ -83,6 +83,19 @@ def writes_several(judged: Judged) -> bool:
     return any(isinstance(s, Shaped) and s.row.name.endswith("_out") for s in judged.draft.shaped)
 
 
+def gives_several(judged: Judged) -> bool:
+    """Whether a function has several results, of which what it writes into an input is one."""
+    memories = memories_of(judged.prediction)
+    into = {
+        function.number
+        for function, step in steps_of(judged)
+        if step.in_place
+        and memories.get(str(step.step.args[0])) in {memories.get(n) for n in function.takes}
+    }
+    functions = functions_of(judged.draft.steps)
+    return any(len(each.gives) + (each.number in into) > 1 for each in functions)
+
+
 def says(fragment: str, where: Callable[[Judged], bool]) -> Told:
     """An error that comes for a reason of the subject's own, by its words, where a program has what
     it comes from.
