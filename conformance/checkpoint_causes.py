@@ -30,14 +30,12 @@ if TYPE_CHECKING:
 
 
 def _written_arguments(judged: Judged) -> Iterator[bool]:
-    """For each write of a function into what it takes, whether that requires grad."""
+    """For each write of a function into what it takes, whether what is written requires grad."""
     memories = memories_of(judged.prediction)
     for function, step in steps_of(judged):
         written = memories.get(str(step.step.args[0])) if step.in_place else None
-        alike = [name for name in function.takes if memories.get(name, -1) == written]
-        if alike:
-            flags = [judged.prediction.flags[name] for name in alike]
-            yield any(one.requires_grad for one in flags)
+        if written is not None and written in {memories.get(n) for n in function.takes}:
+            yield judged.prediction.flags[str(step.step.args[0])].requires_grad
 
 
 def _in_backward(judged: Judged, finding: Finding) -> bool:

@@ -34,7 +34,7 @@ from conformance.transform_telling import (
     writes_what_it_takes,
     written,
 )
-from strategies.draft import Value, way_of
+from strategies.draft import Shaped, Value, way_of
 from strategies.functions import functions_of
 from strategies.program import Backward, recording
 
@@ -120,7 +120,9 @@ def _detached_write(judged: Judged, finding: Finding) -> bool:
             detached.update(step.step.to)
         if step.in_place and first in detached:
             return True
-    return False
+    given = [n for f in functions_of(judged.draft.steps) for n in f.gives if n in detached]
+    later = (s for s in judged.draft.shaped if isinstance(s, Shaped) and s.in_place)
+    return len(given) > 1 and any(str(step.step.args[0]) in given for step in later)
 
 
 def _integer_write(judged: Judged, finding: Finding) -> bool:
@@ -252,9 +254,10 @@ def _shape_replayed(judged: Judged, finding: Finding) -> bool:
 
 def _no_grad_write_replayed(judged: Judged, finding: Finding) -> bool:
     """What was written in no_grad is copied into the input where grad mode is on."""
-    stale = "A view was created in no_grad mode and its base or another view" in finding.message
+    stale = "its base or another view of its base has been modified" in finding.message
     traced = "BackendCompilerFailed" in finding.message or "TorchRuntimeError" in finding.message
-    return finding.kind == "spurious error" and stale and not traced and writes(judged)
+    quiet = any(s.in_place and not recording(s.step.modes) for _, s in steps_of(judged))
+    return finding.kind == "spurious error" and stale and not traced and quiet
 
 
 def _shape_in_place(judged: Judged, finding: Finding) -> bool:
