@@ -6,12 +6,36 @@ is recognised by what came out, and by what the program has where that came from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from conformance.model.prediction import Prediction
+from conformance.checkpoint_causes import CHECKPOINT_CAUSES
+from conformance.functionalize_causes import FUNCTIONALIZE_CAUSES
+from conformance.mode_causes import MODE_CAUSES
+from conformance.transform_telling import (
+    AGAIN,
+    FORBIDDEN,
+    MODIFIED,
+    NOBODY,
+    OF_A_LEAF,
+    Told,
+    detaches,
+    fills,
+    gives_several,
+    in_inference,
+    memories_of,
+    says,
+    steps_of,
+    unrecorded,
+    views,
+    without_derivative,
+    writes,
+    writes_what_it_takes,
+    written,
+)
 from strategies.draft import Shaped, Value, way_of
-from strategies.functions import Function, functions_of
+from strategies.functions import functions_of
 from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
@@ -19,48 +43,34 @@ if TYPE_CHECKING:
     from conformance.judge import Finding
     from conformance.verdict import Judged
 
+_TRACING = ("BackendCompilerFailed", "TorchRuntimeError", "InternalTorchDynamoError")
+"""Errors that come while a function is compiled."""
+_UNSIZED = (
+    "must be greater or equal to the number of dimensions",
+    "is invalid for input of size",
+    "Dimension out of range",
+    "after application of ViewMeta sequence",
+)
+"""Errors of a view of a tensor of another shape."""
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
-Told = Callable[["Judged", "Finding"], bool]
-
-_AGAIN = "Trying to backward through the graph a second time"
-_MODIFIED = "has been modified by an inplace operation"
-_NOBODY = "nothing reaches it"
-
-
-def _steps(judged: Judged) -> Iterator[tuple[Function, Shaped]]:
-    """The steps of each function."""
-    for function in functions_of(judged.draft.steps):
-        for step in judged.draft.shaped[function.first : function.last + 1]:
-            assert isinstance(step, Shaped)
-            yield function, step
-
-
-def _unrecorded(finding: Finding) -> bool:
-    """Whether an error says that something has no history."""
-    return finding.kind == "spurious error" and "not require grad" in finding.message
 
 
 def _zeros_for_none(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which gives every input a gradient, if only of zeros."""
-    return finding.kind == "wrong flag" and _NOBODY in finding.message
+    several = any(len(f.takes) > 1 or len(f.gives) > 1 for f in functions_of(judged.draft.steps))
+    return finding.kind == "wrong flag" and NOBODY in finding.message and several
 
 
 def _runs_once(judged: Judged, finding: Finding) -> bool:
     """A function is one node, which gives up everything when any of its outputs has been used."""
     calls = sum(isinstance(step, Backward) for step in judged.draft.shaped)
-    return finding.kind == "spurious error" and _AGAIN in finding.message and calls > 1
+    return finding.kind == "spurious error" and AGAIN in finding.message and calls > 1
 
 
 def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
     """An input is saved for backward as it came, and then written: torch refuses its own write."""
-    if finding.kind != "spurious error" or _MODIFIED not in finding.message:
-        return False
-    memories = _memories(judged.prediction)
-    return any(
-        memories.get(str(step.step.args[0])) in {memories.get(name) for name in function.takes}
-        for function, step in _steps(judged)
-        if step.in_place
-    )
+    told = finding.kind == "spurious error" and MODIFIED in finding.message
+    return told and writes_what_it_takes(judged)
 
 
 def _no_grad_view(judged: Judged, finding: Finding) -> bool:
@@ -69,65 +79,50 @@ def _no_grad_view(judged: Judged, finding: Finding) -> bool:
         return False
     return any(
         made.how != "fresh" and not recording(step.step.modes)
-        for _, step in _steps(judged)
+        for _, step in steps_of(judged)
         for made in step.made
     )
 
 
-def _memories(prediction: Prediction) -> Mapping[str, int]:
-    return prediction.memory
-
-
-def _says(fragment: str) -> Told:
-    """An error that comes for a reason of the subject's own, by its words."""
-
-    def told(judged: Judged, finding: Finding) -> bool:
-        return finding.kind == "spurious error" and fragment in finding.message
-
-    return told
-
-
 def _unpacks_everything(judged: Judged, finding: Finding) -> bool:
-    """A function is one node, which looks at all that it saved, for whichever of its outputs."""
-    if finding.kind != "spurious error":
-        return False
-    if "backward calculation is triggered with a" in finding.message:
-        return True
-    return _MODIFIED in finding.message and any(
-        len(function.gives) > 1 for function in functions_of(judged.draft.steps)
-    )
+    """A function is one node: all that it saved is looked at, and all that it was given is run."""
+    said = finding.message
+    told = any(part in said for part in (MODIFIED, FORBIDDEN)) or without_derivative(said)
+    several = gives_several(judged) and written(judged)
+    return finding.kind == "spurious error" and told and several
 
 
 def _checks_early(judged: Judged, finding: Finding) -> bool:
     """The backward of a function is traced when it is compiled, whether or not it will be run."""
     traced = "BackendCompilerFailed" in finding.message
-    none = "derivative for " in finding.message and "is not implemented" in finding.message
-    would = none or _MODIFIED in finding.message
+    would = without_derivative(finding.message) or (MODIFIED in finding.message and written(judged))
     return finding.kind == "spurious error" and traced and would
 
 
 def _views_early(judged: Judged, finding: Finding) -> bool:
     """The node of every output is read when a function is compiled, which a stale view refuses."""
-    traced = any(word in finding.message for word in ("BackendCompilerFailed", "TorchRuntimeError"))
+    traced = any(word in finding.message for word in _TRACING)
     stale = "its base or another view of its base has been modified" in finding.message
-    return finding.kind == "spurious error" and traced and stale
+    return finding.kind == "spurious error" and traced and stale and written(judged)
 
 
 def _detached_write(judged: Judged, finding: Finding) -> bool:
     """A detached alias of an input is made anew, without what has been written into it."""
     if finding.kind == "wrong value" or (
-        finding.kind == "spurious error" and not _unrecorded(finding)
+        finding.kind == "spurious error" and not unrecorded(finding)
     ):
         return False
     detached = set[str]()
-    for _, step in _steps(judged):
+    for _, step in steps_of(judged):
         first = str(step.step.args[0])
         views = first in detached and any(made.how != "fresh" for made in step.made)
         if step.row.name == "detach" or views:
             detached.update(step.step.to)
         if step.in_place and first in detached:
             return True
-    return False
+    given = [n for f in functions_of(judged.draft.steps) for n in f.gives if n in detached]
+    later = (s for s in judged.draft.shaped if isinstance(s, Shaped) and s.in_place)
+    return len(given) > 1 and any(str(step.step.args[0]) in given for step in later)
 
 
 def _integer_write(judged: Judged, finding: Finding) -> bool:
@@ -136,7 +131,7 @@ def _integer_write(judged: Judged, finding: Finding) -> bool:
         return False
     return any(
         step.in_place and isinstance(first := step.operands[0], Value) and first.dtype != "float64"
-        for _, step in _steps(judged)
+        for _, step in steps_of(judged)
     )
 
 
@@ -145,7 +140,7 @@ def _foreach_in_place(judged: Judged, finding: Finding) -> bool:
     wrong = finding.kind in ("silent wrong gradient", "wrong value")
     return wrong and any(
         step.in_place and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
-        for _, step in _steps(judged)
+        for _, step in steps_of(judged)
     )
 
 
@@ -153,7 +148,7 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
     """A write through an expanded view comes back to its base as a sum of the copies."""
     if finding.kind not in ("wrong value", "silent wrong gradient"):
         return False
-    steps = [step for _, step in _steps(judged)]
+    steps = [step for _, step in steps_of(judged)]
     expanded = {name for step in steps if step.row.name in _EXPANDING for name in step.step.to}
     return any(
         step.in_place
@@ -163,38 +158,13 @@ def _expanded_base(judged: Judged, finding: Finding) -> bool:
     )
 
 
-def _forgets_writes(judged: Judged, finding: Finding) -> bool:
-    """What is written into an input is written in no_grad, and recorded nowhere."""
-    lost = finding.kind in ("silent wrong gradient", "wrong flag") or _unrecorded(finding)
-    if not lost:
-        return False
-    return any(
-        step.in_place and str(step.step.args[0]) in function.takes
-        for function, step in _steps(judged)
-    )
-
-
-def _write_without_history(judged: Judged, finding: Finding) -> bool:
-    """What is written in no_grad is computed anew there, and loses its history."""
-    lost = finding.kind in ("silent wrong gradient", "wrong flag") or _unrecorded(finding)
-    if not lost:
-        return False
-    return any(step.in_place and not recording(step.step.modes) for _, step in _steps(judged))
-
-
-def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:
-    """What was saved is computed anew for backward, and nobody looks at versions."""
-    written = any(step.in_place for _, step in _steps(judged))
-    return finding.kind == "silent wrong gradient" and written
-
-
 def _scalar_write_lost(judged: Judged, finding: Finding) -> bool:
     """A 0-d float64 tensor is taken for a Python number, and what is written into it is lost."""
-    if finding.kind == "spurious error" and not _unrecorded(finding):
+    if finding.kind == "spurious error" and not unrecorded(finding):
         return False
     return any(
         step.in_place and first.dtype == "float64" and not first.layout.shape
-        for function, step in _steps(judged)
+        for function, step in steps_of(judged)
         if isinstance(first := step.operands[0], Value) and first.name in function.takes
     )
 
@@ -204,7 +174,7 @@ def _windows_forget(judged: Judged, finding: Finding) -> bool:
     if finding.kind not in ("wrong value", "silent wrong gradient"):
         return False
     memories = judged.prediction.memory
-    steps = [step for _, step in _steps(judged)]
+    steps = [step for _, step in steps_of(judged)]
     windows = {memories.get(step.step.to[0]) for step in steps if step.row.name == "unfold"}
     return any(step.in_place and memories.get(str(step.step.args[0])) in windows for step in steps)
 
@@ -217,156 +187,120 @@ def _outputs_apart(judged: Judged, finding: Finding) -> bool:
 
 def _returns_its_input(judged: Judged, finding: Finding) -> bool:
     """What eager torch returns as the very input comes out as another tensor."""
-    same = any(made.how == "same" for _, step in _steps(judged) for made in step.made)
-    return same and finding.kind != "spurious error"
-
-
-def _own_operand(judged: Judged, finding: Finding) -> bool:
-    """A tangent is written in place before it is read as that of the other operand."""
-    if finding.kind != "silent wrong gradient":
-        return False
-    memories = _memories(judged.prediction)
-    return any(
-        memories.get(str(step.step.args[0])) == memories.get(str(other))
-        for step in judged.draft.shaped
-        if isinstance(step, Shaped) and step.in_place
-        for other in step.step.args[1:]
-        if isinstance(other, str)
-    )
-
-
-def _hidden_from_hooks(judged: Judged, finding: Finding) -> bool:
-    """What was saved was written since, and nobody looks at its version."""
-    return finding.kind == "silent wrong gradient" and any(
-        isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped
-    )
-
-
-def _written_as_list(judged: Judged, finding: Finding) -> bool:
-    """A write to a list of tensors is not seen where writes are looked for, nor counted."""
-    return finding.kind in ("silent wrong gradient", "missing error", "wrong flag") and any(
-        isinstance(step, Shaped)
-        and step.in_place
-        and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
-        for step in judged.draft.shaped
-    )
-
-
-def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
-    """What stands in inference mode is run below a mode that makes inference tensors of views."""
-    told = (
-        finding.kind == "wrong flag"
-        or _unrecorded(finding)
-        or "Inference tensors" in finding.message
-    )
-    return told and any("inference_mode" in step.modes for step in judged.draft.steps)
-
-
-def _fills_fresh_memory(judged: Judged, finding: Finding) -> bool:
-    """Fresh memory is filled before it is used, which counts as a write."""
-    return finding.kind == "wrong flag" and "_version" in finding.message
+    same = any(made.how == "same" for _, step in steps_of(judged) for made in step.made)
+    return same and (finding.kind != "spurious error" or unrecorded(finding))
 
 
 def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
     """A function is one node: outputs that no loss asks for get zeros, which infinity makes NaN."""
     if finding.kind != "silent wrong gradient" or "nan" not in finding.observed:
         return False
-    return any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
+    return gives_several(judged)
 
 
 def _pieces_copied(judged: Judged, finding: Finding) -> bool:
     """One of several views of what is written comes out as a copy."""
-    pieces = any(step.row.multi and step.row.kind == "view" for _, step in _steps(judged))
+    pieces = any(step.row.multi and step.row.kind == "view" for _, step in steps_of(judged))
     return pieces and finding.kind == "wrong aliasing"
 
 
-def _scattered_under_vmap(judged: Judged, finding: Finding) -> bool:
-    """The source of select_scatter is expanded, and its gradient is added up once for each."""
-    scattered = any(step.row.name == "select_scatter" for _, step in _steps(judged))
-    return scattered and finding.kind == "silent wrong gradient"
+def _writes_leaf_later(judged: Judged, finding: Finding) -> bool:
+    """A leaf that is written in no_grad, or detached, is written once more with grad mode on."""
+    if finding.kind != "spurious error" or OF_A_LEAF not in finding.message:
+        return False
+    memories = memories_of(judged.prediction)
+    leaves = {memories.get(leaf.name) for leaf in judged.draft.leaves if leaf.requires_grad}
+    return any(
+        step.in_place and memories.get(str(step.step.args[0])) in leaves
+        for _, step in steps_of(judged)
+    )
 
 
 def _output_is_view(judged: Judged, finding: Finding) -> bool:
     """What comes out is a view that a custom Function has made, which is not to be written."""
-    fragments = ("is a view and is being modified", "inside a custom Function")
-    told = all(part in finding.message for part in fragments)
-    return finding.kind == "spurious error" and told
+    said = finding.message
+    whose = "inside a custom Function" in said or "a function that returns multiple views" in said
+    views = any(
+        step.moved is not None or any(made.how != "fresh" for made in step.made)
+        for _, step in steps_of(judged)
+        if not step.row.multi
+    )
+    return finding.kind == "spurious error" and "is a view and is being" in said and whose and views
+
+
+def _view_of_other_output(judged: Judged, finding: Finding) -> bool:
+    """A view of one output is made anew from another, where inputs were put together."""
+    memories = memories_of(judged.prediction)
+    views = set[str]()
+    for function, step in steps_of(judged):
+        taken = [memories.get(name, -1) for name in function.takes]
+        if step.in_place and taken.count(memories.get(str(step.step.args[0]), -2)) > 1:
+            views |= {n for n in function.gives if memories.get(n, -1) not in taken}
+    made = (zip(s.step.to, s.made, strict=False) for _, s in steps_of(judged))
+    views &= {name for pairs in made for name, one in pairs if one.how == "view"}
+    if finding.kind in ("wrong value", "wrong flag", "wrong aliasing"):
+        return not views.isdisjoint(re.findall(r"\w+", finding.message.partition(" is ")[0]))
+    sized = any(part in finding.message for part in _UNSIZED)
+    lost = finding.kind == "silent wrong gradient" or sized or unrecorded(finding)
+    return bool(views) and lost
 
 
 def _shape_replayed(judged: Judged, finding: Finding) -> bool:
     """A view is made anew from a base whose shape has been changed in place."""
-    moved = any(step.moved is not None for _, step in _steps(judged))
-    told = finding.kind == "spurious error" and "Dimension out of range" in finding.message
-    return moved and told
+    moved = any(step.moved is not None for _, step in steps_of(judged))
+    told = any(part in finding.message for part in ("Dimension out of range", "Cannot view a tens"))
+    return moved and told and finding.kind == "spurious error"
 
 
 def _no_grad_write_replayed(judged: Judged, finding: Finding) -> bool:
     """What was written in no_grad is copied into the input where grad mode is on."""
-    stale = "A view was created in no_grad mode and its base or another view" in finding.message
+    stale = "its base or another view of its base has been modified" in finding.message
     traced = "BackendCompilerFailed" in finding.message or "TorchRuntimeError" in finding.message
-    return finding.kind == "spurious error" and stale and not traced
+    quiet = any(s.in_place and not recording(s.step.modes) for _, s in steps_of(judged))
+    return finding.kind == "spurious error" and stale and not traced and quiet
 
 
 def _shape_in_place(judged: Judged, finding: Finding) -> bool:
     """What changes the shape of an input in place is none of the writes that are looked for."""
-    moved = any(step.moved is not None for _, step in _steps(judged))
+    moved = any(step.moved is not None for _, step in steps_of(judged))
     return moved and finding.kind == "spurious error" and "list index out of" in finding.message
 
 
-_SIDES = frozenset(
-    {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
-)
-
-
-def _takes_sides(judged: Judged, finding: Finding) -> bool:
-    """At a tie forward mode takes one side, and reverse mode the other."""
-    tied = any(isinstance(s, Shaped) and s.row.name in _SIDES for s in judged.draft.shaped)
-    return tied and finding.kind == "silent wrong gradient"
-
-
-def _scatters_product(judged: Judged, finding: Finding) -> bool:
-    """The formula gives no tangent for a product: zeros, or an error where one is to be written."""
-    told = (
-        finding.kind == "silent wrong gradient" or "proper Tensor but got None" in finding.message
-    )
-    return told and any(
-        isinstance(s, Shaped) and s.row.name == "scatter_reduce" and s.params["reduce"] == "prod"
-        for s in judged.draft.shaped
-    )
-
-
 CAUSES: Mapping[str, Told] = {
-    "forward-takes-sides": _takes_sides,
-    "forward-scatter-product": _scatters_product,
-    "compiled-tangents-miscounted": _says("outs_to_grad length"),
+    **CHECKPOINT_CAUSES,
+    **FUNCTIONALIZE_CAUSES,
+    **MODE_CAUSES,
+    "compiled-tangents-miscounted": says("outs_to_grad length", writes),
     "compiled-zero-cotangents": _zero_times_infinity,
+    "compiled-view-of-other-output": _view_of_other_output,
     "compiled-output-is-view": _output_is_view,
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
-    "compiled-detached-view": _says("created in no_grad mode and is being modified inplace"),
-    "compiled-view-of-base": _says("is invalid for input of size"),
-    "compiled-view-sequence": _says("after application of ViewMeta sequence"),
-    "compiled-expanded-refused": _says("more than one element of the written-to tensor refers"),
-    "compiled-strides-chained": _says("encountered a mutation on a view chain of length"),
+    "compiled-detached-view": says(
+        "created in no_grad mode and is being modified inplace", detaches
+    ),
+    "compiled-view-of-base": says("is invalid for input of size", writes),
+    "compiled-view-sequence": says("after application of ViewMeta sequence", views),
+    "compiled-expanded-refused": says(
+        "more than one element of the written-to tensor refers", writes
+    ),
+    "compiled-strides-chained": says("encountered a mutation on a view chain of length", writes),
     "compiled-pieces-copied": _pieces_copied,
-    "compiled-detached-leaf": _says("a view of a leaf Variable that requires grad is being used"),
-    "compiled-detached-input": _says("does not yet handle non-differentiable view input mutations"),
-    "compiled-windows-refused": _says("a tensor being mutated that has internal overlap"),
-    "compiled-saves-inference": _says("Inference tensors cannot be saved for backward"),
-    "func-lists-unversioned": _written_as_list,
-    "vmap-select-scatter": _scattered_under_vmap,
+    "compiled-detached-leaf": _writes_leaf_later,
+    "compiled-detached-input": says(
+        "does not yet handle non-differentiable view input mutations", writes
+    ),
+    "compiled-windows-refused": says("a tensor being mutated that has internal overlap", writes),
+    "compiled-saves-inference": says(
+        "Inference tensors cannot be saved for backward", in_inference
+    ),
     "export-shape-in-place": _shape_in_place,
-    "export-from-is-a-word": _says("invalid syntax"),
-    "mutation-allowed-in-inference": _mode_in_inference,
-    "deterministic-fill-counts": _fills_fresh_memory,
-    "forward-own-operand": _own_operand,
-    "saved-on-cpu-unchecked": _hidden_from_hooks,
-    "mutation-allowed-lists": _written_as_list,
+    "export-from-is-a-word": says("invalid syntax", fills),
     "compiled-zeros-for-none": _zeros_for_none,
     "compiled-runs-once": _runs_once,
     "compiled-writes-what-it-saved": _writes_what_it_saved,
     "compiled-no-grad-view": _no_grad_view,
-    "compiled-detached-alias": _says("any_leaf=True != all_leaf=False"),
+    "compiled-detached-alias": says("any_leaf=True != all_leaf=False", writes),
     "compiled-scalar-write-lost": _scalar_write_lost,
     "functionalized-windows": _windows_forget,
     "compiled-outputs-apart": _outputs_apart,
@@ -378,14 +312,6 @@ CAUSES: Mapping[str, Told] = {
     "compiled-detached-write": _detached_write,
     "compiled-integer-write": _integer_write,
     "functionalized-expanded": _expanded_base,
-    "checkpoint-reentrant-forgets-writes": _forgets_writes,
-    "functionalize-refuses-aliases": _says("a custom (non-ATen) operator whose output has alias"),
-    "functionalize-writes-leaf": _says("a leaf Variable that requires grad is being used in an"),
-    "functionalize-copy": _says("derivative for aten::copy is not implemented"),
-    "functionalize-write-without-history": _write_without_history,
-    "functionalize-writes-what-it-saved": _writes_what_it_saved,
-    "checkpoint-unchecked": _recomputed_unchecked,
-    "checkpoint-of-written-input": _says(_MODIFIED),
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
 

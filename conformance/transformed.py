@@ -29,14 +29,12 @@ from conformance.oracle.answers import Answer
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
+from conformance.unsupported import cannot
 from conformance.verdict import Authorities, Judged
-from strategies.draft import Draft, Shaped
-from strategies.functions import Function, functions_of
+from strategies.draft import Draft
 from strategies.printer import print_body
-from strategies.program import Apply, Backward, Step, recording
+from strategies.program import Backward
 from strategies.transforms import Law, Transform
-
-NO_FUNCTION = "no part of it is a function that could be transformed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class TransformedJudging:
             foretold.append(foretell(by, draft, self.transform.law))
 
         program = draft.program()
-        untried = self._cannot(draft, by)
+        untried = cannot(self.transform, draft, by)
         if untried:
             meanwhile()
             observation = Observation()
@@ -123,23 +121,6 @@ class TransformedJudging:
         if findings:
             return self._explained(replace(seen, findings=findings), by)
         return self._undecided(seen, said)
-
-    def _cannot(self, draft: Draft, by: Authorities) -> str:
-        """Why a program is not run: no function, or one that this law does not speak of."""
-        if not self.transform.on_functions:
-            return ""
-        functions = functions_of(draft.steps)
-        if not functions:
-            return NO_FUNCTION
-        if self.transform.law != "numbers":
-            return ""
-        if self.transform.forward and not all(recording(s.modes) for s in draft.steps if _in(s)):
-            return "a function computes in no_grad, which does not apply to forward mode"
-        prediction = by.predict(draft, quirks=frozenset({UNCHECKED}))
-        given = {name for function in functions for name in function.gives}
-        if any(isinstance(s, Backward) and given.intersection(s.inputs) for s in draft.steps):
-            return "the gradient by what a function gives, which may have been used inside"
-        return next(filter(None, (impure(draft, prediction, each) for each in functions)), "")
 
     def _not_tried(self, observation: Observation) -> str:
         """Why nothing was tried: the compiler left it to Python, or an operation is not known."""
@@ -191,28 +172,6 @@ class TransformedJudging:
             word: VerdictWord = "gave up" if said.answer.gave_up else "unspecified"
             return replace(seen, verdict=word, reason=said.answer.unspecified)
         return seen
-
-
-def _in(step: Step) -> bool:
-    return isinstance(step, Apply) and step.function > 0
-
-
-def impure(draft: Draft, prediction: Prediction, function: Function) -> str:
-    """Why a function is none that can be taken for its inputs and outputs alone, or nothing."""
-    memory = prediction.memory
-    names = (*function.takes, *function.gives)
-    if not function.gives or not all(name in memory for name in names):
-        return "a function gives nothing, or the program ends in it"
-    taken = {memory[name] for name in function.takes}
-    for step in draft.shaped[function.first : function.last + 1]:
-        if isinstance(step, Shaped) and step.in_place and memory[str(step.step.args[0])] in taken:
-            return "a function writes what it takes"
-    given = [memory[name] for name in function.gives]
-    if len(set(given)) < len(given) or not taken.isdisjoint(given):
-        return "what a function gives shares memory with something that it takes or gives"
-    flags = [prediction.flags[name].requires_grad for name in function.gives]
-    asks = any(prediction.flags[name].requires_grad for name in function.takes)
-    return "a function gives something that does not require grad" if asks > all(flags) else ""
 
 
 def _same(seen: Judged, said: Foretold) -> Iterator[Finding]:
@@ -309,7 +268,7 @@ _UNDEFINED = frozenset(
         *(Kind.NO_GRAD_VIEW_REBASED, Kind.OVERLAP_SELF, Kind.OVERLAP_PARTIAL, Kind.LEAF_MOVED),
         *(Kind.BACKWARD_OVERLAP, Kind.DETACH_VIEW, Kind.SAVED_DETACHED, Kind.INFERENCE_WRITE),
         *(Kind.INFERENCE_SAVED, Kind.INFERENCE_GRAD, Kind.INFERENCE_VIEW_INPLACE),
-        Kind.INFERENCE_VIEW_REBASED,
+        *(Kind.INFERENCE_VIEW_REBASED, Kind.OUT_GRAD, Kind.FORBIDDEN_IN_PLACE),
     }
 )
 """Errors that eager torch needs for how it records: where they do not come, nothing says what is

@@ -58,6 +58,8 @@ class Transform:
     """The context manager that the whole program stands in."""
     forward: bool = False
     """Whether it differentiates forward, where grad modes do not count."""
+    recorded_whole: str = ""
+    """The page's words that leave out functions with tensors that are detached from the graph."""
     refuses: tuple[str, ...] = ()
     """Fragments of messages by which it says that it does not know an operation: not exercised."""
 
@@ -267,6 +269,10 @@ def twice(roots, cotangents, leaves, tangents):
         second = torch.autograd.grad(firsts, leaves, weights, allow_unused=True)
     return filled(first, leaves) + filled(second, leaves)\
 """
+_REENTRANT_LEAVES_OUT = (
+    "'The reentrant checkpoint does not support checkpointed regions with detached tensors from "
+    "the computational graph', as it 'makes all the outputs require gradients'"
+)
 _REENTRANT_REFUSES = (
     "is incompatible with .grad() or passing an `inputs` parameter",
     "none of output has requires_grad=True",
@@ -345,6 +351,7 @@ TRANSFORMS: dict[str, Transform] = {
                 _CHECKPOINTED.format(reentrant),
                 f"{_PAGES}checkpoint.html",
                 "'Checkpoint a model or part of the model': memory is traded for compute",
+                recorded_whole=_REENTRANT_LEAVES_OUT * reentrant,
                 refuses=_REENTRANT_REFUSES if reentrant else (),
             )
             for reentrant in (False, True)

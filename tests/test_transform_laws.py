@@ -107,6 +107,50 @@ def test_functions_that_are_not_pure_are_not_exercised(
     assert examined(machine, mode, program(*steps)) == "not exercised"
 
 
+DETACHING = {
+    "in no_grad": (Apply("exp", ("a",), {}, ("x0",), modes=("no_grad",), function=1),),
+    "by detach": (Apply("detach", ("a",), {}, ("x0",), function=1),),
+    "beside what requires grad": (
+        Apply("exp", ("a",), {}, ("x0",), function=1),
+        Apply("mul", ("b", 2.0), {}, ("x1",), function=1),
+    ),
+}
+"""Functions that have, or give, what is detached from what they take."""
+
+
+@pytest.mark.parametrize("steps", DETACHING.values(), ids=DETACHING)
+def test_a_reentrant_checkpoint_is_not_for_what_is_detached(
+    steps: tuple[Apply, ...], machine: Machine
+) -> None:
+    """Its page says so, of the reentrant variant alone."""
+    of = Program((A, Leaf("b", (2,), [0.5, 2.0])), (*steps, Apply("neg", ("a",), {}, ("x2",))))
+    assert examined(machine, "checkpoint-reentrant", of) == "not exercised"
+    assert examined(machine, "checkpoint", of) == "conforms"
+
+
+def test_a_reentrant_checkpoint_is_asked_where_all_requires_grad(machine: Machine) -> None:
+    assert examined(machine, "checkpoint-reentrant", RIGHT) == "conforms"
+
+
+FOR_RECORDING = {
+    "out= of what requires grad": (Apply("frac_out", ("b", "a"), {}, function=1),),
+    "celu_ of a negative alpha": (
+        Apply("mul", ("a", 2.0), {}, ("x0",), function=1),
+        Apply("celu_", ("x0",), {"alpha": -1}, function=1),
+        Backward(("x0",), ONES),
+    ),
+}
+"""What eager torch refuses for how it records, and functionalize computes otherwise."""
+
+
+@pytest.mark.parametrize("steps", FOR_RECORDING.values(), ids=FOR_RECORDING)
+def test_nothing_says_what_comes_of_errors_for_how_eager_records(
+    steps: tuple[Apply | Backward, ...], machine: Machine
+) -> None:
+    of = Program((A, Leaf("b", (2,), [0.5, 2.0])), steps)
+    assert examined(machine, "functionalize", of) == "unspecified"
+
+
 def test_forward_mode_has_no_backward_calls_and_heeds_no_grad_mode() -> None:
     """What is meant is the program with copies of the leaves that move, and without regions."""
     draft = check(

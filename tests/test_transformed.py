@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from conformance.records import RecordWriter, read_run
 from conformance.standing import standing
 from conformance.subjects import InProcessSubject, SubjectError, open_subject, parse_subject
 from conformance.transform_causes import CAUSES
-from conformance.transformed import NO_FUNCTION
 from conformance.trial import Disagreement
+from conformance.unsupported import NO_FUNCTION
 from strategies.program import Apply, Backward, Data, Leaf, Program
 from strategies.transforms import LAWS, TRANSFORMS
 from tests.test_program_claims import on_trial
@@ -142,6 +143,22 @@ def test_no_cause_explains_what_is_graver(
     for kind in ("crash", "hang", "spurious error"):
         found = Finding(kind, "the sky fell", "nothing", "something")
         assert judging.cause_of(judged, found) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "deviation"), ENTRIES, ids=[f"{d.entry.id}-{mode}" for mode, d in ENTRIES]
+)
+def test_no_cause_is_told_by_words_alone(
+    mode: str, deviation: Deviation, examiners: dict[str, Examiner]
+) -> None:
+    """The same finding of a function that writes nothing, views nothing and gives one is news."""
+    judging = examiners[mode].transformed
+    assert judging is not None and deviation.program is not None
+    shown = examiners[mode].examine(deviation.program)
+    other = examiners[mode].examine(RIGHT)
+    for finding in shown.findings:
+        elsewhere = replace(finding, step=len(RIGHT.steps) - 1)
+        assert judging.cause_of(other, elsewhere) is None
 
 
 def test_every_cause_has_an_entry() -> None:

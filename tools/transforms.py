@@ -66,6 +66,8 @@ def _written(transform: Transform) -> str:
     around = f"\nwith {transform.around}:" if transform.around else ""
     refuses = ", ".join(f"`{part}`" for part in transform.refuses)
     limits = f"\nNot exercised where it says: {refuses}.\n" if refuses else ""
+    if transform.recorded_whole:
+        limits += f"\nNot exercised by the page's word: {transform.recorded_whole}.\n"
     known = [
         f"`{d.entry.id}`"
         for d in register()

@@ -1,0 +1,121 @@
+"""Known causes of what forward mode, torch.func and modes around a program do wrong: how findings
+tell each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from conformance.transform_telling import (
+    Told,
+    memories_of,
+    says,
+    steps_of,
+    unrecorded,
+    writes_several,
+)
+from strategies.draft import Shaped, way_of
+
+if TYPE_CHECKING:
+    from conformance.judge import Finding
+    from conformance.verdict import Judged
+
+_SIDES = frozenset(
+    {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
+)
+_FILLED = frozenset({"max_pool1d"})
+"""What asks for memory where autograd counts writes."""
+
+
+def _own_operand(judged: Judged, finding: Finding) -> bool:
+    """A tangent is written in place before it is read as that of the other operand."""
+    if finding.kind != "silent wrong gradient":
+        return False
+    memories = memories_of(judged.prediction)
+    return any(
+        memories.get(str(step.step.args[0])) == memories.get(str(other))
+        for step in judged.draft.shaped
+        if isinstance(step, Shaped) and step.in_place
+        for other in step.step.args[1:]
+        if isinstance(other, str)
+    )
+
+
+def _hidden_from_hooks(judged: Judged, finding: Finding) -> bool:
+    """What was saved was written since, and nobody looks at its version."""
+    return finding.kind == "silent wrong gradient" and any(
+        isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped
+    )
+
+
+def _written_as_list(judged: Judged, finding: Finding) -> bool:
+    """A write to a list of tensors is not seen where writes are looked for, nor counted."""
+    return finding.kind in ("silent wrong gradient", "missing error", "wrong flag") and any(
+        isinstance(step, Shaped)
+        and step.in_place
+        and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
+        for step in judged.draft.shaped
+    )
+
+
+def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
+    """What stands in inference mode is run below a mode that makes inference tensors of views."""
+    told = (
+        finding.kind == "wrong flag"
+        or unrecorded(finding)
+        or "Inference tensors" in finding.message
+    )
+    return told and any("inference_mode" in step.modes for step in judged.draft.steps)
+
+
+def _fills_fresh_memory(judged: Judged, finding: Finding) -> bool:
+    """Fresh memory is filled before it is used, which counts as a write."""
+    told = finding.kind == "wrong flag" and "_version" in finding.message
+    pooled = (isinstance(s, Shaped) and s.row.name in _FILLED for s in judged.draft.shaped)
+    return told and any(pooled)
+
+
+def _scattered_under_vmap(judged: Judged, finding: Finding) -> bool:
+    """The source of select_scatter is expanded, and its gradient is added up once for each."""
+    scattered = any(step.row.name == "select_scatter" for _, step in steps_of(judged))
+    return scattered and finding.kind == "silent wrong gradient"
+
+
+def _takes_sides(judged: Judged, finding: Finding) -> bool:
+    """At a tie forward mode takes one side, and reverse mode the other."""
+    tied = any(isinstance(s, Shaped) and s.row.name in _SIDES for s in judged.draft.shaped)
+    return tied and finding.kind == "silent wrong gradient"
+
+
+def _scatters_product(judged: Judged, finding: Finding) -> bool:
+    """The formula gives no tangent for a product: zeros, or an error where one is to be written."""
+    told = (
+        finding.kind == "silent wrong gradient" or "proper Tensor but got None" in finding.message
+    )
+    return told and any(
+        isinstance(s, Shaped) and s.row.name == "scatter_reduce" and s.params["reduce"] == "prod"
+        for s in judged.draft.shaped
+    )
+
+
+def _sgn_immutable(judged: Judged, finding: Finding) -> bool:
+    """The forward derivative of sgn has no memory, and what has it may not be written."""
+    told = finding.kind == "spurious error" and "ZeroTensors are immutable" in finding.message
+    return told and any(isinstance(s, Shaped) and s.row.name == "sgn" for s in judged.draft.shaped)
+
+
+MODE_CAUSES: Mapping[str, Told] = {
+    "forward-sgn-immutable": _sgn_immutable,
+    "forward-takes-sides": _takes_sides,
+    "forward-scatter-product": _scatters_product,
+    "func-lists-unversioned": _written_as_list,
+    "vmap-select-scatter": _scattered_under_vmap,
+    "mutation-allowed-in-inference": _mode_in_inference,
+    "mutation-allowed-named-outs": says("KeyError: 'out'", writes_several),
+    "deterministic-fill-counts": _fills_fresh_memory,
+    "forward-own-operand": _own_operand,
+    "saved-on-cpu-unchecked": _hidden_from_hooks,
+    "mutation-allowed-lists": _written_as_list,
+}
+"""Quirk of the register -> whether a finding of a program has that cause."""
