@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.model.errors import Kind
+from conformance.model.laws import DETACHED_MOVES
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
 from conformance.model.quirks import (
@@ -119,6 +120,10 @@ def reach_base(interpreter: Interpreter, target: Tensor, acted: Acted) -> None:
     acted.connected = (edge is not None and edge.alive, *acted.connected[1:])
 
 
+_SQUEEZE_OUT = frozenset("max_dim_out min_dim_out median_dim_out mode_out kthvalue_out".split())
+"""`out=` forms that wrote a dimension of size 1 and then took it away."""
+
+
 def leave_open(interpreter: Interpreter, step: Shaped) -> None:
     """Raise Unspecified where a quirk gives what belongs to another tensor, or records an `out=`
     form.
@@ -131,3 +136,6 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
         vectors = all(tensor.layout.ndim == 1 for tensor in operands)
         if vectors and any(interpreter.graph.requires_grad(t) for t in (target, *operands)):
             raise Unspecified("torch.matmul of vectors resizes out, and fills it")
+    squeezes = step.row.name in _SQUEEZE_OUT and DETACHED_MOVES in interpreter.graph.broken
+    if squeezes and not step.params["keepdim"] and interpreter.operands(step)[0].fixed:
+        raise Unspecified("an out= that was detached and loses a dimension on the way")

@@ -103,6 +103,8 @@ def _holds(
         return edges.get(name) is None
     if kind == "given":
         return params[name] is not None
+    if kind.startswith("but-"):
+        return bool(params[name] != float(kind[4:]))
     return (named[name] is None) == (kind == "number")
 
 

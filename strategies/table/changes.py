@@ -142,7 +142,11 @@ CHANGES: tuple[Change, ...] = (
     Change(
         "ldexp",
         "<2.13",
-        {"saves": saves("self if other, other if other, private if self")},
+        {
+            "saves": saves("self if other, other if other, private if self"),
+            # The power is a node of its own, which stands between the product and its exponent.
+            "viewed": lambda layouts: (1,),
+        },
         "composed of mul and pow before 2.13 (BinaryOps.cpp)",
     ),
     Change(

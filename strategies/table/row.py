@@ -57,7 +57,8 @@ class Param:
 @dataclass(frozen=True, slots=True)
 class Save:
     """That a node keeps `what` for backward if one of `when` had an edge (always if empty), or was
-    a tensor or a number, where that stands before its name; or was given, if it is a parameter.
+    a tensor or a number, where that stands before its name; or was given, if it is a parameter, or
+    was another number than the one of `but-2`.
 
     `what` is an operand, `result`, or `private`: something that no program can reach.
     """

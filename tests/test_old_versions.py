@@ -1,10 +1,11 @@
-"""What operations and checks were before torch 1.4, and in it."""
+"""What programs drawn for old versions alone found of their operations and checks."""
 
 from __future__ import annotations
 
 import pytest
 
 from conformance.model import Kind, predict
+from conformance.model.quirks import NO_GRAD_VIEW
 from strategies.draft import Shaped
 from strategies.table.changes import missing_form
 from tests._agreement import program
@@ -62,3 +63,35 @@ def test_some_kernels_did_not_look_at_what_lies_in_their_target(
 
 def test_a_tensor_is_its_own_operand_all_the_same() -> None:
     assert not predict(program("a = const(2, 2)\na.atan2_(a)").as_in("1.4.0")).open
+
+
+def test_a_detached_out_lost_a_dimension_on_the_way() -> None:
+    text = "a = const(2, 3)\nb = const(3)\nc = b.detach()\nmode_out(c, a, dim=0)"
+    assert predict(program(text).as_in("1.12.1")).unspecified
+    assert not predict(program(text).as_in("1.13.1")).unspecified
+    kept = "a = const(2, 3)\nb = const(1, 3)\nc = b.detach()\nmode_out(c, a, dim=0, keepdim=True)"
+    assert not predict(program(kept).as_in("1.12.1")).unspecified
+
+
+@pytest.mark.parametrize(
+    ("torch", "p", "kind"),
+    [
+        ("1.12.1", "", None),
+        ("1.12.1", "p=3.0", Kind.SAVED_MODIFIED),
+        ("1.13.1", "", Kind.SAVED_MODIFIED),
+    ],
+)
+def test_a_frobenius_norm_was_copied_into_its_result(torch: str, p: str, kind: Kind | None) -> None:
+    assert raised(torch, f"a = leaf(2)\nx = a.norm({p})\nx.mul_(2.0)\nbackward(x)") == kind
+
+
+def test_the_power_of_ldexp_has_a_node_of_its_own() -> None:
+    """Where a view from no_grad is said to require grad, the product keeps its other factor."""
+    text = (
+        "a = leaf(2)\nb = leaf(2)\nwith no_grad: x = a.view(shape=[2])\n"
+        "y = b.ldexp(x)\nwith no_grad: b.mul_(2.0)\nbackward(y)"
+    )
+    draft = program(text).as_in("1.12.1")
+    said = predict(draft, quirks=frozenset({NO_GRAD_VIEW})).raises
+    assert said is not None and said.kind == Kind.SAVED_MODIFIED
+    assert predict(draft).raises is None
