@@ -95,3 +95,10 @@ def test_the_power_of_ldexp_has_a_node_of_its_own() -> None:
     said = predict(draft, quirks=frozenset({NO_GRAD_VIEW})).raises
     assert said is not None and said.kind == Kind.SAVED_MODIFIED
     assert predict(draft).raises is None
+
+
+def test_layer_norm_saved_a_copy_of_what_is_not_contiguous() -> None:
+    text = "a = leaf(2, 2)\nb = a.mul(2.0)\n{}y = c.layer_norm()\nb.mul_(2.0)\nbackward(y)"
+    assert raised("1.4.0", text.format("c = b.t()\n")) is None
+    assert raised("1.4.0", text.format("c = b.view(shape=[2, 2])\n")) == Kind.SAVED_MODIFIED
+    assert raised("1.8.1", text.format("c = b.t()\n")) == Kind.SAVED_MODIFIED

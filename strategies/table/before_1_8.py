@@ -186,6 +186,12 @@ BEFORE_1_8: tuple[Change, ...] = (
         _DERIVATIVES,
     ),
     Change(
+        "layer_norm layer_norm_affine",
+        "<1.8",
+        {"copies_first": lambda layouts, params: not tensors(layouts)[0].is_contiguous},
+        "native_layer_norm of input.contiguous() (layer_norm.cpp)",
+    ),
+    Change(
         "mse_loss",
         "<1.8",
         {"saves": saves("self if no target, target if no target, private")},
