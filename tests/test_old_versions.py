@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from conformance.model import Kind, predict
 from conformance.model.quirks import NO_GRAD_VIEW
-from strategies.draft import Shaped
+from conformance.oracle.answering import answer
+from conformance.oracle.machine import Machine
+from strategies.draft import Shaped, check
+from strategies.program import Apply, Backward, Leaf, Program
 from strategies.table.changes import missing_form
 from tests._agreement import program
 
@@ -102,3 +106,18 @@ def test_layer_norm_saved_a_copy_of_what_is_not_contiguous() -> None:
     assert raised("1.4.0", text.format("c = b.t()\n")) is None
     assert raised("1.4.0", text.format("c = b.view(shape=[2, 2])\n")) == Kind.SAVED_MODIFIED
     assert raised("1.8.1", text.format("c = b.t()\n")) == Kind.SAVED_MODIFIED
+
+
+@pytest.mark.parametrize(("torch", "zero"), [("1.4.0", [True, False]), ("1.8.1", [False, False])])
+def test_the_derivative_by_an_exponent_was_not_a_number_at_zero(
+    machine: Machine, torch: str, zero: list[bool]
+) -> None:
+    leaves = (
+        Leaf("a", (2,), [0.0, 2.0], requires_grad=True),
+        Leaf("b", (2,), [1.0, 1.0], requires_grad=True),
+    )
+    steps = (Apply("pow", ("a", "b"), {}, ("x",)), Backward(("x",), ([1.0, 1.0],)))
+    draft = check(Program(leaves, steps)).as_in(torch)
+    found = answer(draft, predict(draft), machine)
+    assert np.isnan(found.gradients["b"].values).tolist() == zero
+    assert found.gradients["a"].values.tolist() == [1.0, 1.0]

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from strategies.layout import contiguous
-from strategies.table import activations, added, extremes
+from strategies.table import activations, added, extremes, pointwise
 from strategies.table.change import Change
 from strategies.table.changed_meanings import (
     celu_by_exponential,
     elu_by_exponential,
     selu_by_exponential,
 )
-from strategies.table.composed import along, leave_open
+from strategies.table.composed import along, leave_open, still
 from strategies.table.former import CUT, cut_apart
 from strategies.table.results import tensors
 from strategies.table.row import Made, saves
@@ -89,6 +91,19 @@ def _rrelu(m: Any, self: Any, **params: Any) -> Any:
     return m.apply("where", passes, m.apply("carry", values, self), values)
 
 
+def _power(m: Any, self: Any, exponent: Any) -> Any:
+    """The derivative by the exponent had no case of its own for zero and its infinite logarithm."""
+    (row,) = (row for row in pointwise.ROWS if row.name == "pow")
+    assert callable(row.meaning)
+    value = row.meaning(m, self, exponent)
+    if not isinstance(exponent, np.ndarray):
+        return value
+    slope = m.apply("mul", value, m.apply("log", self))
+    by_exponent = m.apply("mul", exponent, still(m, slope))
+    by_base = m.apply("pow", self, still(m, exponent))
+    return m.apply("carry", value, m.apply("add", by_base, by_exponent))
+
+
 def _shared_by_none(name: str) -> Callable[..., Any]:
     """Each of the elements that equal the result got its whole gradient; where NaN comes among them
     nobody said of median.
@@ -155,6 +170,7 @@ BEFORE_1_8: tuple[Change, ...] = (
     Change("index_add", "<1.8", {"saves": saves("index if source")}, _DERIVATIVES),
     Change("take", "<1.8", {"saves": saves("index")}, _DERIVATIVES),
     Change("pow", "<1.4", {"saves": saves("self, exponent")}, _DERIVATIVES),
+    Change("pow", "<1.8", {"meaning": _power}, "pow_backward_exponent (FunctionsManual.cpp)"),
     Change(
         "pow",
         ">=1.4,<1.8",
