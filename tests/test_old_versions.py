@@ -121,3 +121,19 @@ def test_the_derivative_by_an_exponent_was_not_a_number_at_zero(
     found = answer(draft, predict(draft), machine)
     assert np.isnan(found.gradients["b"].values).tolist() == zero
     assert found.gradients["a"].values.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("torch", "kind"),
+    [
+        ("1.4.0", None),
+        ("1.8.1", Kind.SAVED_MODIFIED),
+        ("1.12.1", Kind.SAVED_MODIFIED),
+        ("1.13.1", None),
+    ],
+)
+def test_l1_loss_had_a_kernel_for_every_target_from_1_8_to_1_12(
+    torch: str, kind: Kind | None
+) -> None:
+    text = "a = leaf(2)\nb = a.mul(2.0)\ny = b.l1_loss(b)\nb.mul_(2.0)\nbackward(y)"
+    assert raised(torch, text) == kind

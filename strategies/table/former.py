@@ -292,9 +292,10 @@ FORMER: tuple[Change, ...] = (
         {"saves": saves("other if other"), "undifferentiable": "in other"},
         _DERIVATIVES,
     ),
+    Change("l1_loss", ">=1.8,<1.13", {"saves": saves("self, target")}, _DERIVATIVES),
     Change(
         "l1_loss",
-        "<1.12",
+        "<1.8",
         {"saves": saves("self if no target, target if no target, private")},
         "abs(input - target) where target requires grad, else its own kernel (functional.py)",
     ),
