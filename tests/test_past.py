@@ -71,6 +71,16 @@ def test_a_node_that_torch_did_not_count_is_left_open() -> None:
     assert "did not count" in predict(draft, quirks=frozenset({SLICES_WANT_ALL})).unspecified
 
 
+def test_what_waits_for_a_node_that_torch_did_not_want_is_left_open() -> None:
+    """It ended in 'could not compute gradients for some functions'."""
+    draft = program(
+        "a = leaf(1)\nx = a.mul(2.0)\ny = x.mul(2.0)\nz = y.view(shape=[1])\nz.mul_(a)\n"
+        "backward(y, inputs=['x'], via='grad')"
+    )
+    assert "not complete" in predict(draft, quirks=frozenset({SLICES_WANT_ALL})).unspecified
+    assert not predict(draft).unspecified
+
+
 def test_an_einsum_of_nothing_was_not_recorded() -> None:
     draft = program("a = leaf(0)\nx = a.einsum(a, equation='i,j->ij')")
     assert predict(draft).flags["x"].requires_grad

@@ -78,6 +78,7 @@ def run_backward(
         sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
         wanted = None if inputs is None else _wanted(starts, sought)
         known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
+        at_first = frozenset(wanted or ())
         alone = ROOT_RUNS in graph.quirks and len(starts) == 1
         if alone and wanted is not None:
             if starts[0] not in wanted:
@@ -88,7 +89,7 @@ def run_backward(
             raise Unspecified("which nodes run for an input that no node has read")
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
-        ready, passed_over = Ready(), set[Node]()
+        ready, passed_over, unready = Ready(), set[Node](), set[Node]()
         for node in dict.fromkeys(starts):
             if not waiting.get(node):
                 ready.push(node)
@@ -100,7 +101,7 @@ def run_backward(
                 _take(flow, node, sought[node])
                 if node.leaf is not None:
                     flow.executed.append(node)
-                leads = wanted is not None and not wanted.isdisjoint(node.edges)
+                leads = not at_first.isdisjoint(node.edges)
                 if not leads and not (alone and node in starts):
                     continue
                 if not leads:
@@ -121,6 +122,10 @@ def run_backward(
                 waiting[follower] -= 1
                 if not waiting[follower]:
                     ready.push(follower)
+                elif known is not None and wanted is not None and follower in wanted:
+                    unready.add(follower)
+        if any(waiting[node] for node in unready):
+            raise Unspecified("a node that was not asked for, and whose gradient is not complete")
     except Raised as raised:
         flow.raised = raised
         if capture:
