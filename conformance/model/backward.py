@@ -50,6 +50,8 @@ class Flow(Struct):
     """The nodes in the order in which they ran, and those of leaves, where gradients end; the last
     one raised, if any did.
     """
+    marked: set[Node] = set()
+    """Those that torch wants since a written slice has run, though nobody asked for them."""
 
 
 def run_backward(
@@ -101,7 +103,7 @@ def run_backward(
                 _take(flow, node, sought[node])
                 if node.leaf is not None:
                     flow.executed.append(node)
-                leads = not at_first.isdisjoint(node.edges)
+                leads = node in flow.marked or not at_first.isdisjoint(node.edges)
                 if not leads and not (alone and node in starts):
                     continue
                 if not leads:
@@ -306,7 +308,8 @@ def _run(
     if not retain_graph:
         node.freed = True
     if SLICES_WANT_ALL in graph.quirks and node.inner is not None and wanted is not None:
-        wanted.update(edge for edge in node.inner.edges if edge is not None)
+        flow.marked.update(edge for edge in node.inner.edges if edge is not None)
+        wanted |= flow.marked
 
 
 def _is_asked(places: tuple[int, ...] | None, node: Node, wanted: set[Node] | None) -> bool:
