@@ -26,7 +26,11 @@ SHAPES = (
 EACH = 30
 TORN = frozenset({"triu_out", "tril_out"})
 """They write outside of their memory (register: triangle-out-of-bounds)."""
-TRIED = [cell for cell in CELLS if cell.op not in TORN and not cell.on_view]
+TRIED = [
+    cell
+    for cell in CELLS
+    if cell.op not in TORN and not cell.on_view and not cell.row.outside_the_law
+]
 
 
 def permuted(random: Random, program: Program) -> Program:

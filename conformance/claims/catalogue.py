@@ -338,6 +338,7 @@ CATALOGUE: dict[str, Claim] = {
 ABOUT_PROGRAMS = frozenset(
     {
         "detach-shares",
+        "errata-leaf-in-no-grad",
         "functional-leaves-operands",
         "leaf-inplace-raises",
         "no-error-means-correct",
