@@ -137,3 +137,12 @@ def test_l1_loss_had_a_kernel_for_every_target_from_1_8_to_1_12(
 ) -> None:
     text = "a = leaf(2)\nb = a.mul(2.0)\ny = b.l1_loss(b)\nb.mul_(2.0)\nbackward(y)"
     assert raised(torch, text) == kind
+
+
+def test_a_quotient_by_zero_was_not_a_number_rounded_down(machine: Machine) -> None:
+    leaves = (Leaf("a", (2,), [1.0, 3.0]), Leaf("b", (2,), [0.0, 2.0]))
+    steps = (Apply("div_floor", ("a", "b"), {}, ("x",)),)
+    draft = check(Program(leaves, steps)).as_in("1.8.1")
+    for quirks, first in ((frozenset[str](), np.inf), (frozenset({"floor-by-zero"}), np.nan)):
+        found = answer(draft, predict(draft), machine, quirks=quirks)
+        np.testing.assert_array_equal(found.values["x"].values, [first, 1.0])

@@ -26,6 +26,7 @@ REPLACED = {
     "scatter-reduce-nan-elsewhere": {"untouched": "untouched"},
     "variance-without-freedom": {"variance": "variance_without_freedom"},
     "xlogy-by-float32": {"logarithm of a number": "in float32"},
+    "floor-by-zero": {"a quotient by zero": "not a number"},
     "variance-below-zero": {"variance below zero": "variance below zero"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by

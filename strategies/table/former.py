@@ -7,7 +7,7 @@ kernels, or in the messages of the versions that are named.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, prod
+from math import inf, nan, prod
 from typing import Any
 
 import numpy as np
@@ -191,6 +191,23 @@ def _by_masks(m: Any, primitive: str, not_self: Any, not_other: Any, self: Any, 
 
 _FIX = "torch.fix calls torch.trunc with out= (UnaryOps.cpp)"
 
+_FLOOR = (
+    "(a - fmod(a, b)) / b in div_floor_kernel (BinaryOpsKernel.cpp); floor-by-zero in the register"
+)
+
+
+def _floor(m: Any, self: Any, other: Any) -> Any:
+    """Nothing was left of an infinite quotient."""
+    value = m.apply("div_floor", self, other)
+    if not m.deviates("a quotient by zero"):
+        return value
+    return m.apply("where", m.apply("eq", other, 0.0), nan, value)
+
+
+def _floor_out(m: Any, out: Any, self: Any, other: Any) -> Any:
+    return _floor(m, self, other)
+
+
 FORMER: tuple[Change, ...] = (
     *(
         Change("trunc", "<1.12", {"begins_at": lambda layouts, params: 1}, _FIX, way=way)
@@ -292,6 +309,8 @@ FORMER: tuple[Change, ...] = (
         {"saves": saves("other if other"), "undifferentiable": "in other"},
         _DERIVATIVES,
     ),
+    Change("div_floor", "<1.12", {"meaning": _floor}, _FLOOR),
+    Change("div_floor_out", "<1.12", {"meaning": _floor_out}, _FLOOR),
     Change("l1_loss", ">=1.8,<1.13", {"saves": saves("self, target")}, _DERIVATIVES),
     Change(
         "l1_loss",
