@@ -23,32 +23,31 @@ def read_lines(
     """
     if not path.exists():
         return
-    decoder = msgspec.json.Decoder(kind)
-    lines: Iterable[tuple[int, bytes]] = enumerate(_raw_lines(path, broken), start=1)
-    for number, line in lines if replaced is None else _without(lines, *replaced):
-        if not line.strip():
+    decode = msgspec.json.Decoder(kind).decode
+    lines = _raw_lines(path, broken)
+    for number, line in enumerate(lines if replaced is None else _without(lines, *replaced), 1):
+        if not line:
             continue
         try:
-            yield number, decoder.decode(line)
+            yield number, decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            cut = "" if line.endswith(b"\n") else "the line was cut off: "
-            broken.append(f"{path}:{number}: not a record and left out ({cut}{error})")
+            if not line.isspace():
+                cut = "" if line.endswith(b"\n") else "the line was cut off: "
+                broken.append(f"{path}:{number}: not a record and left out ({cut}{error})")
 
 
-def _without(
-    lines: Iterable[tuple[int, bytes]], before: bytes, after: bytes
-) -> Iterator[tuple[int, bytes]]:
-    waiting: tuple[int, bytes] | None = None
-    for number, line in lines:
-        if waiting is not None:
-            if not line.startswith(after + waiting[1][len(before) : -2]):
-                yield waiting
-            waiting = None
+def _without(lines: Iterable[bytes], before: bytes, after: bytes) -> Iterator[bytes]:
+    """The same lines, those that are left out empty, each after the next one has been seen."""
+    waiting = b""
+    for line in lines:
+        if waiting:
+            yield b"" if line.startswith(after + waiting[len(before) : -2]) else waiting
+            waiting = b""
         if line.startswith(before) and line.endswith(b"}\n"):
-            waiting = (number, line)
+            waiting = line
         else:
-            yield number, line
-    if waiting is not None:
+            yield line
+    if waiting:
         yield waiting
 
 

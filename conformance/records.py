@@ -204,7 +204,10 @@ class RunRecords:
 
     def attempt(self, claim: str, subject: str) -> Attempt:
         """The attempt of a claim on a subject, made if it is not there."""
-        return self.attempts.setdefault((claim, subject), Attempt(claim, subject))
+        found = self.attempts.get((claim, subject))
+        if found is None:
+            found = self.attempts[claim, subject] = Attempt(claim, subject)
+        return found
 
     @property
     def verdicts(self) -> Iterator[Verdict]:

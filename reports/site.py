@@ -6,6 +6,7 @@ docs/report.md says which page shows what, and from which records.
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +72,14 @@ class Read:
 def read(sources: Sources) -> Read:
     """Read all records of a report; raises RecordError if some cannot be read."""
     groups = (sources.runs, sources.before, sources.planted)
-    return Read(*(tuple(read_run(path) for path in group) for group in groups))
+    # Records refer to no other records: looking for cycles among them takes a fifth of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return Read(*(tuple(read_run(path) for path in group) for group in groups))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def render(records: Read, index: str = "index.html") -> Iterator[tuple[str, str]]:
