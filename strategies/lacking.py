@@ -13,9 +13,10 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 from strategies.choices import Choose, Seeded, T
+from strategies.draft import Draft
 from strategies.program import Apply, Program
 
-P = TypeVar("P", Program, Program | None)
+P = TypeVar("P", Program, Program | None, Draft)
 
 _LACKING: ContextVar[frozenset[str]] = ContextVar("lacking", default=frozenset())
 _AVOIDED: ContextVar[frozenset[str]] = ContextVar("avoided", default=frozenset())

@@ -14,10 +14,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from conformance.abilities import Abilities
 from conformance.claims.catalogue import find_claim
 from conformance.examine import Examiner
 from conformance.fuzz.campaign import CLAIM
-from conformance.fuzz.chunks import LETTERS, SIZE, Chunk, Done, Task, chunks_of, judge_chunk
+from conformance.fuzz.chunks import (
+    LETTERS,
+    SIZE,
+    Chunk,
+    Done,
+    Task,
+    chunks_of,
+    drawn_for,
+    judge_chunk,
+)
 from conformance.fuzz.journal import FORMAT, NAME, Header, Journal
 from conformance.fuzz.pools import LocalPool
 from conformance.fuzz.shrinking import Shrinker
@@ -31,6 +41,7 @@ from strategies.build import build
 from strategies.choices import Seeded
 from strategies.drawing import programs
 from tests.tampering import Tampered
+from tests.test_abilities import Old
 from tests.test_run import FAULTS, START, ac, environment, said
 from tests.test_trial import grows
 
@@ -72,6 +83,20 @@ def test_programs_are_those_of_draw(expected: Told) -> None:
     assert other.verdicts == expected[0][0][:2]
     letters = set("".join(verdicts for verdicts, _ in expected.values()))
     assert {"c", "k"} <= letters <= set(LETTERS.values())
+
+
+def test_programs_are_those_that_the_subject_can_run() -> None:
+    """What a torch lacks is drawn again without it; all other programs are those of any torch."""
+    able = Abilities(Old("2.13.0"))
+    old = Abilities(Old("2.13.0", without=("exp", "exp_", "tanh", "tanh_")))
+    changed = 0
+    for index in range(200):
+        there, here = drawn_for(able, 7, index), drawn_for(old, 7, index)
+        uses = "exp" in old.lacks(there) or "tanh" in old.lacks(there)
+        assert uses or here.program() == there.program()
+        changed += here.program() != there.program()
+        assert not old.lacks(here), here.program()
+    assert changed > 20
 
 
 def test_a_chunk_counts_cells_and_reasons() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from conformance.abilities import Abilities
 from conformance.cells import Tally, cells_at
 from conformance.examine import Examiner
 from conformance.model.interpreter import Interpreter
@@ -24,7 +25,8 @@ from conformance.records import Cells, VerdictWord
 from conformance.subjects import open_subject
 from strategies.build import grown
 from strategies.choices import Seeded
-from strategies.draft import Draft, Shaped
+from strategies.draft import Draft, Shaped, check
+from strategies.lacking import drawing_without, suited
 
 SIZE = 192
 """Programs of a chunk: a third of a second's work, which is what a killed process loses."""
@@ -119,6 +121,15 @@ _ONE_AT_A_TIME = threading.Lock()
 """A worker of a cluster has several threads, and a subject runs one program."""
 
 
+def drawn_for(abilities: Abilities, seed: int, index: int) -> Draft:
+    """Program `index` of a stream, without what a subject's torch lacks and spelled as it can."""
+    with drawing_without(abilities.lacking):
+        draft = suited(Seeded(seed, index), grown)
+    program = draft.program()
+    respelled = abilities.respelled(program)
+    return draft if respelled is program else check(respelled)
+
+
 def judge_chunk(task: Task, chunk: Chunk) -> Done:
     """Judge a chunk in this process; raises SubjectError if there is nobody to run it."""
     with _ONE_AT_A_TIME:
@@ -146,7 +157,8 @@ def _judged(examiner: Examiner, seed: int, chunk: Chunk) -> Done:
     deviations, reasons = Counter[str](), Counter[str]()
     for first in range(chunk.first, chunk.first + chunk.count, _TOGETHER):
         end = min(first + _TOGETHER, chunk.first + chunk.count)
-        for judged in examiner.examine_all([grown(Seeded(seed, i)) for i in range(first, end)]):
+        drafts = [drawn_for(examiner.abilities, seed, i) for i in range(first, end)]
+        for judged in examiner.examine_all(drafts):
             ids.update(judged.program.id.encode())
             letters.append(LETTERS[judged.verdict])
             deviations.update(deviation.entry.id for deviation in judged.deviations)

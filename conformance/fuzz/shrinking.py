@@ -12,11 +12,13 @@ from hypothesis.database import (
 )
 
 from conformance.examine import Examiner, Judged
+from conformance.fuzz.chunks import drawn_for
 from conformance.hunt import Caught, Effort, hunt
 from conformance.trial import Disagreement, database_key, smallest
-from strategies.build import build
+from strategies.build import grown
 from strategies.choices import Seeded
 from strategies.drawing import programs
+from strategies.lacking import drawing_without, suited
 from strategies.program import Program
 
 _EXAMPLES = 1
@@ -58,14 +60,16 @@ class Shrinker:
 
     def judged(self, index: int) -> Judged:
         """What becomes of a program as it was drawn."""
-        return self.examiner.examine(build(Seeded(self.seed, index)))
+        draft = drawn_for(self.examiner.abilities, self.seed, index)
+        return self.examiner.examine(draft.program(), draft=draft)
 
     def shrunk(self, index: int) -> tuple[Judged, Disagreement, bool] | None:
         """The smallest program, why it deviates, and whether shrinking came to its end; None if it
         does not deviate when it is judged again.
         """
         choosing = Choosing(self.seed, index)
-        build(choosing)
+        with drawing_without(self.examiner.abilities.lacking):
+            suited(choosing, grown)
         seen: dict[str, Judged] = {}
 
         def case(program: Program) -> None:
@@ -88,7 +92,8 @@ class Shrinker:
         alone.save(key, choices_to_bytes(choices))
         effort = Effort(_EXAMPLES, self.seed, alone, self.shrink_s, self._key)
         drawn = programs().map(self.examiner.abilities.respelled)
-        caught = hunt(drawn, case, effort)  # type: ignore[arg-type]
+        with drawing_without(self.examiner.abilities.lacking):
+            caught = hunt(drawn, case, effort)  # type: ignore[arg-type]
         for example in alone.fetch(key):
             self._database.save(key, example)
         return caught
