@@ -139,6 +139,24 @@ def test_l1_loss_had_a_kernel_for_every_target_from_1_8_to_1_12(
     assert raised(torch, text) == kind
 
 
+def test_the_exponent_of_ldexp_was_looked_at_once_the_other_gradient_was_there() -> None:
+    text = "a = leaf()\nc = leaf()\nb = c.mul(2.0)\ny = a.ldexp(b)\nb.sigmoid_()\nbackward(y)"
+    for torch, received in (("2.8.0", {"a"}), ("2.13.0", set())):
+        found = predict(program(text).as_in(torch))
+        assert found.raises is not None and found.raises.kind == Kind.SAVED_MODIFIED
+        (flow,) = [acted.flow for acted in found.acted if acted.flow is not None]
+        assert {leaf.name for leaf in flow.accumulated} == received
+
+
+def test_equal_operands_of_l1_loss_had_the_gradient_of_a_greater_one(machine: Machine) -> None:
+    leaves = (Leaf("a", (2,), [1.0, 3.0], requires_grad=True), Leaf("b", (2,), [1.0, 4.0]))
+    steps = (Apply("l1_loss", ("a", "b"), {"reduction": "sum"}, ("x",)), Backward(("x",)))
+    draft = check(Program(leaves, steps)).as_in("1.2.0")
+    for quirks, first in ((set(), 0.0), ({"l1-loss-counts-equal-as-greater"}, 1.0)):
+        found = answer(draft, predict(draft), machine, quirks=frozenset(quirks))
+        np.testing.assert_array_equal(found.gradients["a"].values, [first, -1.0])
+
+
 def test_a_quotient_by_zero_was_not_a_number_rounded_down(machine: Machine) -> None:
     leaves = (Leaf("a", (2,), [1.0, 3.0]), Leaf("b", (2,), [0.0, 2.0]))
     steps = (Apply("div_floor", ("a", "b"), {}, ("x",)),)

@@ -16,6 +16,7 @@ from conformance.model.quirks import (
     DOT_OUT,
     PAD_ITSELF,
     PIECES_STALE,
+    QUIET_PASSES,
     UNGRADED_QUIETLY,
 )
 from conformance.model.saving import by_name, creation_of
@@ -111,10 +112,11 @@ def split_apart(interpreter: Interpreter, step: Shaped, node: Node | None, acted
 
 
 def reach_base(interpreter: Interpreter, target: Tensor, acted: Acted) -> None:
-    """A piece of what was made in no_grad has a node that leads nowhere, and is a part of its base
-    all the same once it is written (observed).
+    """A piece of what was made in no_grad, or a view of it, has a node that leads nowhere, and is a
+    part of its base all the same once it is written (observed).
     """
-    if PIECES_STALE not in interpreter.quirks or target.base is None or acted.connected[0]:
+    reaches = not interpreter.quirks.isdisjoint((PIECES_STALE, QUIET_PASSES))
+    if not reaches or target.base is None or acted.connected[0]:
         return
     edge = interpreter.graph.edge(target.base)
     acted.connected = (edge is not None and edge.alive, *acted.connected[1:])

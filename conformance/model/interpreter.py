@@ -278,7 +278,10 @@ class Interpreter:
                 of_node = tensor.node is not None and save.what not in viewed
                 version = tensor.counter.value
                 rootless = not is_result and tensor.silent and self._is_rootless(tensor)
-                node.saved.append(
+                holder = edges[save.what] if save.what == row.saved_before else node
+                assert holder is not None
+                holder.operation, holder.keeps = node.operation, True
+                holder.saved.append(
                     Saved(save.what, tensor, version, is_result, writes, of_node, rootless)
                 )
 

@@ -42,6 +42,7 @@ RESHAPES_AFTER = frozenset({"matmul_out"})
 """
 NANMEAN_OUT = "nanmean-out-unseen"
 VIEW_ASSERTED = "view-of-no-grad-view-asserts"
+QUIET_PASSES = "view-of-no-grad-view-passes-gradient"
 SLICES_WANT_ALL = "slices-want-all"
 UNGRADED_QUIETLY = "operand-refused-in-no-grad"
 PIECES_APART = "split-gives-no-views"
@@ -78,6 +79,7 @@ QUIRKS = frozenset(
 FORMER = frozenset(
     {
         *(LDEXP_OUT, FOREACH_UNSEEN, NANMEAN_OUT, VIEW_ASSERTED, SLICES_WANT_ALL),
+        QUIET_PASSES,
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
         *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE, DOT_OUT),
         COMPARISON_UNVERSIONED,

@@ -27,6 +27,7 @@ REPLACED = {
     "variance-without-freedom": {"variance": "variance_without_freedom"},
     "xlogy-by-float32": {"logarithm of a number": "in float32"},
     "floor-by-zero": {"a quotient by zero": "not a number"},
+    "l1-loss-counts-equal-as-greater": {"equal operands of l1_loss": "the first is greater"},
     "variance-below-zero": {"variance below zero": "variance below zero"},
 }
 """Quirk -> what is replaced by what torch does instead of what is documented: a primitive by

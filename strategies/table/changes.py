@@ -146,6 +146,7 @@ CHANGES: tuple[Change, ...] = (
             "saves": saves("self if other, other if other, private if self"),
             # The power is a node of its own, which stands between the product and its exponent.
             "viewed": lambda layouts: (1,),
+            "saved_before": "other",
         },
         "composed of mul and pow before 2.13 (BinaryOps.cpp)",
     ),

@@ -19,6 +19,7 @@ from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
 from strategies.table.composed import along, back, leave_open, still
 from strategies.table.indexed import index_fill
+from strategies.table.losses import reduce
 from strategies.table.normalising import renorm, size_along
 from strategies.table.positions import leading
 from strategies.table.results import tensors
@@ -208,6 +209,15 @@ def _floor_out(m: Any, out: Any, self: Any, other: Any) -> Any:
     return _floor(m, self, other)
 
 
+def _l1_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
+    """Its derivative had one of two signs."""
+    losses = m.apply("abs", m.apply("sub", self, target))
+    if m.deviates("equal operands of l1_loss"):
+        sign = m.apply("where", m.apply("ge", self, target), 1.0, -1.0)
+        losses = m.apply("carry", losses, m.apply("mul", self, still(m, sign)))
+    return reduce(m, losses, reduction)
+
+
 FORMER: tuple[Change, ...] = (
     *(
         Change("trunc", "<1.12", {"begins_at": lambda layouts, params: 1}, _FIX, way=way)
@@ -312,6 +322,12 @@ FORMER: tuple[Change, ...] = (
     Change("div_floor", "<1.12", {"meaning": _floor}, _FLOOR),
     Change("div_floor_out", "<1.12", {"meaning": _floor_out}, _FLOOR),
     Change("l1_loss", ">=1.8,<1.13", {"saves": saves("self, target")}, _DERIVATIVES),
+    Change(
+        "l1_loss",
+        "<1.4",
+        {"meaning": _l1_loss},
+        "AbsCriterion.c of 1.2; l1-loss-counts-equal-as-greater in the register",
+    ),
     Change(
         "l1_loss",
         "<1.8",

@@ -180,6 +180,8 @@ class Row:
     """The row whose node autograd records for operands of these layouts, if not this one."""
     viewed: Callable[[Layouts], tuple[int, ...]] = lambda layouts: ()
     """The operands that torch views first: each has an edge then, even if it leads nowhere."""
+    saved_before: str = ""
+    """An operand that the node of what torch does with it first keeps, which runs after this."""
     behind_view: Callable[[Layouts, bool], bool] = lambda layouts, recorded: False
     """Whether torch gives a view of a tensor that it keeps to itself, if recorded or if not."""
     copies_first: Callable[[Layouts, Params], bool] = lambda layouts, params: False
