@@ -157,6 +157,21 @@ def test_equal_operands_of_l1_loss_had_the_gradient_of_a_greater_one(machine: Ma
         np.testing.assert_array_equal(found.gradients["a"].values, [first, -1.0])
 
 
+def test_the_gradient_of_cumprod_was_a_difference_of_sums(machine: Machine) -> None:
+    """Of infinities, it is NaN where the gradient is infinite."""
+    leaves = (Leaf("a", (2,), [1.0, 2.0], requires_grad=True),)
+    steps = (Apply("cumprod", ("a",), {"dim": 0}, ("x",)), Backward(("x",), ([1.0, "inf"],)))
+    draft = check(Program(leaves, steps))
+    for torch, quirks, second in (
+        ("1.8.1", frozenset[str](), np.inf),
+        ("1.8.1", frozenset({"product-by-quotient"}), np.nan),
+        ("1.12.1", frozenset({"product-by-quotient"}), np.inf),
+    ):
+        old = draft.as_in(torch)
+        found = answer(old, predict(old), machine, quirks=quirks)
+        np.testing.assert_array_equal(found.gradients["a"].values, [np.inf, second])
+
+
 def test_a_quotient_by_zero_was_not_a_number_rounded_down(machine: Machine) -> None:
     leaves = (Leaf("a", (2,), [1.0, 3.0]), Leaf("b", (2,), [0.0, 2.0]))
     steps = (Apply("div_floor", ("a", "b"), {}, ("x",)),)

@@ -1,7 +1,7 @@
 """A chunk of a campaign: programs that follow each other, and what became of them.
 
-Program i depends on the campaign's seed and i alone, so that a chunk can be judged anywhere, and
-again where it was lost.
+Program i depends on the campaign's seed, on i and on what the subject lacks, so that a chunk can be
+judged anywhere, and again where it was lost.
 """
 
 from __future__ import annotations

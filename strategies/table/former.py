@@ -104,6 +104,10 @@ def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
     return m.apply("carry", scanned, back(np.stack(moves), self, dim))
 
 
+def _cumprod(m: Any, self: Any, *, dim: int) -> Any:
+    return scans.cumprod(m, self, dim=dim, cumsum=_cumsum)
+
+
 def _logcumsumexp(m: Any, self: Any, *, dim: int) -> Any:
     """Left open where something is not a number: the register has a script."""
     leave_open(m, m.apply("ne", self, self))
@@ -268,6 +272,7 @@ FORMER: tuple[Change, ...] = (
     ),
     Change("diag_embed", "<1.12", {"saves": saves("private")}, "a copy into a view"),
     Change("cumprod", "<1.12", {"saves": saves("self")}, _DERIVATIVES),
+    Change("cumprod", "<1.12", {"meaning": _cumprod}, "sum_scan (FunctionsManual.cpp)"),
     Change("relu", "<1.12", {"saves": saves("self")}, _DERIVATIVES, form="plain"),
     Change("relu", "<1.12", {"saves_in_place": saves("result")}, _DERIVATIVES),
     Change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,16 @@ def _cumsum(m: Any, self: Any, *, dim: int) -> Any:
     return _scan(m, self, dim, "add")
 
 
-def _cumprod(m: Any, self: Any, *, dim: int) -> Any:
+def cumprod(m: Any, self: Any, *, dim: int, cumsum: Callable[..., Any] = _cumsum) -> Any:
+    """Running products; `cumsum` has the derivative of the sums that torch takes in theirs."""
     product = _scan(m, self, dim, "mul")
     if not m.deviates("product") or self.ndim == 0 or self.shape[dim] <= 1:
         return product
     rows, products = along(self, dim), along(product, dim)
-    return back(m.apply("carry", products, _by_quotient(m, rows, products)), self, dim)
+    return back(m.apply("carry", products, _by_quotient(m, rows, products, cumsum)), self, dim)
 
 
-def _by_quotient(m: Any, rows: Any, products: Any) -> Any:
+def _by_quotient(m: Any, rows: Any, products: Any, cumsum: Callable[..., Any]) -> Any:
     """What has torch's derivative: result / self up to the first zero, and nothing after it.
 
     The first zero itself has the product of the others, up to the second one.
@@ -64,7 +66,7 @@ def _by_quotient(m: Any, rows: Any, products: Any) -> Any:
     return m.apply(
         "add",
         m.apply(
-            "mul", _scan(m, quotients, 0, "add"), m.apply("where", none, still(m, products), 0.0)
+            "mul", cumsum(m, quotients, dim=0), m.apply("where", none, still(m, products), 0.0)
         ),
         m.apply("mul", at_zero, m.apply("where", one, between, 0.0)),
     )
@@ -123,7 +125,7 @@ ROWS: tuple[Row, ...] = (
         "cumprod",
         operands("self"),
         like_first,
-        _cumprod,
+        cumprod,
         methods("cumprod", 1),
         in_place_method("cumprod", 1),
         params=(DIM,),
