@@ -61,6 +61,7 @@ SCRIPT_QUIRKS = frozenset(
         "sgn-gradient-immutable",
         "slice-scatter-reads-no-step",
         "stack-gradients-share-memory",
+        "take-out-lost",
         "triangle-out-of-bounds",
         "wrapped-diagonal-out-of-bounds",
     }

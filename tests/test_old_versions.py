@@ -89,6 +89,23 @@ def test_a_frobenius_norm_was_copied_into_its_result(torch: str, p: str, kind: K
     assert raised(torch, f"a = leaf(2)\nx = a.norm({p})\nx.mul_(2.0)\nbackward(x)") == kind
 
 
+def test_a_norm_of_everything_was_written_where_autograd_records() -> None:
+    text = "a = leaf(2)\nb = const()\nnorm_out(b, a)"
+    quirks = frozenset({"norm-out-unseen"})
+    said = predict(program(text).as_in("1.13.1"), quirks=quirks)
+    assert said.raises is None and said.unspecified
+    assert raised("1.13.1", text) == Kind.OUT_GRAD
+    by_one = predict(program(text + "\n").as_in("1.13.1"), quirks=quirks)
+    assert by_one.unspecified == said.unspecified
+
+
+@pytest.mark.parametrize("operation", ["t()", "transpose(dim0=0, dim1=0)"])
+def test_an_inference_tensor_was_its_own_transpose(operation: str) -> None:
+    text = f"a = leaf(2)\nwith inference_mode: b = a.mul(2.0)\nx = b.{operation}"
+    assert predict(program(text).as_in("1.12.1")).unspecified
+    assert not predict(program(text).as_in("1.13.1")).unspecified
+
+
 def test_the_power_of_ldexp_has_a_node_of_its_own() -> None:
     """Where a view from no_grad is said to require grad, the product keeps its other factor."""
     text = (

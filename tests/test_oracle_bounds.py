@@ -102,6 +102,20 @@ def test_cancellation_widens_the_bound(machine: Machine) -> None:
     assert 1e-16 < slack < 1e-13
 
 
+@pytest.mark.parametrize(
+    ("primitive", "operand", "moves"),
+    [("hardsigmoid", 2.8e-16, True), ("hardsigmoid", -1.5, False), ("hardsigmoid", 3.3, False)],
+)
+def test_a_short_result_of_what_was_rounded_off_has_a_bound(
+    machine: Machine, primitive: str, operand: float, moves: bool
+) -> None:
+    """The sum 2.8e-16 + 3 is rounded, though half of the result is 0.5: torch may round it up."""
+    assembly = Assembly()
+    result = assembly.apply(primitive, assembly.leaf(np.array([operand])))
+    found = machine.run(assembly, [])
+    assert (found.value_slack[result][0] > 1e-16) == moves
+
+
 # -- the cache ------------------------------------------------------------------------------------
 
 _RUN = """

@@ -20,7 +20,7 @@ from strategies.program import Apply, Backward, Leaf
 from strategies.recipe import DEFAULT
 from strategies.statements import expression
 from strategies.table import OUT, TABLE
-from strategies.table.out import SUFFIX, WITHOUT
+from strategies.table.out import APART, SUFFIX, WITHOUT
 from tests.on_torch import names, run, same
 from tests.test_table import cases
 
@@ -57,6 +57,27 @@ def test_out_holds_what_the_plain_form_returns(op: str) -> None:
         layouts = tuple(o.layout if isinstance(o, Value) else None for o in operands)
         steps = OUT[op].writes_in(layouts, step.params)
         assert same(space["z"], space["y"].double()) and space["z"]._version == steps
+
+
+# No case of take has an index of the shape of what it is taken from.
+@pytest.mark.parametrize("name", sorted(APART - {"take"}))
+def test_what_reads_by_an_index_refuses_out_that_is_its_operand(name: str) -> None:
+    """So does the model, and so does the local torch; each kernel has a check of its own."""
+    refused = 0
+    for draft, step in written(name + SUFFIX):
+        source = step.args[1]
+        assert isinstance(source, str)
+        shape = draft.values["z"].layout.shape
+        if draft.values[source].layout.shape != shape:
+            continue
+        itself = Apply(step.op, (source, *step.args[1:]), step.params, modes=("no_grad",))
+        draft.add(itself)
+        raised = predict(draft).raises
+        assert raised is not None and raised.kind == Kind.OVERLAP_PARTIAL
+        error = run(draft).error
+        assert error is not None and classify(str(error), in_backward=False) == raised.kind
+        refused += 1
+    assert refused
 
 
 def test_a_product_of_kronecker_is_written_unseen() -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.model.errors import Kind
-from conformance.model.laws import DETACHED_MOVES
+from conformance.model.laws import DETACHED_MOVES, TRANSPOSES_APART
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
 from conformance.model.quirks import (
     COMPOSED_OUT,
     DOT_OUT,
+    NORM_OUT,
     PAD_ITSELF,
     PIECES_STALE,
     QUIET_PASSES,
@@ -126,6 +127,22 @@ _SQUEEZE_OUT = frozenset("max_dim_out min_dim_out median_dim_out mode_out kthval
 """`out=` forms that wrote a dimension of size 1 and then took it away."""
 
 
+def transposes_itself(interpreter: Interpreter, step: Shaped) -> bool:
+    """Whether torch gave an inference tensor itself, since its dimensions stay where they are."""
+    (tensor,) = interpreter.operands(step)
+    if TRANSPOSES_APART not in interpreter.graph.broken or not tensor.inference:
+        return False
+    if step.row.name == "t":
+        return tensor.layout.ndim < 2
+    dims = {step.params[name] % max(tensor.layout.ndim, 1) for name in step.params}
+    return step.row.name == "transpose" and len(dims) == 1
+
+
+def _wants(interpreter: Interpreter, step: Shaped) -> bool:
+    """Whether something that a step reads or writes requires grad."""
+    return any(map(interpreter.graph.requires_grad, interpreter.operands(step)))
+
+
 def leave_open(interpreter: Interpreter, step: Shaped) -> None:
     """Raise Unspecified where a quirk gives what belongs to another tensor, or records an `out=`
     form.
@@ -134,10 +151,13 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
     if pads and max(step.params["pad"]) <= 0:
         raise Unspecified("F.pad by nothing gives its operand, or memory of it")
     if DOT_OUT in interpreter.quirks and step.row.name == "matmul_out":
-        target, *operands = interpreter.operands(step)
-        vectors = all(tensor.layout.ndim == 1 for tensor in operands)
-        if vectors and any(interpreter.graph.requires_grad(t) for t in (target, *operands)):
+        vectors = all(t.layout.ndim == 1 for t in interpreter.operands(step)[1:])
+        if vectors and _wants(interpreter, step):
             raise Unspecified("torch.matmul of vectors resizes out, and fills it")
+    if NORM_OUT in interpreter.quirks and step.row.name == "norm_out":
+        whole = step.params["p"] == 2.0 and step.params["dim"] is None
+        if whole and recording(step.step.modes) and _wants(interpreter, step):
+            raise Unspecified("torch.norm without p and dim writes out where autograd records")
     squeezes = step.row.name in _SQUEEZE_OUT and DETACHED_MOVES in interpreter.graph.broken
     if squeezes and not step.params["keepdim"] and interpreter.operands(step)[0].fixed:
         raise Unspecified("an out= that was detached and loses a dimension on the way")

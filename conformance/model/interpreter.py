@@ -295,6 +295,8 @@ class Interpreter:
         the version; that it remembers how it was made is observed.
         """
         (parent,) = self.operands(step)
+        if former.transposes_itself(self, step):
+            raise Unspecified(f"{step.step.op} gives the inference tensor {parent.name} itself")
         records = recording(step.step.modes)
         acted = Acted(connected=(False,))
         node = None

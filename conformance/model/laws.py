@@ -40,6 +40,7 @@ DERIVED_IF_ASKED = "derivatives that nobody asks for are not computed"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
 OUT_ASKS = "what could not be written in place is refused as out="
 MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
+TRANSPOSES_APART = "what is transposed by nothing is a view, of an inference tensor too"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
 _VIEWS = (
@@ -163,6 +164,12 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "_matmul_impl (LinearAlgebra.cpp) since 2.4: a TORCH_CHECK of requires_grad and "
         "GradMode::is_enabled",
+    ),
+    Law(
+        TRANSPOSES_APART,
+        "1.13",
+        "TensorShape.cpp from 1.13 on: transpose of equal dimensions is an alias; before, it was "
+        "the tensor itself, of which autograd made a view where it looked",
     ),
     Law(
         ERRORS_FIRST,

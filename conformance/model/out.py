@@ -25,6 +25,7 @@ from conformance.model.saving import asks_autograd, fail
 from conformance.model.state import Raised, Tensor, Unspecified
 from strategies.draft import Shaped, Value, way_of
 from strategies.program import grad_mode, inferring, recording
+from strategies.table.out import APART, SUFFIX
 
 if TYPE_CHECKING:
     from conformance.model.interpreter import Interpreter
@@ -71,7 +72,8 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
         fail(node, step, graph.broken)
     same = (operands[0].memory, operands[0].layout) == (target.memory, target.layout)
     # What writes by an index copies its first operand into `out`, unless it lies there already.
-    others = operands[1:] if same and step.row.reads_apart else operands
+    copies = step.row.reads_apart and step.row.name.removesuffix(SUFFIX) not in APART
+    others = operands[1:] if same and copies else operands
     acted.open = check_overlap(step, target, others, graph.broken)
     if not step.row.broadcasts and any(t.memory == target.memory for t in operands):
         acted.open = "out= that shares memory with an operand"

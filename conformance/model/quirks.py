@@ -52,6 +52,7 @@ COMPOSED_OUT = "composed-with-out"
 SOUGHT_NOWHERE = "gradient-of-what-no-graph-reaches"
 PAD_ITSELF = "pad-by-nothing-is-its-operand"
 DOT_OUT = "matmul-out-of-vectors"
+NORM_OUT = "norm-out-unseen"
 NOTHING_SUMMED = "einsum-of-nothing"
 FOREACH_UNVERSIONED = "foreach-in-place-unversioned"
 PIECES_STALE = "pieces-of-split-go-stale"
@@ -82,6 +83,7 @@ FORMER = frozenset(
         QUIET_PASSES,
         *(UNGRADED_QUIETLY, PIECES_APART, PIECES_ASSERTED, SLOPE_UNSEEN, PAD_ITSELF, COMPOSED_OUT),
         *(NOTHING_SUMMED, FOREACH_UNVERSIONED, PIECES_STALE, ROOT_RUNS, SOUGHT_NOWHERE, DOT_OUT),
+        NORM_OUT,
         COMPARISON_UNVERSIONED,
     }
 )

@@ -18,6 +18,8 @@ class Rounding(Enum):
     UNLESS_FIRST_IS_ZERO = 2
     UNLESS_ALL_DYADIC = 3
     """Of sums and products, which may be short because of what was rounded off."""
+    UNLESS_ALL_DYADIC_OR_WHOLE = 4
+    """Of such sums clamped between whole numbers, which are exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +111,33 @@ def _arithmetic() -> list[Primitive]:
         Primitive("square", 1, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("sqrt", 1),
         Primitive("reciprocal", 1),
-        Primitive("pow", 2),
-        Primitive("lerp", 3),
+        Primitive("pow", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
+        Primitive("lerp", 3, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("frac", 1, margins=margins.nonzero_integers),
         Primitive("fmod", 2, margins=margins.quotient),
         Primitive("remainder", 2, margins=margins.quotient),
         Primitive("leaky_relu", 2, (0.01,), margins=margins.zero),
         *(
-            Primitive(name, 1, selects=True, margins=margins.plus_minus_three)
+            Primitive(
+                name,
+                1,
+                rounding=Rounding.UNLESS_ALL_DYADIC_OR_WHOLE,
+                selects=True,
+                margins=margins.plus_minus_three,
+            )
             for name in ("hardsigmoid", "hardsigmoid_float_constant")
         ),
-        Primitive("hardswish", 1, margins=margins.plus_minus_three),
-        Primitive("softshrink", 2, (0.5,), selects=True, margins=margins.symmetric),
+        Primitive(
+            "hardswish", 1, rounding=Rounding.UNLESS_ALL_DYADIC, margins=margins.plus_minus_three
+        ),
+        Primitive(
+            "softshrink",
+            2,
+            (0.5,),
+            rounding=Rounding.UNLESS_ALL_DYADIC,
+            selects=True,
+            margins=margins.symmetric,
+        ),
     ]
 
 

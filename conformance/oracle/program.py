@@ -84,8 +84,10 @@ def _rounded(result: Array, operands: tuple[Array, ...], rounding: Rounding, noi
     if rounding is Rounding.UNLESS_FIRST_IS_ZERO:
         return jnp.where(operands[0] == 0.0, result, moved)
     exact = _is_dyadic(result)
-    if rounding is Rounding.UNLESS_ALL_DYADIC:
+    if rounding in (Rounding.UNLESS_ALL_DYADIC, Rounding.UNLESS_ALL_DYADIC_OR_WHOLE):
         exact = reduce(operator.and_, map(_is_dyadic, operands), exact)
+    if rounding is Rounding.UNLESS_ALL_DYADIC_OR_WHOLE:
+        exact |= result == jnp.floor(result)
     if len(operands) == 3:
         # Which two of three are added first is open: what is lost may be as small as the largest.
         largest = reduce(jnp.maximum, map(jnp.abs, operands))

@@ -222,7 +222,23 @@ def _l1_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     return reduce(m, losses, reduction)
 
 
+def _taken_elsewhere(layouts: Layouts, params: Params) -> str:
+    out = tensors(layouts)[0]
+    return "" if out.is_contiguous else "out= that is not row-major"
+
+
 FORMER: tuple[Change, ...] = (
+    Change(
+        "addcdiv_out addcmul_out",
+        "<1.4",
+        {"broadcasts": False},
+        "kernels of TH, which copied self into out before they read the others",
+    ),
+    Change("cross_out", "<2.8", {"reads_apart": False}, "Cross.cpp from 2.8 on looks at overlaps"),
+    Change(
+        "take_out", ">=1.8,<1.12", {"astray": _taken_elsewhere}, "take-out-lost in the register"
+    ),
+    Change("kthvalue_out", "<1.8", {"reads_apart": False}, "Sorting.cpp from 1.8 on does so"),
     *(
         Change("trunc", "<1.12", {"begins_at": lambda layouts, params: 1}, _FIX, way=way)
         for way in ("fix", "torch.fix")

@@ -56,6 +56,11 @@ def _smaller_index(step: Shaped) -> bool:
     return any(one != two for axis, (one, two) in pairs if axis != along)
 
 
+def _of_many_dimensions(step: Shaped) -> bool:
+    named = step.params["p"] != 2.0 or step.params["dim"] is not None
+    return not named and len(_shapes(step)[1]) > 2
+
+
 def _of_other_sizes(step: Shaped) -> bool:
     ways = step.row.in_place if step.in_place else step.row.plain
     return "foreach" in (step.step.via or next(iter(ways))) and len(set(_shapes(step))) > 1
@@ -97,6 +102,12 @@ LATER: tuple[Arrival, ...] = (
         "1.12",
         "1-d pooling without a batch",
         _without_batch,
+    ),
+    Arrival(
+        "norm_out",
+        "2.0",
+        "torch.norm of more than two dimensions with out= and without p",
+        _of_many_dimensions,
     ),
     Arrival("", "1.12", "torch._foreach functions of tensors of several sizes", _of_other_sizes),
     Arrival(

@@ -36,6 +36,8 @@ _STEPS: dict[str, Callable[[Layouts, Params], int]] = {
 }
 """Rows whose `out=` form writes in several steps."""
 _VALUES, _INDICES = ").values", "torch.empty(0, dtype=torch.int64, device={0}.device)"
+APART = frozenset({"cross", "gather", "index_select", "kthvalue", "take", "take_along_dim"})
+"""Rows whose kernels refuse an operand that shares memory with `out`, were it `out` itself."""
 BY_MATRIX = frozenset({"tril", "triu"})
 """Rows that write `out` as if its matrices were one stride apart (the register has a script)."""
 BY_F = frozenset({"normalize"})
@@ -71,6 +73,7 @@ def _out(row: Row) -> Row:
         in_place={"function": _template(_function(row), len(row.operands))},
         saves=(),
         saves_in_place=(),
+        reads_apart=row.reads_apart or row.name in APART,
         acts_as=None,
         writes_in=_STEPS.get(row.name, row.writes_in),
         viewed=lambda layouts: tuple(place + 1 for place in row.viewed(layouts[1:])),

@@ -125,18 +125,24 @@ def _padded(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     """Row-major; a copy of the part that is left where nothing is added."""
     (first,) = tensors(layouts)
     pad = params["pad"]
-    cut = first
-    for dim, (before, after) in sides(pad):
-        size = cut.shape[dim]
-        if min(before, 0) + min(after, 0) + size < 0:
-            raise ValueError(f"padding {pad} leaves less than nothing of shape {first.shape}")
-        cut = lay.sliced(cut, dim, max(-before, 0), size + min(after, 0), 1)
+    cut = left_by(first, pad)
     if max(pad) <= 0:
         return (Made(lay.preserved(cut)),)
     shape = list(first.shape)
     for dim, (before, after) in sides(pad):
         shape[dim] += before + after
     return (Made(lay.as_suggested(tuple(shape), first)),)
+
+
+def left_by(layout: Layout, pad: list[int]) -> Layout:
+    """What negative padding leaves. Raises ValueError where it takes away more than there is."""
+    cut = layout
+    for dim, (before, after) in sides(pad):
+        size = cut.shape[dim]
+        if min(before, 0) + min(after, 0) + size < 0:
+            raise ValueError(f"padding {pad} leaves less than nothing of shape {layout.shape}")
+        cut = lay.sliced(cut, dim, max(-before, 0), size + min(after, 0), 1)
+    return cut
 
 
 def sides(pad: list[int]) -> list[tuple[int, tuple[int, int]]]:
