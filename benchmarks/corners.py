@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from conformance.examine import Examiner, Judged
 from conformance.oracle.machine import Machine
-from conformance.subjects import InProcessSubject
+from conformance.subjects import open_subject
 from strategies.choices import Seeded
 from strategies.draft import Draft, check
 from strategies.program import (
@@ -25,6 +25,7 @@ from strategies.program import (
     Mode,
     Program,
     ProgramError,
+    Step,
 )
 from strategies.special_numbers import with_special_numbers
 from strategies.table import OPERATIONS
@@ -155,6 +156,48 @@ def inference_operands(random: Random, draft: Draft, step: Apply) -> Program:
     return Program(leaves, (*steps, write, _backward(root)))
 
 
+def lying_anyhow(random: Random, draft: Draft, step: Apply) -> Program:
+    """Operands whose dimensions are permuted and that have gaps; where each result lies, its last
+    elements tell.
+    """
+    leaves, before, names = list[Leaf](), list[Step](), dict[str, str]()
+    for number, leaf in enumerate(draft.leaves):
+        if leaf.dtype != "float64" or not leaf.shape or not isinstance(leaf.data, list):
+            leaves.append(leaf)
+            continue
+        order = random.sample(range(len(leaf.shape)), len(leaf.shape))
+        shape = [leaf.shape[order.index(axis)] for axis in range(len(order))]
+        cut = random.randrange(len(shape))
+        part = {"dim": cut, "start": random.randrange(2), "length": shape[cut]}
+        shape[cut] += 1
+        data = (leaf.data * 2 + [1.0] * math.prod(shape))[: math.prod(shape)]
+        leaves.append(replace(leaf, shape=tuple(shape), data=data, requires_grad=False))
+        before.append(Apply("narrow", (leaf.name,), part, (f"x{number}",)))
+        before.append(Apply("permute", (f"x{number}",), {"dims": order}, (f"y{number}",)))
+        names[leaf.name] = f"y{number}"
+    acted = Program(tuple(leaves), (*before, _renamed(step, names)))
+    results = [value for value in check(acted).values.values() if value.name.startswith("x5")]
+    places = [(r.name, axis) for r in results for axis, n in enumerate(r.layout.shape) if n > 1]
+    ends = (
+        Apply("select", (name,), {"dim": axis, "index": -1}, (f"z{number}",))
+        for number, (name, axis) in enumerate(places)
+    )
+    return replace(acted, steps=(*acted.steps, *ends))
+
+
+def out_among_operands(random: Random, draft: Draft, step: Apply) -> Program:
+    """An out= that is an operand, or a view of one."""
+    wide = [arg for arg in step.args[1:] if isinstance(arg, str)]
+    given = [name for name in wide if draft.values[name].dtype == "float64"]
+    if not step.op.endswith(SUFFIX) or not given:
+        raise IndexError
+    chosen = random.choice(given)
+    view = Apply("view_as", (chosen,), {}, ("x0",))
+    itself = random.random() < 0.7
+    written_to = replace(step, args=(chosen if itself else "x0", *step.args[1:]))
+    return Program(_leaves(draft, lambda leaf: False), ((view, written_to)[itself:]))
+
+
 CORNERS: dict[str, Corner] = {
     "special values": special_values,
     "infinite slope": infinite_slope,
@@ -162,6 +205,8 @@ CORNERS: dict[str, Corner] = {
     "stale view": stale_view,
     "two stale views": two_stale_views,
     "inference operands": inference_operands,
+    "lying anyhow": lying_anyhow,
+    "out= among operands": out_among_operands,
 }
 
 
@@ -185,13 +230,17 @@ def _backward(root: str) -> Backward:
     return Backward((root,), (Generated("dyadic", 7),))
 
 
-def programs(each: int, seed: int) -> Iterator[tuple[str, str, Program]]:
+def programs(
+    each: int, seed: int, lacking: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, str, Program]]:
     """So many programs of each corner for each case of each operation: corner, operation, program.
 
     What a corner makes of a case may be no program; that one is left out, and so are the forms that
-    may write outside of all memory.
+    may write outside of all memory, and operations that are lacking.
     """
     for op, (row, _) in OPERATIONS.items():
+        if op in lacking:
+            continue
         if row.name.removesuffix(SUFFIX) in BY_MATRIX and row.writes_out:
             continue
         for place, (draft, step) in enumerate(written(op) if row.writes_out else cases(op)):
@@ -213,20 +262,21 @@ def show(op: str, judged: Judged) -> None:
 @click.command()
 @click.option("--each", default=4, show_default=True, help="Programs of a corner for each case.")
 @click.option("--seed", type=int, help="Draw the same programs again.")
-def main(each: int, seed: int | None) -> None:
-    """Judge each operation of the table on the local torch where chance seldom leads."""
+@click.option("--subject", "name", help="Whom to ask.  [default: the local torch, in process]")
+def main(each: int, seed: int | None, name: str | None) -> None:
+    """Judge each operation of the table where chance seldom leads."""
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     click.echo(f"seed {seed}")
     counts: dict[str, Counter[str]] = {name: Counter() for name in CORNERS}
-    with InProcessSubject("eager-cpu") as subject:
+    with open_subject(name or "eager-cpu", in_process=name is None) as subject:
         examiner = Examiner(subject, Machine())
-        for name, op, program in programs(each, seed):
-            judged = examiner.examine(program)
-            counts[name][judged.verdict] += 1
+        for corner, op, program in programs(each, seed, examiner.abilities.lacking):
+            judged = examiner.examine(examiner.abilities.respelled(program))
+            counts[corner][judged.verdict] += 1
             if judged.verdict == "deviates":
                 show(op, judged)
-    for name, words in counts.items():
-        click.echo(f"{name:20}" + ", ".join(f"{n} {word}" for word, n in words.most_common()))
+    for corner, words in counts.items():
+        click.echo(f"{corner:21}" + ", ".join(f"{n} {word}" for word, n in words.most_common()))
     sys.exit(1 if any(words["deviates"] for words in counts.values()) else 0)
 
 

@@ -132,10 +132,9 @@ def transposes_itself(interpreter: Interpreter, step: Shaped) -> bool:
     (tensor,) = interpreter.operands(step)
     if TRANSPOSES_APART not in interpreter.graph.broken or not tensor.inference:
         return False
-    if step.row.name == "t":
-        return tensor.layout.ndim < 2
-    dims = {step.params[name] % max(tensor.layout.ndim, 1) for name in step.params}
-    return step.row.name == "transpose" and len(dims) == 1
+    if step.row.name == "transpose":
+        return len({dim % tensor.layout.ndim for dim in step.params.values()}) == 1
+    return step.row.name == "t" and tensor.layout.ndim < 2
 
 
 def _wants(interpreter: Interpreter, step: Shaped) -> bool:
