@@ -219,6 +219,12 @@ def test_it_ends_with_a_line_for_each_version(judged: tuple[Path, int]) -> None:
     assert rows["lost"] == "no records: its run could not begin"
 
 
+def test_every_version_is_asked_as_many_programs(tmp_path: Path) -> None:
+    asked = matrix.Asked(tmp_path, "quick", "cpu", 7, (CLAIM,), programs=1000)
+    command = asked.run("torch==1.2.0", tmp_path / "torch12")
+    assert command[-4:] == ("--claim", CLAIM, "--programs", "1000")
+
+
 def test_a_torch_that_does_not_start_is_not_exercised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

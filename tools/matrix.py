@@ -45,6 +45,7 @@ class Asked:
     device: str
     seed: int
     claims: tuple[str, ...] = ()
+    programs: int | None = None
 
     def subject(self, name: str) -> str:
         return name if self.device == "cpu" else f"{name},device={self.device}"
@@ -54,6 +55,8 @@ class Asked:
         options = ["--profile", self.profile, "--seed", str(self.seed), "--out", str(folder)]
         for claim in self.claims:
             options += ["--claim", claim]
+        if self.programs is not None:
+            options += ["--programs", str(self.programs)]
         return (*_COMMAND, "run", "--subject", name, *options)
 
 
@@ -70,6 +73,11 @@ class Asked:
     help="Folder.",
 )
 @click.option("--seed", type=int, default=None, help="Repeat a run.  [default: a new one]")
+@click.option(
+    "--programs",
+    type=click.IntRange(min=1),
+    help="At least so many for each property of a claim.",
+)
 @click.option("--at-hand", is_flag=True, help="Make no environment: judge those that are there.")
 def matrix(
     labels: tuple[str, ...],
@@ -78,6 +86,7 @@ def matrix(
     claims: tuple[str, ...],
     out: Path,
     seed: int | None,
+    programs: int | None,
     at_hand: bool,
 ) -> int:
     """Judge each torch of LABELS (all of tox.ini's versions), and write OUT/index.html.
@@ -91,7 +100,7 @@ def matrix(
         find_claim(claim)
     chosen = _chosen(labels)
     seed = secrets.randbelow(1 << 32) if seed is None else seed
-    asked = Asked(out, profile, device, seed, claims)
+    asked = Asked(out, profile, device, seed, claims, programs)
     console = Console(stderr=True)
     codes: list[int] = []
     judged: list[str] = []
