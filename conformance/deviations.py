@@ -58,6 +58,7 @@ SCRIPT_QUIRKS = frozenset(
         "nan-gradient-by-place",
         "new-tensors-forget-requires-grad",
         "pad-refuses-nothing",
+        "prod-of-one-zero",
         "sgn-gradient-immutable",
         "slice-scatter-reads-no-step",
         "stack-gradients-share-memory",

@@ -196,3 +196,48 @@ def test_a_quotient_by_zero_was_not_a_number_rounded_down(machine: Machine) -> N
     for quirks, first in ((frozenset[str](), np.inf), (frozenset({"floor-by-zero"}), np.nan)):
         found = answer(draft, predict(draft), machine, quirks=quirks)
         np.testing.assert_array_equal(found.values["x"].values, [first, 1.0])
+
+
+def test_a_logarithm_of_a_sum_was_rounded_before_it_was_taken(machine: Machine) -> None:
+    leaves = (Leaf("a", (), [0.0]), Leaf("b", (), [-50.0]))
+    draft = check(Program(leaves, (Apply("logaddexp", ("a", "b"), {}, ("x",)),)))
+    old, small = draft.as_in("1.13.1"), 1.9287498479639178e-22
+    for quirks, value in ((set(), small), ({"logaddexp-without-log1p"}, 0.0)):
+        found = answer(old, predict(old), machine, quirks=frozenset(quirks))
+        np.testing.assert_allclose(found.values["x"].values, value, rtol=1e-12)
+
+
+def test_the_gradient_of_softplus_was_made_of_its_result(machine: Machine) -> None:
+    """One minus a power of the result loses digits where that is small."""
+    leaves = (Leaf("a", (), [-20.0], requires_grad=True),)
+    steps = (Apply("softplus", ("a",), {}, ("x",)), Backward(("x",)))
+    old = check(Program(leaves, steps)).as_in("1.4.0")
+    exact, rounded = (
+        answer(old, predict(old), machine, quirks=quirks).gradients["a"]
+        for quirks in (frozenset[str](), frozenset({"softplus-by-result"}))
+    )
+    off = abs(float(rounded.values) / float(exact.values) - 1.0)
+    assert 1e-10 < off < 1e-7 and float(rounded.slack) > 1e-17
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("x = a.linear(w)", Kind.LEAF_SAVED),
+        ("x = w.linear(a)", None),
+        ("b = a.view(shape=[1, 1, 1])\nx = b.linear(w)", None),
+    ],
+)
+def test_linear_kept_views_of_what_is_no_matrix(text: str, kind: Kind | None) -> None:
+    """The weight is transposed first, which makes a node for a view from no_grad."""
+    made = "c = leaf(1, 1)\nw = leaf(1, 1)\nwith no_grad: a = c.view(shape=[1, 1])\n"
+    draft = program(f"{made}{text}\nbackward(x)").as_in("1.8.1")
+    said = predict(draft, quirks=frozenset({NO_GRAD_VIEW})).raises
+    assert (None if said is None else said.kind) == kind
+
+
+def test_prod_of_one_element_is_open() -> None:
+    for text, told in (("x = a.prod(dim=0)", True), ("x = a.prod(dim=0, keepdim=True)", False)):
+        whole = f"a = leaf(1)\n{text}\nbackward(x)"
+        assert bool(predict(program(whole).as_in("1.12.1")).unspecified) == told
+        assert not predict(program(whole).as_in("1.13.1")).unspecified

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from conformance.fuzz.chunks import Chunk, Done, Task, judge_chunk
 
@@ -100,10 +101,14 @@ class LocalPool:
     def close(self) -> None:
         """End the processes, whatever they are about."""
         running = list((self._executor._processes or {}).values())
+        manager: Any = self._executor._executor_manager_thread
         self._executor.shutdown(wait=False, cancel_futures=True)
         for process in running:
             with contextlib.suppress(ProcessLookupError, ValueError):
                 process.terminate()
+        if manager is not None:
+            # At the end of this process it would be woken through a pipe that it may have closed.
+            manager.join(timeout=_PATIENCE_S * 10)
 
 
 def _check_tries(tries: Counter[Chunk]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.model.errors import Kind
-from conformance.model.laws import DETACHED_MOVES, TRANSPOSES_APART
+from conformance.model.laws import DETACHED_MOVES, ONE_IS_MULTIPLIED, TRANSPOSES_APART
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
 from conformance.model.quirks import (
@@ -116,7 +116,7 @@ def reach_base(interpreter: Interpreter, target: Tensor, acted: Acted) -> None:
     """A piece of what was made in no_grad, or a view of it, has a node that leads nowhere, and is a
     part of its base all the same once it is written (observed).
     """
-    reaches = not interpreter.quirks.isdisjoint((PIECES_STALE, QUIET_PASSES))
+    reaches = PIECES_STALE in interpreter.quirks or QUIET_PASSES in interpreter.quirks
     if not reaches or target.base is None or acted.connected[0]:
         return
     edge = interpreter.graph.edge(target.base)
@@ -157,6 +157,11 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
         whole = step.params["p"] == 2.0 and step.params["dim"] is None
         if whole and recording(step.step.modes) and _wants(interpreter, step):
             raise Unspecified("torch.norm without p and dim writes out where autograd records")
+    if ONE_IS_MULTIPLIED in interpreter.graph.broken and step.row.name == "prod":
+        (factors,) = interpreter.operands(step)
+        drops = step.params["dim"] is not None and not step.params["keepdim"]
+        if drops and factors.layout.shape == (1,) and _wants(interpreter, step):
+            raise Unspecified("prod of one element by dim, which fails in backward if it is zero")
     squeezes = step.row.name in _SQUEEZE_OUT and DETACHED_MOVES in interpreter.graph.broken
     if squeezes and not step.params["keepdim"] and interpreter.operands(step)[0].fixed:
         raise Unspecified("an out= that was detached and loses a dimension on the way")

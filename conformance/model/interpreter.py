@@ -275,9 +275,11 @@ class Interpreter:
                         Kind.INFERENCE_SAVED, f"{step.step.op} saves {tensor.name} for backward"
                     )
                 # Of an operand that torch views first, the node keeps that view.
-                of_node = tensor.node is not None and save.what not in viewed
+                itself = save.what not in viewed or save.what == row.saved_before
+                of_node = tensor.node is not None and itself
                 version = tensor.counter.value
-                rootless = not is_result and tensor.silent and self._is_rootless(tensor)
+                given = itself and not is_result
+                rootless = given and tensor.silent and self._is_rootless(tensor)
                 holder = edges[save.what] if save.what == row.saved_before else node
                 assert holder is not None
                 holder.operation, holder.keeps = node.operation, True

@@ -40,6 +40,7 @@ DERIVED_IF_ASKED = "derivatives that nobody asks for are not computed"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
 OUT_ASKS = "what could not be written in place is refused as out="
 MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
+ONE_IS_MULTIPLIED = "the derivative of a product has the dimension of the operand"
 TRANSPOSES_APART = "what is transposed by nothing is a view, of an inference tensor too"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
 
@@ -164,6 +165,11 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "_matmul_impl (LinearAlgebra.cpp) since 2.4: a TORCH_CHECK of requires_grad and "
         "GradMode::is_enabled",
+    ),
+    Law(
+        ONE_IS_MULTIPLIED,
+        "1.13",
+        "prod_backward (FunctionsManual.cpp) from 1.13 on; prod-of-one-zero in the register",
     ),
     Law(
         TRANSPOSES_APART,

@@ -27,6 +27,7 @@ REPLACED = {
     "variance-without-freedom": {"variance": "variance_without_freedom"},
     "xlogy-by-float32": {"logarithm of a number": "in float32"},
     "floor-by-zero": {"a quotient by zero": "not a number"},
+    "logaddexp-without-log1p": {"a small logarithm of a sum": "by log"},
     "l1-loss-counts-equal-as-greater": {"equal operands of l1_loss": "the first is greater"},
     "variance-below-zero": {"variance below zero": "variance below zero"},
 }

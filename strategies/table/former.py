@@ -14,7 +14,7 @@ import numpy as np
 
 from strategies import layout as lay
 from strategies.layout import Layout
-from strategies.table import scans
+from strategies.table import scans, special
 from strategies.table.activations_plain import slopes
 from strategies.table.change import Change
 from strategies.table.composed import along, back, leave_open, still
@@ -27,6 +27,7 @@ from strategies.table.row import Layouts, Made, Params, saves
 
 _DERIVATIVES = "derivatives.yaml"
 CUT = "Convolution.cpp, subtensor: each group's channels, made contiguous"
+_ADDED = "(1 + exp(-|a - b|)).log() (BinaryOpsKernel.cpp); logaddexp-without-log1p in the register"
 _LARGER = "_log_add_exp_helper (ReduceOpsKernel.cpp); logcumsumexp-forgets-nan in the register"
 _COPIED = "self.clone() written in place, which counts (TensorAdvancedIndexing.cpp)"
 
@@ -36,12 +37,18 @@ def _ranks(layouts: Layouts) -> list[int]:
 
 
 def _softplus(m: Any, self: Any, *, beta: float, threshold: float) -> Any:
-    """Its derivative is that of a line where the result, and not the operand, is far enough."""
+    """Its derivative is that of a line where the result, and not the operand, is far enough, and
+    otherwise one minus a power of the result.
+    """
     values = m.apply("softplus", self, beta, threshold)
     if not m.deviates("softplus below its threshold"):
         return values
+    exponent = m.apply("mul", still(m, values), beta)
+    power = m.apply("exp", m.apply("minimum", exponent, threshold))
+    slope = m.apply("div", m.apply("sub", power, 1.0), power)
+    near = m.apply("carry", values, m.apply("mul", self, still(m, slope)))
     far = m.apply("gt", m.apply("mul", values, beta), threshold)
-    return m.apply("where", far, m.apply("carry", values, self), values)
+    return m.apply("where", far, m.apply("carry", values, self), near)
 
 
 def _index_fill(m: Any, self: Any, index: Any, value: Any, *, dim: int) -> Any:
@@ -119,7 +126,7 @@ def _logcumsumexp_out(m: Any, out: Any, self: Any, *, dim: int) -> Any:
 
 
 def _meaning(name: str) -> Callable[..., Any]:
-    (row,) = (row for row in scans.ROWS if row.name == name)
+    (row,) = (row for row in (*scans.ROWS, *special.ROWS) if row.name == name)
     assert callable(row.meaning)
     return row.meaning
 
@@ -227,7 +234,40 @@ def _taken_elsewhere(layouts: Layouts, params: Params) -> str:
     return "" if out.is_contiguous else "out= that is not row-major"
 
 
+def _log_add(name: str, base: str) -> Callable[..., Any]:
+    """A row's meaning: the logarithm of a sum that was rounded, though it may be close to one."""
+    exact = _meaning(name)
+
+    def meaning(m: Any, self: Any, other: Any) -> Any:
+        value = exact(m, self, other)
+        if not m.deviates("a small logarithm of a sum"):
+            return value
+        one, two = still(m, self), still(m, other)
+        gap = m.apply("neg", m.apply("abs", m.apply("sub", one, two)))
+        beyond = m.apply(f"log{base}", m.apply("add", m.apply(f"exp{base}", gap), 1.0))
+        rounded = m.apply("add", m.apply("maximum", one, two), beyond)
+        equal = m.apply("eq", one, two)
+        return m.apply("carry", m.apply("where", equal, still(m, value), rounded), value)
+
+    return meaning
+
+
+def _seen_through_views(layouts: Layouts) -> tuple[int, ...]:
+    image = tensors(layouts)[0]
+    return (1,) if image.ndim == 2 else (0, 1)
+
+
 FORMER: tuple[Change, ...] = (
+    *(
+        Change(f"logaddexp{base}", "<2.0", {"meaning": _log_add(f"logaddexp{base}", base)}, _ADDED)
+        for base in ("", "2")
+    ),
+    Change(
+        "linear linear_bias",
+        "<1.12",
+        {"viewed": _seen_through_views},
+        "matmul or addmm of weight.t() (functional.py, Linear.cpp)",
+    ),
     Change(
         "addcdiv_out addcmul_out",
         "<1.4",
