@@ -362,3 +362,22 @@ def test_quirks_that_are_not_asked_for_change_nothing(machine: Machine) -> None:
     assert found.under(frozenset({"one"}), find) == "a"
     assert found.under(frozenset({"one", "two"}), find) == "a"
     assert asked == [frozenset(), frozenset({"one"})]
+
+
+@pytest.mark.parametrize(("times", "verdict", "asked"), [(1, "conforms", 2), (9, "deviates", 3)])
+def test_a_program_that_does_not_end_in_time_is_run_again(
+    local: Subject, machine: Machine, times: int, verdict: str, asked: int
+) -> None:
+    """Once, since a machine may stand still; a subject that hangs twice in a row is believed."""
+    hung: list[str] = []
+
+    def change(body: str, seen: Observation) -> Observation:
+        hung.append(body)
+        return Observation(hang=True) if len(hung) <= times else seen
+
+    subject = Tampered(local, change)
+    examiner = Examiner(subject, machine)
+    assert examiner.examine(DOUBLE).verdict == verdict
+    if times > 1:
+        assert examiner.examine(DOUBLE).gravest.kind == "hang"
+    assert len(subject.asked) == asked

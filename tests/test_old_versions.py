@@ -241,3 +241,10 @@ def test_prod_of_one_element_is_open() -> None:
         whole = f"a = leaf(1)\n{text}\nbackward(x)"
         assert bool(predict(program(whole).as_in("1.12.1")).unspecified) == told
         assert not predict(program(whole).as_in("1.13.1")).unspecified
+
+
+def test_a_number_is_written_into_cells_that_repeat_since_2_15() -> None:
+    text = "a = const(2)\nb = a.as_strided(size=[2, 2], stride=[0, 1])\nsetitem_(b, 2.0, index=[0])"
+    whole = text.replace("index=[0]", "index=['...']")
+    assert raised("2.13.0", whole) == Kind.OVERLAP_SELF and raised("2.15.0", whole) is None
+    assert raised("2.13.0", text) is None

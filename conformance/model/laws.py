@@ -40,6 +40,7 @@ DERIVED_IF_ASKED = "derivatives that nobody asks for are not computed"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
 OUT_ASKS = "what could not be written in place is refused as out="
 MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
+NUMBERS_FILL = "x[index] = number fills"
 ONE_IS_MULTIPLIED = "the derivative of a product has the dimension of the operand"
 TRANSPOSES_APART = "what is transposed by nothing is a view, of an inference tensor too"
 INDEX_FILLS = "x[index] = value fills with a value of no dimensions"
@@ -165,6 +166,12 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "_matmul_impl (LinearAlgebra.cpp) since 2.4: a TORCH_CHECK of requires_grad and "
         "GradMode::is_enabled",
+    ),
+    Law(
+        NUMBERS_FILL,
+        "2.15",
+        "python_variable_indexing.cpp from 2.15 on: x[index] = number is fill_ of it, which "
+        "may be written into cells that repeat; before, it was a copy of a tensor of it (observed)",
     ),
     Law(
         ONE_IS_MULTIPLIED,

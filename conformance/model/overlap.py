@@ -10,7 +10,13 @@ from __future__ import annotations
 import math
 
 from conformance.model.errors import Kind
-from conformance.model.laws import INDEX_FILLS, INDEX_LOOKS, STRIDES_COUNT, VALUE_LOOKS
+from conformance.model.laws import (
+    INDEX_FILLS,
+    INDEX_LOOKS,
+    NUMBERS_FILL,
+    STRIDES_COUNT,
+    VALUE_LOOKS,
+)
 from conformance.model.state import Raised, Tensor
 from strategies import layout as lay
 from strategies.draft import Shaped, Value
@@ -101,7 +107,8 @@ def floods(step: Shaped, broken: frozenset[str] = frozenset()) -> bool:
     fills = step.row.name == "fill" or (step.row.name == "setitem" and INDEX_FILLS not in broken)
     if VALUE_LOOKS in broken and fills:
         return all(value.layout.ndim == 0 for value in values)
-    return step.row.name in ("zero", "fill_diagonal") or (step.row.name == "fill" and not values)
+    numbers = step.row.name == "fill" or (step.row.name == "setitem" and NUMBERS_FILL not in broken)
+    return step.row.name in ("zero", "fill_diagonal") or (numbers and not values)
 
 
 def reads_its_results(step: Shaped) -> bool:
