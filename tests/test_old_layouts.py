@@ -43,6 +43,10 @@ def test_results_lay_otherwise_before(operation: str, versions: dict[str, str]) 
         assert strides(torch, PERMUTED + operation) == expected[where], torch
 
 
+def test_a_sum_of_losses_has_no_channels() -> None:
+    assert strides("1.4.0", PERMUTED + "x = b.mse_loss(b)") == ()
+
+
 @pytest.mark.parametrize(
     ("torch", "expected"), [("1.4.0", (2, 1)), ("1.8.1", (2, 1)), ("1.12.1", (1, 2))]
 )

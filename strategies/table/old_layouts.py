@@ -108,7 +108,8 @@ def _asked_for_channels(
 
     def made(layouts: Layouts, params: Params) -> tuple[Made, ...]:
         (one,) = result(layouts, params)
-        asks = any(each.ndim == 4 and suggests_channels_last(each) for each in tensors(layouts))
+        wide = [each for each in tensors(layouts) if each.ndim == 4]
+        asks = one.layout.ndim == 4 and any(map(suggests_channels_last, wide))
         return (Made(channels_last(one.layout.shape)),) if asks else (one,)
 
     return made
