@@ -151,6 +151,12 @@ CHANGES: tuple[Change, ...] = (
         "composed of mul and pow before 2.13 (BinaryOps.cpp)",
     ),
     Change(
+        "ldexp_out",
+        "<2.13",
+        {"viewed": lambda layouts: (2,)},
+        "the power comes first, and reads the node of its exponent (BinaryOps.cpp)",
+    ),
+    Change(
         "setitem_second",
         "<2.13",
         {"part": lambda layout, params: layout, "views_its_part": True},

@@ -269,6 +269,18 @@ FORMER: tuple[Change, ...] = (
         "matmul or addmm of weight.t() (functional.py, Linear.cpp)",
     ),
     Change(
+        "conv1d conv1d_bias conv_transpose1d",
+        "<1.12",
+        {"viewed": lambda layouts: (0, 1)},
+        "view1d_as_2d (Convolution.cpp)",
+    ),
+    Change(
+        "getitem_second",
+        "<1.8",
+        {"viewed": lambda layouts: (0,)},
+        "x[:, i] views x[:] first (python_variable_indexing.cpp)",
+    ),
+    Change(
         "addcdiv_out addcmul_out",
         "<1.4",
         {"broadcasts": False},
