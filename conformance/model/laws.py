@@ -40,6 +40,8 @@ DERIVED_IF_ASKED = "derivatives that nobody asks for are not computed"
 SLICES_ASK = "the gradient of a slice is written where it is wanted"
 OUT_ASKS = "what could not be written in place is refused as out="
 MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
+ALL_LOOK = "every kernel in place looks at cells that repeat"
+OUT_LOOKS = "out= whose cells repeat is refused by whatever goes element by element"
 NUMBERS_FILL = "x[index] = number fills"
 ONE_IS_MULTIPLIED = "the derivative of a product has the dimension of the operand"
 TRANSPOSES_APART = "what is transposed by nothing is a view, of an inference tensor too"
@@ -166,6 +168,16 @@ LAWS: tuple[Law, ...] = (
         "2.4",
         "_matmul_impl (LinearAlgebra.cpp) since 2.4: a TORCH_CHECK of requires_grad and "
         "GradMode::is_enabled",
+    ),
+    Law(
+        ALL_LOOK,
+        "1.12",
+        "some kernels of TH looked for some operands (observed)",
+    ),
+    Law(
+        OUT_LOOKS,
+        "1.8",
+        "TensorIterator from 1.8 on looks at out= of every operation; kernels of TH did not",
     ),
     Law(
         NUMBERS_FILL,

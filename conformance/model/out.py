@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from conformance.model import former
 from conformance.model.errors import Kind
-from conformance.model.laws import MATMUL_LOOKS, OUT_ASKS
+from conformance.model.laws import MATMUL_LOOKS, OUT_ASKS, OUT_LOOKS
 from conformance.model.overlap import check_overlap
 from conformance.model.prediction import Acted
 from conformance.model.quirks import (
@@ -70,6 +70,9 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
             raise Raised(Kind.OUT_GRAD, why) from None
         node, acted = interpreter.record(step, [target, *operands])
         fail(node, step, graph.broken)
+    by_element = step.row.broadcasts and OUT_LOOKS not in graph.broken
+    if target.layout.repeats_a_cell and not by_element:
+        raise Unspecified("out= whose cells repeat, which only some kernels look at")
     same = (operands[0].memory, operands[0].layout) == (target.memory, target.layout)
     # What writes by an index copies its first operand into `out`, unless it lies there already.
     copies = step.row.reads_apart and step.row.name.removesuffix(SUFFIX) not in APART

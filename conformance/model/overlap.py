@@ -11,13 +11,14 @@ import math
 
 from conformance.model.errors import Kind
 from conformance.model.laws import (
+    ALL_LOOK,
     INDEX_FILLS,
     INDEX_LOOKS,
     NUMBERS_FILL,
     STRIDES_COUNT,
     VALUE_LOOKS,
 )
-from conformance.model.state import Raised, Tensor
+from conformance.model.state import Raised, Tensor, Unspecified
 from strategies import layout as lay
 from strategies.draft import Shaped, Value
 from strategies.layout import Layout
@@ -49,6 +50,8 @@ def check_overlap(
     flooding = floods(step, broken)
     repeats = target.layout.repeats_a_cell and not target.layout.is_dense
     unchecked = step.row.unchecked_overlap and not _is_copied_back(step, target.layout)
+    if repeats and step.row.name in _LOOKED_AT_TIMES and ALL_LOOK in broken:
+        raise Unspecified(f"{step.step.op} of cells that repeat, which it did not always look at")
     if repeats and not flooding and not unchecked:
         raise Raised(Kind.OVERLAP_SELF, f"cells of {target.name} repeat")
     repeats = repeats or target.layout.overlaps_itself
@@ -123,6 +126,8 @@ def reads_its_results(step: Shaped) -> bool:
 
 _COPIES = frozenset({"copy", "foreach_copy", "setitem"})
 """Rows that copy, which is done before it is begun where both tensors are the same."""
+_LOOKED_AT_TIMES = frozenset({"addr", "index_copy", "renorm"})
+"""Rows whose kernels of TH refused cells that repeat for some operands alone."""
 _OF_ONE_VALUE = frozenset({"fill", "masked_fill", "index_fill", "setitem_where"})
 """Rows that read one value, before they write."""
 

@@ -264,9 +264,8 @@ BEFORE_1_8: tuple[Change, ...] = (
         for name in ("max_dim", "min_dim")
     ),
     Change(
-        "addcdiv addcmul addmm addr bernoulli cauchy clamp clamp_max clamp_min copy digamma eq "
-        "erfinv ge gt index_copy le lerp lgamma lt ne polygamma pow random renorm scatter "
-        "scatter_add setitem sign uniform",
+        "addbmm addcdiv addcmul addmm addr clamp clamp_max clamp_min copy digamma eq erfinv ge gt "
+        "index_copy le lerp lgamma lt ne polygamma pow renorm setitem sign",
         "<1.4",
         {"unchecked_overlap": True},
         "kernels of TH, which did not look",
@@ -274,7 +273,8 @@ BEFORE_1_8: tuple[Change, ...] = (
     ),
     Change("addr", "<1.8", {"unchecked_reads": True}, "a kernel of TH, which did not look"),
     Change(
-        "atan2 fmod log_normal masked_scatter remainder",
+        "atan2 bernoulli cauchy fmod log_normal masked_scatter random remainder scatter "
+        "scatter_add uniform",
         "<1.8",
         {"unchecked_overlap": True},
         "kernels of TH, which did not look",

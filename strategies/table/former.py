@@ -6,7 +6,7 @@ kernels, or in the messages of the versions that are named.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf, nan, prod
 from typing import Any
 
@@ -70,8 +70,8 @@ def _seen_by_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     (*batch, channels, rows, columns), factor = layout.shape, params["upscale_factor"]
     less = channels // factor**2
     shape = (*batch, less, rows * factor, columns * factor)
-    parts = lay.viewed(layout, (prod(batch), less, factor, factor, rows, columns))
-    spread = parts and lay.permuted(parts, (0, 1, 4, 2, 5, 3))
+    parts = lay.viewed(layout, (*batch, less, factor, factor, rows, columns))
+    spread = parts and lay.permuted(parts, _behind(batch, (0, 3, 1, 4, 2)))
     return (_view_or_copy(spread and lay.viewed(spread, shape), shape),)
 
 
@@ -80,9 +80,14 @@ def _seen_by_larger_pixels(layouts: Layouts, params: Params) -> tuple[Made, ...]
     (*batch, channels, rows, columns), factor = layout.shape, params["downscale_factor"]
     rows, columns = rows // factor, columns // factor
     shape = (*batch, channels * factor**2, rows, columns)
-    parts = lay.viewed(layout, (prod(batch), channels, rows, factor, columns, factor))
-    gathered = parts and lay.permuted(parts, (0, 1, 3, 5, 2, 4))
+    parts = lay.viewed(layout, (*batch, channels, rows, factor, columns, factor))
+    gathered = parts and lay.permuted(parts, _behind(batch, (0, 2, 4, 1, 3)))
     return (_view_or_copy(gathered and lay.viewed(gathered, shape), shape),)
+
+
+def _behind(batch: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
+    """Dimensions in this order, counted from behind those of the batch, which stay."""
+    return (*range(len(batch)), *(len(batch) + place for place in order))
 
 
 def _view_or_copy(seen: Layout | None, shape: tuple[int, ...]) -> Made:
