@@ -248,3 +248,37 @@ def test_a_number_is_written_into_cells_that_repeat_since_2_15() -> None:
     whole = text.replace("index=[0]", "index=['...']")
     assert raised("2.13.0", whole) == Kind.OVERLAP_SELF and raised("2.15.0", whole) is None
     assert raised("2.13.0", text) is None
+
+
+def test_a_written_slice_asked_for_every_derivative() -> None:
+    """One that torch lacks too, though the gradient of another operand alone was wanted."""
+    leaves = tuple(Leaf(name, (), [1.0], requires_grad=True) for name in "ab")
+    steps = (
+        Apply("mul", ("a", 2.0), {}, ("x",)),
+        Apply("view_as", ("x",), {}, ("y",)),
+        Apply("igammac_", ("y", "b"), {}),
+        Backward(("x",), inputs=("b",)),
+    )
+    draft = check(Program(leaves, steps)).as_in("1.13.1")
+    said = predict(draft, quirks=frozenset({"slices-want-all"})).raises
+    assert said is not None and said.kind == Kind.NOT_DIFFERENTIABLE
+    assert predict(draft).raises is None
+
+
+def test_shuffled_pixels_of_several_batches_are_a_view_where_they_can_be() -> None:
+    made = "a = leaf(1, 2, 1, 2, 1)\nb = a.transpose(dim0=0, dim1=3)\n"
+    text = made + "x = b.pixel_shuffle(upscale_factor=1)"
+    for torch, view in (("1.8.1", True), ("2.13.0", False)):
+        draft = program(text).as_in(torch)
+        assert (draft.values["x"].memory == draft.values["b"].memory) == view
+
+
+def test_what_is_written_out_where_cells_repeat_is_open_unless_it_goes_by_elements() -> None:
+    made = "a = const(1, 2)\nb = a.expand(shape=[2, 2])\nc = const(2, 2)\n"
+    for torch, text, kind, told in (
+        ("2.13.0", "exp_out(b, c)", Kind.OVERLAP_SELF, False),
+        ("1.4.0", "exp_out(b, c)", None, True),
+        ("2.13.0", "mm_out(b, c, c)", None, True),
+    ):
+        found = predict(program(made + text).as_in(torch))
+        assert (found.raises and found.raises.kind) == kind and bool(found.unspecified) == told

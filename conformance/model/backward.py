@@ -291,6 +291,8 @@ def _run(
         _refuse_overlap(graph, work, flow)
     _unpack(graph, work, flow)
     asked = wanted if DERIVED_IF_ASKED not in graph.broken else None
+    if node.inner is not None and SLICES_WANT_ALL in graph.quirks:
+        asked = None
     if work.underivable and _is_asked(work.underived, node, asked):
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{work.underivable} has no derivative")
     misfit = work.misfit([e is not None and (asked is None or e in asked) for e in work.edges])
