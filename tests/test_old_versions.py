@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conformance.model import Kind, predict
-from conformance.model.quirks import NO_GRAD_VIEW
+from conformance.model.quirks import BEHIND_VIEW, NO_GRAD_VIEW
 from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from strategies.draft import Shaped, check
@@ -282,3 +282,22 @@ def test_what_is_written_out_where_cells_repeat_is_open_unless_it_goes_by_elemen
     ):
         found = predict(program(made + text).as_in(torch))
         assert (found.raises and found.raises.kind) == kind and bool(found.unspecified) == told
+
+
+@pytest.mark.parametrize("op", ["conv1d", "conv_transpose1d"])
+def test_a_convolution_of_one_dimension_was_a_view_of_one_of_two(op: str) -> None:
+    text = f"a = leaf(2, 2, 1)\nx = a.{op}(a)\nx.detach_()"
+    for torch, refused in (("1.8.1", Kind.DETACH_VIEW), ("1.12.1", None)):
+        assert raised_by(torch, text, BEHIND_VIEW) == refused
+
+
+def raised_by(torch: str, text: str, *quirks: str) -> Kind | None:
+    raises = predict(program(text).as_in(torch), quirks=frozenset(quirks)).raises
+    return None if raises is None else raises.kind
+
+
+def test_a_loss_of_a_target_that_says_it_requires_grad_kept_their_difference() -> None:
+    made = "a = leaf(2)\nc = const(2)\nwith no_grad: b = a.view(shape=[2])\n"
+    both, one = (f"{made}x = {loss}\nbackward(x)" for loss in ("a.mse_loss(b)", "b.mse_loss(c)"))
+    assert raised_by("1.4.0", both, NO_GRAD_VIEW) is None
+    assert raised_by("1.4.0", one, NO_GRAD_VIEW) == Kind.LEAF_SAVED

@@ -276,8 +276,8 @@ FORMER: tuple[Change, ...] = (
     Change(
         "conv1d conv1d_bias conv_transpose1d",
         "<1.12",
-        {"viewed": lambda layouts: (0, 1)},
-        "view1d_as_2d (Convolution.cpp)",
+        {"viewed": lambda layouts: (0, 1), "behind_view": lambda layouts, recorded: True},
+        "view1d_as_2d and view2d_as_1d (Convolution.cpp)",
     ),
     Change(
         "getitem_second",
@@ -406,6 +406,8 @@ FORMER: tuple[Change, ...] = (
         {"meaning": _l1_loss},
         "AbsCriterion.c of 1.2; l1-loss-counts-equal-as-greater in the register",
     ),
+    # A target that says that it requires grad counts, though no gradient leaves it.
+    Change("l1_loss mse_loss", "<1.8", {"viewed": lambda layouts: (1,)}, "functional.py"),
     Change(
         "l1_loss",
         "<1.8",
