@@ -273,12 +273,13 @@ def test_shuffled_pixels_of_several_batches_are_a_view_where_they_can_be() -> No
         assert (draft.values["x"].memory == draft.values["b"].memory) == view
 
 
-def test_what_is_written_out_where_cells_repeat_is_open_unless_it_goes_by_elements() -> None:
+def test_what_is_written_out_where_cells_repeat_is_open_where_some_kernel_does_not_look() -> None:
     made = "a = const(1, 2)\nb = a.expand(shape=[2, 2])\nc = const(2, 2)\n"
     for torch, text, kind, told in (
         ("2.13.0", "exp_out(b, c)", Kind.OVERLAP_SELF, False),
         ("1.4.0", "exp_out(b, c)", None, True),
-        ("2.13.0", "mm_out(b, c, c)", None, True),
+        ("2.13.0", "mm_out(b, c, c)", Kind.OVERLAP_SELF, False),
+        ("2.13.0", "cummax_out(b, c, dim=0)", None, True),
     ):
         found = predict(program(made + text).as_in(torch))
         assert (found.raises and found.raises.kind) == kind and bool(found.unspecified) == told

@@ -35,6 +35,15 @@ COPIED = frozenset({"inner_out"})
 a form as a copy of the plain one, whose gradients are right, and no page rules that out."""
 
 
+_REPEATS_UNSEEN = frozenset(
+    """
+    addmv amax amin baddbmm bmm cross cummax cummin kthvalue logsumexp matmul max_dim mean
+    median_dim min_dim mode mv nanmean nanmedian_dim nansum norm prod renorm std sum topk var
+    """.split()
+)
+"""Rows whose kernels write into cells that repeat, in some version at least (observed)."""
+
+
 def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
     """ "functions with out=... arguments don't support automatic differentiation" (torch's own
     message), and everything that could have a history is refused: observed, as no page says it.
@@ -70,8 +79,8 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
             raise Raised(Kind.OUT_GRAD, why) from None
         node, acted = interpreter.record(step, [target, *operands])
         fail(node, step, graph.broken)
-    by_element = step.row.broadcasts and OUT_LOOKS not in graph.broken
-    if target.layout.repeats_a_cell and not by_element:
+    unseen = OUT_LOOKS in graph.broken or step.row.name.removesuffix(SUFFIX) in _REPEATS_UNSEEN
+    if target.layout.repeats_a_cell and unseen:
         raise Unspecified("out= whose cells repeat, which only some kernels look at")
     same = (operands[0].memory, operands[0].layout) == (target.memory, target.layout)
     # What writes by an index copies its first operand into `out`, unless it lies there already.
