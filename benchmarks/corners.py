@@ -198,7 +198,40 @@ def out_among_operands(random: Random, draft: Draft, step: Apply) -> Program:
     return Program(_leaves(draft, lambda leaf: False), ((view, written_to)[itself:]))
 
 
+def moved_leaf(random: Random, draft: Draft, step: Apply) -> Program:
+    """Leaves that require grad, of which one is written through a view before backward."""
+    target = str(step.args[0])
+    wide = [leaf.name for leaf in draft.leaves if leaf.dtype == "float64"]
+    chosen = random.choice(wide)
+    if step.to:
+        steps, root = _acted([], _renamed(step, {}))
+    else:
+        first = Apply("mul", (target, 1.5), {}, ("x1",))
+        steps, root = _acted([first], _renamed(step, {target: "x1"}))
+    moved = (Apply("view_as", (chosen,), {}, ("x0",)), Apply("mul_", ("x0", 2.0), {}, ()))
+    return Program(_leaves(draft, lambda leaf: True), (*steps, *moved, _backward(root)))
+
+
+def sought_through_slice(random: Random, draft: Draft, step: Apply) -> Program:
+    """A write through a view, and a backward call that asks for some leaves alone."""
+    if step.to or step.op.endswith(SUFFIX):
+        raise IndexError
+    target = str(step.args[0])
+    leaves = _leaves(draft, lambda leaf: random.random() < 0.8)
+    given = tuple(leaf.name for leaf in leaves if leaf.requires_grad)
+    before = [
+        Apply("mul", (target, 1.5), {}, ("x0",)),
+        Apply("view_as", ("x0",), {}, ("x1",)),
+    ]
+    steps, root = _acted(before, _renamed(step, {target: "x1"}))
+    asked = tuple(leaf for leaf in given if random.random() < 0.6) or given[:1]
+    backward = replace(_backward(random.choice(("x0", root))), inputs=asked)
+    return Program(leaves, (*steps, backward))
+
+
 CORNERS: dict[str, Corner] = {
+    "moved leaf": moved_leaf,
+    "sought through slice": sought_through_slice,
     "special values": special_values,
     "infinite slope": infinite_slope,
     "transposed operand": transposed_operand,

@@ -86,7 +86,7 @@ def run_backward(
             if starts[0] not in wanted:
                 _refuse_composed(starts[0])
             wanted.add(starts[0])
-        read = wanted is None or not unread or _dependencies(starts).keys() <= wanted
+        read = wanted is None or not unread or {*starts, *_dependencies(starts)} <= wanted
         if ROOT_RUNS in graph.quirks and not read:
             raise Unspecified("which nodes run for an input that no node has read")
         flow.reaching = tuple(start.alive for start in starts)
@@ -149,10 +149,21 @@ def _refuse_composed(node: Node) -> None:
 
 _IN_ORDER = {"linear_bias": (2, 0, 1)}
 """Operations whose node has its edges in another order than they have operands (observed)."""
+_COPY_FIRST = frozenset(
+    """
+    index_add index_copy index_fill index_put index_put_rows index_put_twice masked_fill
+    masked_scatter scatter scatter_add
+    """.split()
+)
+"""Plain operations that write into a copy of their first operand, whose node runs in between: other
+operands get their gradients before (observed, where that a leaf has been moved may come first).
+"""
 
 
 def _followers(node: Node) -> list[Node | None]:
     """Where gradients go next, in the order in which what is ready is put into the queue."""
+    if node.operation in _COPY_FIRST:
+        return [*node.edges[1:], *node.edges[:1]]
     order = _IN_ORDER.get(node.operation)
     return [node.edges[place] for place in order] if order else node.edges
 

@@ -154,9 +154,9 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
         if vectors and _wants(interpreter, step):
             raise Unspecified("torch.matmul of vectors resizes out, and fills it")
     if NORM_OUT in interpreter.quirks and step.row.name == "norm_out":
-        whole = step.params["p"] == 2.0 and step.params["dim"] is None
-        if whole and recording(step.step.modes) and _wants(interpreter, step):
-            raise Unspecified("torch.norm without p and dim writes out where autograd records")
+        frobenius = step.params["p"] == 2.0
+        if frobenius and recording(step.step.modes) and _wants(interpreter, step):
+            raise Unspecified("torch.norm without p writes out where autograd records")
     if ONE_IS_MULTIPLIED in interpreter.graph.broken and step.row.name == "prod":
         (factors,) = interpreter.operands(step)
         drops = step.params["dim"] is not None and not step.params["keepdim"]

@@ -41,6 +41,7 @@ SLICES_ASK = "the gradient of a slice is written where it is wanted"
 OUT_ASKS = "what could not be written in place is refused as out="
 MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
 ALL_LOOK = "every kernel in place looks at cells that repeat"
+ONES_REPEAT_NOTHING = "a dimension of size 1 and stride 0 repeats nothing"
 OUT_LOOKS = "kernels look at cells that repeat in out="
 NUMBERS_FILL = "x[index] = number fills"
 ONE_IS_MULTIPLIED = "the derivative of a product has the dimension of the operand"
@@ -173,6 +174,12 @@ LAWS: tuple[Law, ...] = (
         ALL_LOOK,
         "1.12",
         "some kernels of TH looked for some operands (observed)",
+    ),
+    Law(
+        ONES_REPEAT_NOTHING,
+        "1.8",
+        "MemoryOverlap.cpp of 1.4, has_internal_overlap: any stride of 0 where a tensor is not "
+        "row-major; later only one of a size above 1",
     ),
     Law(
         OUT_LOOKS,

@@ -15,6 +15,7 @@ from conformance.model.laws import (
     INDEX_FILLS,
     INDEX_LOOKS,
     NUMBERS_FILL,
+    ONES_REPEAT_NOTHING,
     STRIDES_COUNT,
     VALUE_LOOKS,
 )
@@ -49,6 +50,8 @@ def check_overlap(
         return ""
     flooding = floods(step, broken)
     repeats = target.layout.repeats_a_cell and not target.layout.is_dense
+    if ONES_REPEAT_NOTHING in broken:
+        repeats = 0 in target.layout.strides and not target.layout.is_contiguous
     unchecked = step.row.unchecked_overlap and not _is_copied_back(step, target.layout)
     if repeats and step.row.name in _LOOKED_AT_TIMES and ALL_LOOK in broken:
         raise Unspecified(f"{step.step.op} of cells that repeat, which it did not always look at")

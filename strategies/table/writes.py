@@ -60,6 +60,14 @@ def _wrapped_astray(layouts: Layouts, params: Params) -> str:
     return "the wrapped diagonal of a matrix that is not row-major" if astray else ""
 
 
+def _without_ones(layouts: Layouts) -> tuple[int, ...]:
+    """`x[i] = v` views a value of another shape, without its leading dimensions of size 1, and
+    expands it (python_variable_indexing.cpp, copy_to); one of no dimensions fills.
+    """
+    part, *values = tensors(layouts)
+    return (1,) if values and values[0].ndim and values[0].shape != part.shape else ()
+
+
 ROWS: tuple[Row, ...] = (
     Row("clone", operands("self"), cloned, "copy", methods("clone", 1), derivative="grad"),
     Row(
@@ -109,6 +117,7 @@ ROWS: tuple[Row, ...] = (
         in_place={"operator": "{0}[{p}] = {1}"},
         params=(Param("index", "written index", required=True),),
         derivative="copy_ or fill_ into the view self[index]",
+        viewed=_without_ones,
         part=lambda x, params: indexed(x, params["index"]),
     ),
     Row(
