@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conformance.model import Kind, predict
-from conformance.model.quirks import BEHIND_VIEW, NO_GRAD_VIEW
+from conformance.model.quirks import BEHIND_VIEW, NO_GRAD_VIEW, NORM_OUT, ROOT_RUNS
 from conformance.oracle.answering import answer
 from conformance.oracle.machine import Machine
 from strategies.draft import Shaped, check
@@ -302,3 +302,57 @@ def test_a_loss_of_a_target_that_says_it_requires_grad_kept_their_difference() -
     both, one = (f"{made}x = {loss}\nbackward(x)" for loss in ("a.mse_loss(b)", "b.mse_loss(c)"))
     assert raised_by("1.4.0", both, NO_GRAD_VIEW) is None
     assert raised_by("1.4.0", one, NO_GRAD_VIEW) == Kind.LEAF_SAVED
+
+
+def test_strides_of_0_counted_for_sizes_of_1() -> None:
+    made = "a = const(6)\n"
+    for size, stride, refused in (([2, 1], [2, 0], True), ([2, 1], [1, 0], False)):
+        text = f"{made}b = a.as_strided(size={size}, stride={stride})\nb.mul_(2.0)"
+        assert raised("1.4.0", text) == (Kind.OVERLAP_SELF if refused else None)
+        assert raised("1.8.1", text) is None
+
+
+def test_what_was_written_into_a_copy_had_its_gradient_before_what_was_copied() -> None:
+    """So that it stays where the other one has become a part of the graph."""
+    made = "a = leaf(2)\nc = leaf(2)\nm = a.gt(0.0)\n"
+    moved = "v = a.view_as()\nv.mul_(2.0)\nbackward(x)"
+    for operation, accumulated in (("a.masked_scatter(m, c)", True), ("a.add(c)", False)):
+        found = predict(program(f"{made}x = {operation}\n{moved}").as_in("1.2.0"))
+        assert found.raises is not None and found.raises.kind == Kind.LEAF_MOVED
+        assert found.graded["c"] == accumulated
+
+
+@pytest.mark.parametrize(("shape", "graded"), [((1,), False), ((), True)])
+def test_a_written_slice_wanted_what_its_value_was_viewed_as(
+    shape: tuple[int, ...], graded: bool
+) -> None:
+    leaves = tuple(
+        Leaf(name, dims, [1.0], requires_grad=True) for name, dims in (("a", (1,)), ("b", shape))
+    )
+    steps = (
+        Apply("mul", ("a", 2.0), {}, ("x",)),
+        Apply("setitem_", ("x", "b"), {"index": [0]}),
+        Backward(("x",), inputs=("a",)),
+    )
+    draft = check(Program(leaves, steps)).as_in("1.13.1")
+    assert predict(draft, quirks=frozenset({"slices-want-all"})).graded["b"] == graded
+
+
+def test_roots_that_no_leaf_leads_to_may_run_for_an_input_that_no_node_has_read() -> None:
+    leaves = (Leaf("a", (), [1.0], requires_grad=True),)
+    steps = (
+        Apply("view_as", ("a",), {}, ("x",), modes=("no_grad",)),
+        Apply("square", ("x",), {}, ("y",)),
+        Backward(("y", "y"), inputs=("a",)),
+    )
+    draft = check(Program(leaves, steps)).as_in("1.8.1")
+    found = predict(draft, quirks=frozenset({NO_GRAD_VIEW, ROOT_RUNS}))
+    assert found.raises is None and "no node has read" in found.unspecified
+
+
+def test_norm_without_p_wrote_out_whatever_its_dimensions() -> None:
+    text = "a = leaf(1, 1)\nnorm_out(a, a, dim=1, keepdim=True)"
+    draft = program(text).as_in("1.12.1")
+    assert "writes out" in predict(draft, quirks=frozenset({NORM_OUT})).unspecified
+    raises = predict(draft).raises
+    assert raises is not None and raises.kind == Kind.OUT_GRAD
