@@ -356,3 +356,22 @@ def test_norm_without_p_wrote_out_whatever_its_dimensions() -> None:
     assert "writes out" in predict(draft, quirks=frozenset({NORM_OUT})).unspecified
     raises = predict(draft).raises
     assert raises is not None and raises.kind == Kind.OUT_GRAD
+
+
+def test_a_leaf_that_a_written_slice_wanted_keeps_its_gradient_where_the_call_raises() -> None:
+    leaves = (
+        Leaf("a", (), [1.0], requires_grad=True),
+        Leaf("c", (2,), [1.0, 2.0], requires_grad=True),
+        Leaf("m", (1, 2), [1.0, 0.0], dtype="bool"),
+    )
+    steps = (
+        Apply("exp", ("c",), {}, ("x",)),
+        Apply("unsqueeze", ("x",), {"dim": 0}, ("y",)),
+        Apply("setitem_where_", ("y", "m", "a"), {}),
+        Backward(("x",), ([1.0, 1.0],), inputs=("c", "a"), via="grad"),
+    )
+    draft = check(Program(leaves, steps)).as_in("1.13.1")
+    for quirks, graded in ((frozenset[str](), False), (frozenset({"slices-want-all"}), True)):
+        found = predict(draft, quirks=quirks)
+        assert found.raises is not None and found.raises.kind == Kind.SAVED_MODIFIED
+        assert found.graded["a"] == graded

@@ -131,8 +131,9 @@ def run_backward(
     except Raised as raised:
         flow.raised = raised
         if capture:
-            # What was returned to nobody.
-            flow.accumulated = [t for t in flow.accumulated if t not in flow.taken]
+            # What was returned to nobody; a leaf may have been added to besides.
+            for tensor in flow.taken:
+                flow.accumulated.remove(tensor)
             flow.captured.clear()
     return flow
 
