@@ -44,6 +44,7 @@ SCRIPT_QUIRKS = frozenset(
         "foreach-addcdiv-index",
         "gather-by-columns",
         "index-fill-adds-dimension",
+        "index-fill-fills-a-block",
         "index-select-adds-dimension",
         "integer-division-ends-process",
         "conv-transpose-of-points",

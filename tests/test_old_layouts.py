@@ -64,3 +64,11 @@ def test_padding_by_less_than_nothing_was_such_a_clone() -> None:
     draft = check(Program((leaf,), steps))
     assert draft.as_in("1.8.1").values["x"].layout.strides == (4, 2, 1)
     assert draft.as_in("1.12.1").values["x"].layout.strides == (2, 1, 4)
+
+
+def test_a_dimension_of_size_1_had_no_place_by_its_stride() -> None:
+    text = (
+        "a = const(2, 2)\nb = a.unfold(dimension=0, size=1, step=1)\nc = const(2, 1)\nx = b.mul(c)"
+    )
+    for torch, strides in (("1.4.0", (2, 1, 1)), ("1.8.1", (2, 1, 2))):
+        assert program(text).as_in(torch).values["x"].layout.strides == strides

@@ -375,3 +375,18 @@ def test_a_leaf_that_a_written_slice_wanted_keeps_its_gradient_where_the_call_ra
         found = predict(draft, quirks=quirks)
         assert found.raises is not None and found.raises.kind == Kind.SAVED_MODIFIED
         assert found.graded["a"] == graded
+
+
+def test_index_fill_took_slices_for_blocks_of_memory() -> None:
+    leaves = (Leaf("a", (2, 2), [1.0] * 4), Leaf("i", (1,), [0.0], dtype="int64"))
+    for op, params, astray in (
+        ("unfold", {"dimension": 0, "size": 2, "step": 1}, True),
+        ("unsqueeze", {"dim": 0}, False),
+    ):
+        steps = (
+            Apply(op, ("a",), params, ("x",)),
+            Apply("index_fill_", ("x", "i", 2.0), {"dim": 1}),
+        )
+        draft = check(Program(leaves, steps))
+        assert bool(predict(draft.as_in("1.4.0")).left_open) == astray
+        assert not predict(draft.as_in("1.8.1")).left_open

@@ -9,7 +9,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
-from strategies.layout import contiguous, elementwise
+from strategies.layout import contiguous, elementwise, selected
 from strategies.table.composed import still
 from strategies.table.normalising import size_along
 from strategies.table.rearranged import pads, sides
@@ -54,6 +54,28 @@ def by_memory(layouts: Layouts, params: Params) -> str:
     ]
     falling = all(one >= other for one, other in pairwise(strides))
     return "" if falling else "masked_scatter_ of a target that is not row-major"
+
+
+def filled_as_a_block(layouts: Layouts, params: Params) -> str:
+    """A slice is filled as one block of memory where its first dimension of the largest stride
+    would end that block if it were one.
+    """
+    target = layouts[0]
+    assert target is not None
+    if target.ndim < 2:
+        return ""
+    dim = params["dim"] % target.ndim
+    if not target.shape[dim]:
+        return ""
+    part = selected(target, dim, 0)
+    largest, size = 1, 1
+    for count, stride in zip(part.shape, part.strides, strict=True):
+        if stride == 0 and count != 1:
+            return ""
+        if stride > largest:
+            largest, size = stride, count
+    astray = part.numel == largest * size and not part.is_dense
+    return "index_fill_ of slices that look like a block of memory" if astray else ""
 
 
 def by_columns(layouts: Layouts, params: Params) -> str:

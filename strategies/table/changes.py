@@ -82,6 +82,13 @@ CHANGES: tuple[Change, ...] = (
         form="in place",
     ),
     Change(
+        "index_fill",
+        "<1.8",
+        {"astray": meanings.filled_as_a_block},
+        "isTransposed (THTensor.cpp) before 1.8, by which fill was chosen; in the register",
+        form="in place",
+    ),
+    Change(
         "baddbmm baddbmm_out",
         "<2.4",
         {"astray": meanings.times_nothing},

@@ -13,6 +13,7 @@ from strategies.layout import (
     dense_in_order,
     dimensions_by,
     expanded,
+    ordered,
     preserved,
     suggests_channels_last,
     transposed,
@@ -101,6 +102,17 @@ def _where_all_agree(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(dense_in_order(shape, dimensions_by(len(shape), compare))),)
 
 
+def _without_sizes_of_one(layouts: Layouts, params: Params) -> tuple[Made, ...]:
+    """Elementwise, where a dimension of size 1 has no place among the others by its stride."""
+    operands = tensors(layouts)
+    shape = broadcast_shapes(*(operand.shape for operand in operands))
+    flat = (
+        Layout(o.shape, tuple(0 if n == 1 else s for n, s in zip(o.shape, o.strides, strict=True)))
+        for o in operands
+    )
+    return (Made(ordered(shape, *flat)),)
+
+
 def _asked_for_channels(
     result: Callable[[Layouts, Params], tuple[Made, ...]],
 ) -> Callable[[Layouts, Params], tuple[Made, ...]]:
@@ -162,7 +174,8 @@ OLD_LAYOUTS: tuple[Change, ...] = (
         )
         for names, result_of in (
             (_ROW_MAJOR_OR_CHANNELS, _row_major),
-            ("add div l1_loss mse_loss mul sub", lambda name: TABLE[name].result),
+            ("add div mul sub", lambda name: _without_sizes_of_one),
+            ("l1_loss mse_loss", lambda name: TABLE[name].result),
             ("pow", lambda name: _power),
         )
         for name in names.split()
