@@ -72,3 +72,11 @@ def test_a_dimension_of_size_1_had_no_place_by_its_stride() -> None:
     )
     for torch, strides in (("1.4.0", (2, 1, 1)), ("1.8.1", (2, 1, 2))):
         assert program(text).as_in(torch).values["x"].layout.strides == strides
+
+
+def test_channels_were_suggested_whatever_lies_between_them() -> None:
+    """By the order of strides of sizes above 1, of what is not row-major."""
+    made = "a = const(1, 2, 2, 1)\nc = const(1, 2, 2, 2)\n"
+    text = made + "b = a.transpose(dim0=1, dim1=2)\nx = b.mul(c)"
+    for torch, strides in (("1.4.0", (8, 1, 4, 2)), ("1.8.1", (8, 2, 4, 1))):
+        assert program(text).as_in(torch).values["x"].layout.strides == strides

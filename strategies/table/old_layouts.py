@@ -15,7 +15,6 @@ from strategies.layout import (
     expanded,
     ordered,
     preserved,
-    suggests_channels_last,
     transposed,
 )
 from strategies.table import TABLE
@@ -113,6 +112,14 @@ def _without_sizes_of_one(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     return (Made(ordered(shape, *flat)),)
 
 
+def _suggested_channels_last(layout: Layout) -> bool:
+    """Whether strides were taken for those of channels that are next to each other: sizes of 1 did
+    not count, nor did how far apart others are (suggest_memory_format, observed on permutations).
+    """
+    strides = [layout.strides[axis] for axis in (1, 3, 2, 0) if layout.shape[axis] != 1]
+    return not layout.is_contiguous and strides == sorted(strides)
+
+
 def _asked_for_channels(
     result: Callable[[Layouts, Params], tuple[Made, ...]],
 ) -> Callable[[Layouts, Params], tuple[Made, ...]]:
@@ -121,7 +128,7 @@ def _asked_for_channels(
     def made(layouts: Layouts, params: Params) -> tuple[Made, ...]:
         (one,) = result(layouts, params)
         wide = [each for each in tensors(layouts) if each.ndim == 4]
-        asks = one.layout.ndim == 4 and any(map(suggests_channels_last, wide))
+        asks = one.layout.ndim == 4 and any(map(_suggested_channels_last, wide))
         return (Made(channels_last(one.layout.shape)),) if asks else (one,)
 
     return made
