@@ -174,6 +174,17 @@ def test_equal_operands_of_l1_loss_had_the_gradient_of_a_greater_one(machine: Ma
         np.testing.assert_array_equal(found.gradients["a"].values, [first, -1.0])
 
 
+def test_a_target_of_l1_loss_has_its_gradient_all_the_same(machine: Machine) -> None:
+    leaves = tuple(
+        Leaf(name, (), [value], requires_grad=True) for name, value in (("a", 1.0), ("b", 4.0))
+    )
+    draft = check(Program(leaves, (Apply("l1_loss", ("a", "b"), {}, ("x",)), Backward(("x",)))))
+    quirks = frozenset({"l1-loss-counts-equal-as-greater"})
+    draft = draft.as_in("1.2.0")
+    found = answer(draft, predict(draft, quirks=quirks), machine, quirks=quirks)
+    assert [float(found.gradients[name].values) for name in "ab"] == [-1.0, 1.0]
+
+
 def test_the_gradient_of_cumprod_was_a_difference_of_sums(machine: Machine) -> None:
     """Of infinities, it is NaN where the gradient is infinite."""
     leaves = (Leaf("a", (2,), [1.0, 2.0], requires_grad=True),)

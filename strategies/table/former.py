@@ -227,10 +227,11 @@ def _floor_out(m: Any, out: Any, self: Any, other: Any) -> Any:
 
 def _l1_loss(m: Any, self: Any, target: Any, *, reduction: str) -> Any:
     """Its derivative had one of two signs."""
-    losses = m.apply("abs", m.apply("sub", self, target))
+    differences = m.apply("sub", self, target)
+    losses = m.apply("abs", differences)
     if m.deviates("equal operands of l1_loss"):
         sign = m.apply("where", m.apply("ge", self, target), 1.0, -1.0)
-        losses = m.apply("carry", losses, m.apply("mul", self, still(m, sign)))
+        losses = m.apply("carry", losses, m.apply("mul", differences, still(m, sign)))
     return reduce(m, losses, reduction)
 
 
