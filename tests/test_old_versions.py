@@ -401,3 +401,11 @@ def test_index_fill_took_slices_for_blocks_of_memory() -> None:
         draft = check(Program(leaves, steps))
         assert bool(predict(draft.as_in("1.4.0")).left_open) == astray
         assert not predict(draft.as_in("1.8.1")).left_open
+
+
+@pytest.mark.parametrize("op", ["kl_div", "kl_div_log_target"])
+def test_a_divergence_reads_its_target_first_since_1_13(op: str) -> None:
+    made = "a = leaf(2, 2)\nb = a.mul(2.0)\nwith no_grad: x = b.select(dim=0, index=0)\n"
+    text = f"{made}c = a.mul(2.0)\ny, z = c.unbind()\nb.mul_(2.0)\nc.mul_(2.0)\nk = x.{op}(y)"
+    assert raised("1.12.1", text) == Kind.NO_GRAD_VIEW_REBASED
+    assert raised("1.13.1", text) == Kind.MULTI_VIEW_REBASED

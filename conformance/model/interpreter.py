@@ -33,7 +33,6 @@ from conformance.model.quirks import (
     WRITE_GRADIENTS,
 )
 from conformance.model.saving import (
-    READ_IN_ORDER,
     applies,
     asks_autograd,
     by_formulas,
@@ -41,6 +40,7 @@ from conformance.model.saving import (
     creation_of,
     lose_derivative,
     out_of_sight,
+    read_in_order,
     recorded_row,
     sums_nothing,
     wraps_number,
@@ -204,7 +204,7 @@ class Interpreter:
         node = Node(step.step.op, [], self.graph.number(), tuple(operands), self.graph.at)
         node.several = step.row.multi
         viewed = step.row.viewed(tuple(t.layout for t in operands))
-        order = READ_IN_ORDER.get(step.row.name, (*viewed, *range(len(operands))))
+        order = read_in_order(step.row.name, self.graph.broken) or (*viewed, *range(len(operands)))
         found = {place: self._edge_of(operands[place]) for place in dict.fromkeys(order)}
         node.edges = [found[place] for place in range(len(operands))]
         for position in viewed:

@@ -42,6 +42,7 @@ OUT_ASKS = "what could not be written in place is refused as out="
 MATMUL_LOOKS = "matmul looks itself whether out= is where autograd records"
 ALL_LOOK = "every kernel in place looks at cells that repeat"
 ONES_REPEAT_NOTHING = "a dimension of size 1 and stride 0 repeats nothing"
+TARGET_FIRST = "kl_div reads its target first"
 OUT_LOOKS = "kernels look at cells that repeat in out="
 NUMBERS_FILL = "x[index] = number fills"
 ONE_IS_MULTIPLIED = "the derivative of a product has the dimension of the operand"
@@ -180,6 +181,11 @@ LAWS: tuple[Law, ...] = (
         "1.8",
         "MemoryOverlap.cpp of 1.4, has_internal_overlap: any stride of 0 where a tensor is not "
         "row-major; later only one of a size above 1",
+    ),
+    Law(
+        TARGET_FIRST,
+        "1.13",
+        "kl_div (Loss.cpp) before 1.13 had a derivative of its own (observed)",
     ),
     Law(
         OUT_LOOKS,

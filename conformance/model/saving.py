@@ -9,7 +9,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from conformance.model.indexing import AT_POSITIONS
-from conformance.model.laws import ALIASES_KEEP, ERRORS_FIRST, PIECES_REFUSED, QUIET_FIRST
+from conformance.model.laws import (
+    ALIASES_KEEP,
+    ERRORS_FIRST,
+    PIECES_REFUSED,
+    QUIET_FIRST,
+    TARGET_FIRST,
+)
 from conformance.model.quirks import CLAMP_SHAPES, PIECES_STALE, SPLITS
 from conformance.model.state import AT_ONCE, Counter, Creation, Graph, Node, Tensor
 from strategies.draft import Shaped, Value, way_of
@@ -25,13 +31,18 @@ _TAKES_AS_TENSORS = WRAPS | frozenset(
     {"add", "sub", "floor_divide", "setitem", "setitem_where", *AT_POSITIONS}
 )
 """Rows for which torch makes a tensor of a number before it looks for what to call."""
-READ_IN_ORDER = {
-    **dict.fromkeys(("kl_div", "kl_div_log_target", "linear"), (1, 0)),
-    "linear_bias": (1, 2, 0),
-}
+_DIVERGENCES = frozenset({"kl_div", "kl_div_log_target"})
+_READ_IN_ORDER = {**dict.fromkeys((*_DIVERGENCES, "linear"), (1, 0)), "linear_bias": (1, 2, 0)}
 """Rows composed of operations of which the first one does not read the first operand (observed);
 others read first what torch views first.
 """
+
+
+def read_in_order(name: str, broken: frozenset[str]) -> tuple[int, ...]:
+    """The places of a row's operands in the order in which they are read; none if it is theirs."""
+    if name in _DIVERGENCES and TARGET_FIRST in broken:
+        return ()
+    return _READ_IN_ORDER.get(name, ())
 
 
 def recorded_row(step: Shaped, torch: str) -> Row:

@@ -316,6 +316,12 @@ FORMER: tuple[Change, ...] = (
     ),
     Change("prelu", "<1.12", {"meaning": _prelu}, "prelu_cpu_kernel (Activation.cpp)"),
     Change(
+        "prelu",
+        "<2.0",
+        {"viewed": lambda layouts: ()},
+        "prelu (Activation.cpp) before 2.0 reads its weight as it is",
+    ),
+    Change(
         "conv1d conv2d conv1d_bias conv2d_bias conv_transpose1d conv_transpose2d conv_transpose3d",
         "<1.12",
         {"copies_first": cut_apart},
