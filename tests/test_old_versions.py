@@ -409,3 +409,16 @@ def test_a_divergence_reads_its_target_first_since_1_13(op: str) -> None:
     text = f"{made}c = a.mul(2.0)\ny, z = c.unbind()\nb.mul_(2.0)\nc.mul_(2.0)\nk = x.{op}(y)"
     assert raised("1.12.1", text) == Kind.NO_GRAD_VIEW_REBASED
     assert raised("1.13.1", text) == Kind.MULTI_VIEW_REBASED
+
+
+@pytest.mark.parametrize(("torch", "left_open"), [("1.8.1", True), ("1.12.1", False)])
+def test_a_norm_that_is_nan_was_multiplied_by_0(
+    machine: Machine, torch: str, left_open: bool
+) -> None:
+    leaf = Leaf("a", (2, 2), [1.0, 0.0, "nan", -3.0], requires_grad=True)
+    steps = (
+        Apply("renorm", ("a",), {"p": 1, "dim": 0, "maxnorm": 2.0}, ("x",)),
+        Backward(("x",), ([1.0, 1.0, 1.0, 1.0],)),
+    )
+    draft = check(Program((leaf,), steps)).as_in(torch)
+    assert bool(answer(draft, predict(draft), machine).unspecified) == left_open

@@ -164,10 +164,13 @@ def _points(layouts: Layouts, params: Params) -> str:
 
 
 def _renorm(m: Any, self: Any, *, p: float, dim: int, maxnorm: float) -> Any:
-    """Left open where a norm is the largest that is allowed: either side's derivative is one."""
+    """Left open where a norm is the largest that is allowed, since either side's derivative is one,
+    and where it is NaN, which one side was multiplied by 0 and added to the other.
+    """
     axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
-    largest = m.apply("eq", size_along(m, self, p, axes), maxnorm)
-    m.apply("sole", m.apply("where", largest, 2.0, 1.0))
+    norms = size_along(m, self, p, axes)
+    smaller, larger = m.apply("lt", norms, maxnorm), m.apply("gt", norms, maxnorm)
+    m.apply("sole", m.apply("where", m.apply("logical_or", smaller, larger), 1.0, 2.0))
     return renorm(m, self, p=p, dim=dim, maxnorm=maxnorm)
 
 
