@@ -152,6 +152,7 @@ def _holds_float64(device: str) -> bool:
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
     except Exception:
+        # Each backend has an error of its own for what its device cannot hold.
         return False
     return True
 
@@ -282,6 +283,7 @@ def _text(value: Any) -> str:
     try:
         text = str(value)
     except Exception:
+        # An error of anybody's whose own text cannot be made is still an observation.
         text = f"<{type(value).__name__}>"
     # A lone surrogate is legal in Python's strings and in none that travels.
     return text[:MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8")
