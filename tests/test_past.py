@@ -13,6 +13,7 @@ from conformance.model.quirks import (
     FORMER,
     NO_GRAD_VIEW,
     NOTHING_SUMMED,
+    OUT_RECORDED,
     PIECES_ASSERTED,
     PIECES_STALE,
     ROOT_RUNS,
@@ -276,3 +277,18 @@ def test_prelu_multiplied_the_gradient_of_its_weight_by_zero(machine: Machine) -
         there = draft.as_in(torch)
         (found,) = answer(there, predict(there), machine).gradients["w"].values.tolist()
         assert found == -2.0 if not masked else found != found
+
+
+def test_a_slice_that_out_wrote_by_the_fallback_is_open_where_leaves_are_asked_for() -> None:
+    leaves = (Leaf("a", (), [1.0], requires_grad=True), Leaf("b", (2,), [1.0, 2.0]))
+    steps = (
+        Apply("select", ("b",), {"dim": 0, "index": 1}, ("x",)),
+        Apply("heaviside_out", ("x", "a", "a"), {}),
+    )
+    for inputs, told in ((("a",), True), ((), False)):
+        backward = Backward(("b",), ([1.0, 1.0],), inputs=inputs)
+        draft = check(Program(leaves, (*steps, backward)))
+        found = predict(draft, quirks=frozenset({OUT_RECORDED}))
+        assert ("no edge for what it wrote" in found.unspecified) == told
+        documented = predict(draft).raises
+        assert documented is not None and documented.kind == Kind.OUT_GRAD

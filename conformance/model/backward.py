@@ -9,7 +9,13 @@ from msgspec import Struct
 
 from conformance.model.errors import Kind
 from conformance.model.laws import DERIVED_IF_ASKED, LEAVES_SAVED, SAVED_BY_NAME, SLICES_ASK
-from conformance.model.quirks import ROOT_RUNS, SLICES_WANT_ALL, SLOPE_UNSEEN, SOUGHT_NOWHERE
+from conformance.model.quirks import (
+    BY_FALLBACK,
+    ROOT_RUNS,
+    SLICES_WANT_ALL,
+    SLOPE_UNSEEN,
+    SOUGHT_NOWHERE,
+)
 from conformance.model.ready import Ready
 from conformance.model.state import Graph, Node, Raised, Tensor, Unspecified
 from strategies.layout import Layout
@@ -298,6 +304,9 @@ def _run(
     work = node.inner or node
     if node.beyond:
         raise Unspecified(f"the gradient of {work.operation} is written beyond its base")
+    asks = SLICES_ASK not in graph.broken
+    if work.operation in BY_FALLBACK and node.inner is not None and asks and wanted is not None:
+        raise Unspecified(f"{work.operation} has no edge for what it wrote, where torch looks")
     # The gradient is laid out as the base is, then the slice's part of it is computed and written.
     if node.folds:
         _refuse_overlap(graph, work, flow)
@@ -314,7 +323,6 @@ def _run(
         raise Raised(Kind.FORBIDDEN_IN_PLACE, work.forbidden)
     flow.hidden = work.forbidden or flow.hidden
     follower = node.edges[0] if node.overlaps else None
-    asks = SLICES_ASK not in graph.broken
     if follower is not None and (wanted is None or not asks or follower in wanted):
         _refuse_overlap(graph, work, flow)
     if node.shares:
