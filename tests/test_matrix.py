@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -250,6 +251,42 @@ def test_at_hand_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert matrix._judged(one, asked, console, [], at_hand=True) == 0
     (note,) = {row.note for row in summarise(read_run(tmp_path / "torch12"))}
     assert note == "there is no environment with it; `tox run -e torch12` makes one"
+
+
+@pytest.mark.parametrize(
+    ("claims", "ends", "called", "code"),
+    [
+        ((), {"replay": 0, "run": 0}, ["replay", "run"], 0),
+        ((), {"replay": 1, "run": 0}, ["replay", "run"], 1),
+        ((), {"replay": 3, "run": 1}, ["replay", "run"], 1),
+        ((), {"replay": 130}, ["replay"], 130),
+        ((CLAIM,), {"run": 0}, ["run"], 0),
+    ],
+)
+def test_a_torch_replays_the_corpus_before_it_is_asked_the_claims(
+    claims: tuple[str, ...],
+    ends: dict[str, int],
+    called: list[str],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What deviates there counts as what deviates later; one claim is asked alone."""
+    there = worker(tmp_path, "here", f"torch=={HERE}")
+    fake_environment(there.folder, HERE)
+    heard: list[str] = []
+
+    def wait(command: Sequence[str]) -> int:
+        assert command[4:6] == ("--subject", f"torch=={HERE}")
+        heard.append(command[3])
+        return ends[command[3]]
+
+    monkeypatch.setenv("AUTOGRAD_CONFORMANCE_WORKERS", "")
+    monkeypatch.setattr(matrix, "_wait", wait)
+    asked = matrix.Asked(tmp_path / "out", "quick", "cpu", 0, claims)
+    console = Console(quiet=True)
+    assert matrix._judged(there, asked, console, [], at_hand=True) == code
+    assert heard == called
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,15 @@ def test_aliases_kept_no_number(op: str, via: str, kind: Kind | None) -> None:
     assert (raises and raises.kind) == kind
 
 
+@pytest.mark.parametrize("op", ["transpose", "swapaxes", "swapdims"])
+def test_an_inference_tensor_transposed_by_nothing_was_itself(op: str) -> None:
+    draft = program(
+        f"a = leaf(1)\nwith inference_mode: x = a.mul(2.0)\ny = x.{op}(dim0=0, dim1=-1)"
+    )
+    assert "gives the inference tensor x itself" in predict(draft.as_in("1.12.1")).unspecified
+    assert not predict(draft.as_in("1.13.1")).unspecified
+
+
 def test_the_derivative_of_sinc_at_0_was_not_a_number(machine: Machine) -> None:
     leaf = Leaf("a", (2,), [0.0, 1.5], requires_grad=True)
     draft = check(

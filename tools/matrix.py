@@ -33,7 +33,7 @@ from tools.workers import CannotMake, NoTox, Worker, workers
 
 _COMMAND = (sys.executable, "-m", "conformance.cli")
 _GRAVEST = (130, 1, 3, 2)
-"""Exit codes of runs, the one that the matrix ends with first; 0 where there is none of them."""
+"""Exit codes of what the matrix calls, the one that it ends with first; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class Asked:
 
     def subject(self, name: str) -> str:
         return name if self.device == "cpu" else f"{name},device={self.device}"
+
+    def replay(self, name: str) -> tuple[str, ...]:
+        """The command that asks a subject what the shipped corpus says of its programs."""
+        return (*_COMMAND, "replay", "--subject", name)
 
     def run(self, name: str, folder: Path) -> tuple[str, ...]:
         """The command that judges a subject and leaves its records in the folder."""
@@ -91,6 +95,7 @@ def matrix(
 ) -> int:
     """Judge each torch of LABELS (all of tox.ini's versions), and write OUT/index.html.
 
+    Each replays the suite's corpus first, unless a claim was chosen, and then is asked the claims.
     All are then asked about each program that deviated on one of them. The records of each are in
     OUT/LABEL. A torch that cannot be had here is not exercised, with the reason, which is no
     failure.
@@ -116,7 +121,11 @@ def matrix(
         codes.append(_wait((*_COMMAND, "affected", *folders, *names)))
     merged = _wait((*_COMMAND, "report", *folders, "--out", str(out)))
     print_outcomes(out, [worker.label for worker in chosen[: len(codes)]], Output())
-    return next((code for code in _GRAVEST if code in (*codes, merged)), 0)
+    return _gravest(*codes, merged)
+
+
+def _gravest(*codes: int) -> int:
+    return next((code for code in _GRAVEST if code in codes), 0)
 
 
 def _chosen(labels: Sequence[str]) -> list[Worker]:
@@ -148,7 +157,10 @@ def _judged(
         record_absence(folder, asked, asked.subject(worker.subject), why)
         return 0
     judged.append(name)
-    return _wait(asked.run(name, folder))
+    replayed = 0 if asked.claims else _wait(asked.replay(name))
+    if replayed == 130:
+        return 130
+    return _gravest(replayed, _wait(asked.run(name, folder)))
 
 
 def _environment(worker: Worker, console: Console, *, at_hand: bool) -> Environment:

@@ -132,7 +132,7 @@ def transposes_itself(interpreter: Interpreter, step: Shaped) -> bool:
     (tensor,) = interpreter.operands(step)
     if TRANSPOSES_APART not in interpreter.graph.broken or not tensor.inference:
         return False
-    if step.row.name == "transpose":
+    if step.row.name in ("transpose", "swapaxes", "swapdims"):
         return len({dim % tensor.layout.ndim for dim in step.params.values()}) == 1
     return step.row.name == "t" and tensor.layout.ndim < 2
 
