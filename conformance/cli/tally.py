@@ -12,6 +12,8 @@ from rich.table import Table
 from conformance.progress import STYLES
 from conformance.verdict import Judged
 
+_SHOWN = 12
+
 
 @dataclass(slots=True)
 class Tally:
@@ -59,5 +61,13 @@ class Tally:
             ("not exercised", self.lacking),
         ):
             if counts:
-                each = ", ".join(f"{name} ({count})" for name, count in counts.most_common())
-                console.print(f"{title}: {each}", markup=False, highlight=False)
+                console.print(f"{title}: {_listed(counts)}", markup=False, highlight=False)
+
+
+def _listed(counts: Counter[str]) -> str:
+    """The most frequent with their counts, and how many others there are."""
+    shown = [f"{name} ({count})" for name, count in counts.most_common(_SHOWN)]
+    if len(counts) > _SHOWN:
+        rest = counts.total() - sum(count for _, count in counts.most_common(_SHOWN))
+        shown.append(f"and {len(counts) - _SHOWN} more ({rest}); --json says it of each program")
+    return ", ".join(shown)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.corpus.schema import Line, Numbers, Raise, Said, Tensor
+from conformance.corpus.versions import computes_otherwise, same_course
 from conformance.model import Flags, Prediction, Raises, predict
 from conformance.model.laws import broken_in
 from conformance.model.prediction import Acted
 from conformance.oracle.answers import Answer, Entries
-from strategies.draft import Draft, Shaped, check
+from strategies.draft import Draft, check
 from strategies.layout import contiguous
 from strategies.program import Apply, Program, ProgramError, decode
+from strategies.table.changes import changes_in
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
@@ -102,7 +103,12 @@ class Recorded:
     def predict(
         self, draft: Draft, *, quirks: frozenset[str] = frozenset(), watched: bool = False
     ) -> Prediction:
-        """Errors, flags and memory; nothing was recorded of what is seen between steps."""
+        """Errors, flags and memory: by the model where the torch has rules of its own.
+
+        Nothing was recorded of what is seen between steps.
+        """
+        if _by_other_rules(draft):
+            return predict(draft, quirks=quirks)
         return _prediction(self.draft, self._said(quirks))
 
     def answer(
@@ -114,33 +120,34 @@ class Recorded:
         again: bool = False,
     ) -> Answer:
         """Values and gradients; recorded were the widest bounds, so that asking again is vain."""
+        if _by_other_rules(draft):
+            left_open = prediction.unspecified or prediction.open
+            if left_open or not same_course(self._recorded(quirks), prediction):
+                return Answer({}, {}, left_open or "nothing was recorded of what happens there")
         return _answer(self._said(quirks))
 
     def silent_on(self, torch: str) -> str:
-        """It was recorded by the table's own rows, and by the newest rules of autograd."""
+        """Numbers were recorded by the table's own rows, and by the newest rules of autograd."""
         there = self.draft.as_in(torch)
-        pairs = zip(self.draft.shaped, there.shaped, strict=True)
-        changed = (
-            one.step.op
-            for one, other in pairs
-            if isinstance(one, Shaped) and isinstance(other, Shaped) and one.row is not other.row
-        )
-        op = next(changed, "")
-        if op:
-            return f"the rules that it was recorded by: {op} is another one there"
-        if broken_in(torch) and _seen(predict(self.draft)) != _seen(predict(there)):
-            return "the rules that it was recorded by: autograd refused something else there"
+        if not _by_other_rules(there):
+            return ""
+        if computes_otherwise(self.draft, there):
+            return "an operation computes something else there than was recorded"
+        if not same_course(self._recorded(frozenset()), predict(there)):
+            return "autograd does something else there than was recorded"
         return ""
+
+    def _recorded(self, quirks: frozenset[str]) -> Prediction:
+        """What the model says where the numbers were recorded, with all that they depend on."""
+        return predict(self.draft, quirks=quirks)
 
     def _said(self, quirks: frozenset[str]) -> Said:
         return self.under[quirks & self.quirks]
 
 
-def _seen(prediction: Prediction) -> tuple[Any, ...]:
-    """What of a prediction the rules of autograd decide."""
-    raises = prediction.raises
-    refused = None if raises is None else (raises.step, raises.kind)
-    return refused, prediction.flags, prediction.graded, prediction.left_open
+def _by_other_rules(draft: Draft) -> bool:
+    """Whether operations or autograd have other rules in its torch than in the table's."""
+    return bool(changes_in(draft.torch) or broken_in(draft.torch))
 
 
 def _prediction(draft: Draft, said: Said) -> Prediction:

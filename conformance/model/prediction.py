@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -106,3 +107,26 @@ class Prediction:
     def left_open(self) -> str:
         """Why anything at all of it is unspecified, or ""."""
         return self.unspecified or self.open or self.hidden
+
+
+def happened(prediction: Prediction) -> Hashable:
+    """Which steps run, what lies where, and where gradients pass: of two predictions that agree in
+    it, values and gradients are the same but for where in memory each element lies, and for the
+    gradients of what is no leaf.
+    """
+    return (
+        prediction.unspecified or prediction.open,
+        tuple(map(_acted, prediction.acted)),
+        tuple(prediction.places.items()),
+    )
+
+
+def _acted(acted: Acted) -> Hashable:
+    flow = acted.flow
+    gone = flow and (
+        flow.reaching,
+        flow.raised is not None,
+        flow.dropped,
+        frozenset(leaf.name for leaf in flow.accumulated),
+    )
+    return acted.recorded, acted.connected, tuple(acted.places.items()), gone

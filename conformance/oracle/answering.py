@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from conformance.model.overlap import reads_its_results
-from conformance.model.prediction import Acted, Prediction
+from conformance.model.prediction import Acted, Prediction, happened
 from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.assembly import Handle, TooMuch, Undecided
 from conformance.oracle.captures import Capture, CaptureWalk, captures
@@ -84,23 +84,8 @@ def looked_at(prediction: Prediction) -> Hashable:
     """
     if captures(prediction):
         return id(prediction)
-    return (
-        prediction.unspecified or prediction.open,
-        tuple(map(_acted, prediction.acted)),
-        *(tuple(d.items()) for d in (prediction.places, prediction.layouts)),
-        frozenset(prediction.grads.items()),
-    )
-
-
-def _acted(acted: Acted) -> Hashable:
-    flow = acted.flow
-    gone = flow and (
-        flow.reaching,
-        flow.raised is not None,
-        flow.dropped,
-        frozenset(leaf.name for leaf in flow.accumulated),
-    )
-    return acted.recorded, acted.connected, tuple(acted.places.items()), gone
+    layouts, grads = prediction.layouts, prediction.grads
+    return happened(prediction), tuple(layouts.items()), frozenset(grads.items())
 
 
 def _with_or_without_sharing(walk: Callable[[bool], Walk], opinions: int) -> Calls[Answer]:
