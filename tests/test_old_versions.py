@@ -422,3 +422,17 @@ def test_a_norm_that_is_nan_was_multiplied_by_0(
     )
     draft = check(Program((leaf,), steps)).as_in(torch)
     assert bool(answer(draft, predict(draft), machine).unspecified) == left_open
+
+
+@pytest.mark.parametrize(
+    "step", [Apply("lerp", ("a", "b", "a"), {}, ("c",)), Apply("lerp_out", ("a", "a", "b", "a"))]
+)
+@pytest.mark.parametrize(("torch", "value"), [("1.13.1", "-inf"), ("2.0.1", "nan")])
+def test_a_negative_weight_went_from_the_start_before_2(
+    machine: Machine, step: Apply, torch: str, value: str
+) -> None:
+    """The other formula, end - (end - start) * (1 - weight), is infinity less infinity here."""
+    leaves = (Leaf("a", (1,), [-1.0]), Leaf("b", (1,), [np.inf]))
+    draft = check(Program(leaves, (step,))).as_in(torch)
+    name = step.to[0] if step.to else "a"
+    assert str(answer(draft, predict(draft), machine).values[name].values[0]) == value

@@ -107,6 +107,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "div": np.divide,
     "pow": np.power,
     "lerp": lambda a, b, c: a + c * (b - a),
+    "lerp_signed": lambda a, b, c: a + c * (b - a),
     "frac": lambda a: np.modf(a)[0],
     "leaky_relu": lambda a, b: np.where(a > 0, a, a * b),
     "hardsigmoid": lambda a: np.clip(a + 3, 0, 6) / 6,

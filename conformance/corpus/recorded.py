@@ -107,7 +107,7 @@ class Recorded:
 
         Nothing was recorded of what is seen between steps.
         """
-        if _by_other_rules(draft):
+        if self._has_other_rules(draft.torch):
             return predict(draft, quirks=quirks)
         return _prediction(self.draft, self._said(quirks))
 
@@ -120,7 +120,7 @@ class Recorded:
         again: bool = False,
     ) -> Answer:
         """Values and gradients; recorded were the widest bounds, so that asking again is vain."""
-        if _by_other_rules(draft):
+        if self._has_other_rules(draft.torch):
             left_open = prediction.unspecified or prediction.open
             if left_open or not same_course(self._recorded(quirks), prediction):
                 return Answer({}, {}, left_open or "nothing was recorded of what happens there")
@@ -129,7 +129,7 @@ class Recorded:
     def silent_on(self, torch: str) -> str:
         """Numbers were recorded by the table's own rows, and by the newest rules of autograd."""
         there = self.draft.as_in(torch)
-        if not _by_other_rules(there):
+        if not self._has_other_rules(torch):
             return ""
         if computes_otherwise(self.draft, there):
             return "an operation computes something else there than was recorded"
@@ -137,17 +137,17 @@ class Recorded:
             return "autograd does something else there than was recorded"
         return ""
 
+    def _has_other_rules(self, torch: str) -> bool:
+        """Whether operations or autograd have other rules there than in the table's torch."""
+        ours = self.draft.torch
+        return bool(changes_in(torch)) or broken_in(torch) != broken_in(ours)
+
     def _recorded(self, quirks: frozenset[str]) -> Prediction:
         """What the model says where the numbers were recorded, with all that they depend on."""
         return predict(self.draft, quirks=quirks)
 
     def _said(self, quirks: frozenset[str]) -> Said:
         return self.under[quirks & self.quirks]
-
-
-def _by_other_rules(draft: Draft) -> bool:
-    """Whether operations or autograd have other rules in its torch than in the table's."""
-    return bool(changes_in(draft.torch) or broken_in(draft.torch))
 
 
 def _prediction(draft: Draft, said: Said) -> Prediction:

@@ -45,9 +45,21 @@ def _clamp(a: Array, low: Array, high: Array) -> Array:
 
 
 def _lerp(start: Array, end: Array, weight: Array) -> Array:
+    return _between(start, end, weight, jnp.abs(weight) < 0.5)
+
+
+def _lerp_signed(start: Array, end: Array, weight: Array) -> Array:
+    return _between(start, end, weight, weight < 0.5)
+
+
+def _between(start: Array, end: Array, weight: Array, nearer_start: Array) -> Array:
     near_start = start + weight * (end - start)
     near_end = end - (end - start) * (1.0 - weight)
-    return jnp.where(jnp.abs(weight) < 0.5, near_start, near_end)
+    return jnp.where(nearer_start, near_start, near_end)
+
+
+def _lerp_partials(r: Array, start: Array, end: Array, weight: Array) -> tuple[Array, ...]:
+    return 1.0 - weight, weight, end - start
 
 
 def _pow(base: Array, exponent: Array) -> Array:
@@ -206,6 +218,7 @@ VALUES: dict[str, Value] = {
     "reciprocal": lambda a: 1.0 / a,
     "pow": _pow,
     "lerp": _lerp,
+    "lerp_signed": _lerp_signed,
     "fmod": jnp.fmod,
     "remainder": jnp.remainder,
     "exp": jnp.exp,
@@ -268,7 +281,8 @@ PARTIALS: dict[str, Partials] = {
     "fmod": lambda r, a, b: (jnp.ones_like(a), -jnp.trunc(a / b)),
     "remainder": _remainder_partials,
     "pow": _pow_partials,
-    "lerp": lambda r, start, end, weight: (1.0 - weight, weight, end - start),
+    "lerp": _lerp_partials,
+    "lerp_signed": _lerp_partials,
     "xlogy": _xlogy_partials,
     "atan2": _atan2_partials,
     "hypot": lambda r, a, b: (a / r, b / r),

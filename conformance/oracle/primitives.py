@@ -113,6 +113,7 @@ def _arithmetic() -> list[Primitive]:
         Primitive("reciprocal", 1),
         Primitive("pow", 2, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("lerp", 3, rounding=Rounding.UNLESS_ALL_DYADIC),
+        Primitive("lerp_signed", 3, rounding=Rounding.UNLESS_ALL_DYADIC),
         Primitive("frac", 1, margins=margins.nonzero_integers),
         Primitive("fmod", 2, margins=margins.quotient),
         Primitive("remainder", 2, margins=margins.quotient),

@@ -154,6 +154,10 @@ def _shared(m: Any, primitive: str, at_ties: str, self: Any, other: Any) -> Any:
     return m.apply("where", tied, m.apply(at_ties, self, other), m.apply(primitive, self, other))
 
 
+def lerp_out(m: Any, out: Any, self: Any, end: Any, weight: Any) -> Any:
+    return m.apply("lerp_signed", self, end, weight)
+
+
 def times_a_power(layouts: Layouts, params: Params) -> tuple[Made, ...]:
     """Of a power of two that is row-major, however its exponent lies."""
     first, second = tensors(layouts)

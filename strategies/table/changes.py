@@ -140,6 +140,15 @@ CHANGES: tuple[Change, ...] = (
         {"copies_first": lambda layouts, params: False},
         "group_norm.cpp from 2.15 on saves what it was given (observed)",
     ),
+    *(
+        Change(
+            name,
+            "<2.0",
+            {"meaning": meaning},
+            "lerp_kernel (LerpKernel.cpp) before 2.0: weight < 0.5, and not its magnitude",
+        )
+        for name, meaning in (("lerp", "lerp_signed"), ("lerp_out", meanings.lerp_out))
+    ),
     Change(
         "ldexp",
         ">=1.12,<2.8",
