@@ -29,13 +29,15 @@ class Script:
     """A case that is a whole script: its body, the names to look at, and what must be seen.
 
     `beyond` is the condition of the claim's scope that it breaks, in a word; where it is not empty,
-    what must be seen by the claim's sentence need not be.
+    what must be seen by the claim's sentence need not be. `ends` is the quirk that it is if the
+    script ends the process.
     """
 
     body: str
     observe: tuple[str, ...]
     judge: Judge = field(compare=False, repr=False)
     beyond: str = ""
+    ends: str = ""
 
     @property
     def id(self) -> str:

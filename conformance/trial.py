@@ -386,7 +386,7 @@ class Trial:
 
     def _judgement(self, script: Script) -> Judgement:
         """What the subject shows that the script does not expect; raises Disagreement if it ends
-        the worker.
+        the worker, and is not known to.
         """
         self._ledger.in_flight(script.id)
         self._asked += 1
@@ -395,8 +395,11 @@ class Trial:
         if observation.crash or observation.hang:
             kind = "hang" if observation.hang else "crash"
             said = observation.crash or "no answer in time"
-            found = Finding(kind, f"the script ended the worker: {said}", "", said)
-            raise self._against(found)
+            quirk = script.ends if observation.crash else ""
+            found = Finding(kind, f"the script ended the worker: {said}", "", said, quirk=quirk)
+            if quirk not in {deviation.entry.quirk for deviation in self.examiner.known}:
+                raise self._against(found)
+            return Judgement([found])
         judged = script.judge(observation)
         return replace(judged, findings=sorted(judged.findings, key=lambda found: found.gravity))
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from conformance.claims.catalogue import find_claim
 from conformance.claims.scopes import fresh_in_no_grad
+from conformance.deviations import register
 from conformance.examine import Examiner, Judged
 from conformance.hunt import Effort, Failing, GaveUp, hunt
 from conformance.judge import Finding
@@ -372,6 +373,20 @@ def test_script_that_ends_the_worker(put: Start, seen: Observation, kind: str) -
         tried.once(script(10, 3))
     (verdict,) = ended(tried).verdicts
     assert (verdict.verdict, verdict.kind) == ("deviates", kind)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_script_that_is_known_to_end_the_worker(put: Start, registered: bool) -> None:
+    """It is a known deviation where that is registered for this torch, and only as a crash."""
+    tried = put(lambda body, was: Observation(crash="signal 8 (SIGFPE)"))
+    (known,) = (d for d in register() if d.entry.quirk == "mvlgamma-of-integers")
+    if registered:
+        tried.examiner.known = (*tried.examiner.known, known)
+        tried.once(replace(script(10, 3), ends=known.entry.quirk))
+        assert dict(tried.counts) == {"known deviation": 1}
+    else:
+        with pytest.raises(Disagreement, match="SIGFPE"):
+            tried.once(replace(script(10, 3), ends=known.entry.quirk))
 
 
 def test_scripts_are_drawn_within_their_scope(put: Start) -> None:

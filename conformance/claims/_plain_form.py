@@ -146,14 +146,21 @@ def as_claimed(case: Case) -> Script:
             judged = Judgement([_refused(name, f"{error.class_name}: {error.message}")])
         return replace(judged, allows='"plain" not in globals()')
 
-    return Script(body, ("x", "plain"), judge, case.beyond)
+    return Script(body, ("x", "plain"), judge, case.beyond, _ends(case))
 
 
 def as_documented(case: Case) -> Script:
     """The case by what holds beyond the scope too: after a cast, or the error that must come."""
     check = expecting(lambda shown: _documented(shown, case))
     seen = ("x", "plain", "cast", "facts")
-    return Script(case.text(_DOCUMENTED), seen, check, ALIASED if case.beyond == ALIASED else "")
+    beyond = ALIASED if case.beyond == ALIASED else ""
+    return Script(case.text(_DOCUMENTED), seen, check, beyond, _ends(case))
+
+
+def _ends(case: Case) -> str:
+    """The registered way in which the case ends some process."""
+    whole = category(case.target.dtype) < 2
+    return "mvlgamma-of-integers" if whole and case.method.name == "mvlgamma_" else ""
 
 
 def without_zeros(method: Method) -> Method:
