@@ -23,6 +23,7 @@ from conformance.transform_telling import (
     writes_what_it_takes,
 )
 from strategies.draft import way_of
+from strategies.layout import Layout
 from strategies.program import recording
 
 if TYPE_CHECKING:
@@ -165,6 +166,27 @@ def _turned(judged: Judged, finding: Finding) -> bool:
     return finding.kind == "spurious error" and told and moved
 
 
+def _moved(judged: Judged, finding: Finding) -> bool:
+    """An input that is changed in place to lie otherwise is written as if it lay as before: when
+    the function has ended, its size alone is compared.
+    """
+    if finding.kind not in ("wrong aliasing", "wrong value", "silent wrong gradient"):
+        return False
+    return any(
+        step.moved is not None
+        and step.target is not None
+        and str(step.step.args[0]) in function.takes
+        and _lies_otherwise(step.target, step.moved)
+        for function, step in steps_of(judged)
+    )
+
+
+def _lies_otherwise(before: Layout, after: Layout) -> bool:
+    """Whether that is not told by the shape alone, of a tensor with as many elements."""
+    turned = before.shape == after.shape and before.strides != after.strides
+    return turned or before.numel != after.numel or before.offset != after.offset
+
+
 FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
     "functionalize-refuses-aliases": says(
         "a custom (non-ATen) operator whose output has alias", writes
@@ -176,6 +198,7 @@ FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
     "functionalize-gives-copy": _gives_copy,
     "functionalize-strided-write": _strided_write,
     "functionalize-turned-input": _turned,
+    "functionalize-moved-input": _moved,
     "functionalize-underived": _underived,
     "functionalize-strided-rows": _strided_rows,
     "functionalize-arguments-apart": _arguments_apart,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from conformance.transform_telling import (
+    OF_A_LEAF,
     Told,
     memories_of,
     says,
@@ -50,8 +51,13 @@ def _hidden_from_hooks(judged: Judged, finding: Finding) -> bool:
 
 
 def _written_as_list(judged: Judged, finding: Finding) -> bool:
-    """A write to a list of tensors is not seen where writes are looked for, nor counted."""
-    return finding.kind in ("silent wrong gradient", "missing error", "wrong flag") and any(
+    """A write to a list of tensors is not seen where writes are looked for, nor counted.
+
+    A view of what has entered the graph by it goes on as a leaf.
+    """
+    leaf = finding.kind == "spurious error" and OF_A_LEAF in finding.message
+    told = finding.kind in ("silent wrong gradient", "missing error", "wrong flag") or leaf
+    return told and any(
         isinstance(step, Shaped)
         and step.in_place
         and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
@@ -105,11 +111,19 @@ def _sgn_immutable(judged: Judged, finding: Finding) -> bool:
     return told and any(isinstance(s, Shaped) and s.row.name == "sgn" for s in judged.draft.shaped)
 
 
+def _mish_cancels(judged: Judged, finding: Finding) -> bool:
+    """The gradient has 1 - tanh², of which nothing is left where tanh is 1."""
+    bent = any(isinstance(s, Shaped) and s.row.name == "mish" for s in judged.draft.shaped)
+    return bent and finding.message.startswith("the second gradient of")
+
+
 MODE_CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
+    "second-mish-cancels": _mish_cancels,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,
     "func-lists-unversioned": _written_as_list,
+    "export-lists-unversioned": _written_as_list,
     "vmap-select-scatter": _scattered_under_vmap,
     "mutation-allowed-in-inference": _mode_in_inference,
     "mutation-allowed-named-outs": says("KeyError: 'out'", writes_several),

@@ -99,6 +99,17 @@ def test_a_second_gradient_by_hand(machine: Machine) -> None:
     assert found.second["a"].values.tolist() == [12.0 * form.directions["a"].item()]
 
 
+def test_the_second_gradient_of_mish_has_all_digits_where_tanh_is_one(machine: Machine) -> None:
+    """The numbers are those of forty digits, of x (n - 1) / (n + 1) with n = (1 + exp(x)) ** 2."""
+    for at, right in ((9.0, -9.741549711986796e-07), (25.0, -3.7031997078560734e-20)):
+        leaf = Leaf("a", (1,), [at], requires_grad=True)
+        steps = (Apply("mish", ("a",), {}, ("x0",)), Backward(("x0",)))
+        form = form_of(check(Program((leaf,), steps)), "twice")
+        assert isinstance(form, Form)
+        found = movement(ModelAndOracle(machine), form).second["a"].values.item()
+        assert found == pytest.approx(right * form.directions["a"].item(), rel=1e-12)
+
+
 def test_where_a_first_derivative_jumps_there_is_no_second(machine: Machine) -> None:
     leaf = Leaf("a", (2,), [0.0, 2.0], requires_grad=True)
     steps = (Apply("relu", ("a",), {}, ("x0",)), Backward(("x0",), ([1.0, 1.0],)))
