@@ -65,6 +65,21 @@ def _written_as_list(judged: Judged, finding: Finding) -> bool:
     )
 
 
+def _written_elsewhere(judged: Judged, finding: Finding) -> bool:
+    """What is written starts at another element than a tensor of the same memory, by whose first
+    element the mode knows what was saved.
+    """
+    if finding.kind != "silent wrong gradient":
+        return False
+    memories, layouts = memories_of(judged.prediction), judged.prediction.layouts
+    return any(
+        memories.get(str(step.step.args[0])) == memory and layouts[name].offset != target.offset
+        for step in judged.draft.shaped
+        if isinstance(step, Shaped) and step.in_place and (target := step.target) is not None
+        for name, memory in memories.items()
+    )
+
+
 def _mode_in_inference(judged: Judged, finding: Finding) -> bool:
     """What stands in inference mode is run below a mode that makes inference tensors of views."""
     told = (
@@ -131,5 +146,6 @@ MODE_CAUSES: Mapping[str, Told] = {
     "forward-own-operand": _own_operand,
     "saved-on-cpu-unchecked": _hidden_from_hooks,
     "mutation-allowed-lists": _written_as_list,
+    "mutation-allowed-elsewhere": _written_elsewhere,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""

@@ -40,6 +40,18 @@ OTHERWISE = {
             ),
         ),
     ),
+    "an element of a view of its input": (
+        "checkpoint-reentrant",
+        "checkpoint-reentrant-gives-view",
+        Program(
+            (A,),
+            (
+                Apply("mul", ("a", 2.0), {}, ("x0",)),
+                Apply("view_as", ("x0",), {}, ("x1",), function=1),
+                Apply("setitem_", ("x1", 2.0), {"index": [0]}),
+            ),
+        ),
+    ),
     "a view of what a list made require grad": (
         "mutation-allowed",
         "mutation-allowed-lists",
