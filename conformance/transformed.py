@@ -32,7 +32,8 @@ from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
 from conformance.unsupported import cannot
 from conformance.verdict import Authorities, Judged
-from strategies.draft import Draft
+from strategies.copies import in_copies
+from strategies.draft import Draft, check
 from strategies.printer import print_body
 from strategies.program import Backward
 from strategies.transforms import Law, Transform
@@ -84,20 +85,26 @@ class TransformedJudging:
 
     def judged(self, draft: Draft, by: Authorities) -> Judged:
         """The verdict on a program; raises SubjectError if there is nobody to run it."""
+        program = draft.program()
+        if self.transform.copies > 1:
+            copies = in_copies(program, self.transform.copies)
+            draft = check(copies).as_in(self.subject.torch)
         body = print_body(draft, device=self.subject.device, transform=self.transform)
         foretold: list[Foretold] = []
 
         def meanwhile() -> None:
             foretold.append(foretell(by, draft, self.transform.law))
 
-        program = draft.program()
         untried = cannot(self.transform, draft, by)
         if untried:
             meanwhile()
             observation = Observation()
         else:
             observation = self._patience.seen(
-                body, list(program.names), retained=sorted(draft.sought), meanwhile=meanwhile
+                body,
+                list(draft.program().names),
+                retained=sorted(draft.sought),
+                meanwhile=meanwhile,
             )
         if not foretold:
             meanwhile()

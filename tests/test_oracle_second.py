@@ -15,6 +15,7 @@ from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import Draft, check
 from strategies.program import Apply, Backward, Leaf, Program
+from strategies.transforms import Law
 from strategies.values import materialise
 
 STEP = 1e-5
@@ -49,7 +50,7 @@ def near(one: NDArray[np.float64], two: NDArray[np.float64]) -> bool:
 
 
 @pytest.mark.parametrize("law", ["tangents", "twice"])
-def test_derivatives_are_limits_of_differences(law: str, machine: Machine) -> None:
+def test_derivatives_are_limits_of_differences(law: Law, machine: Machine) -> None:
     """Of 300 drawn programs, all but those where a step crosses a kink or is too long."""
     by = ModelAndOracle(machine)
     agreed = wrong = 0
