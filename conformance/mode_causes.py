@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from conformance.model import Kind
 from conformance.transform_telling import (
     OF_A_LEAF,
     Told,
@@ -126,6 +127,15 @@ def _sgn_immutable(judged: Judged, finding: Finding) -> bool:
     return told and any(isinstance(s, Shaped) and s.row.name == "sgn" for s in judged.draft.shaped)
 
 
+def _aborts_at_former_leaf(judged: Judged, finding: Finding) -> bool:
+    """What a custom function writes was a leaf, and its gradient is sought as that of one: where
+    eager torch raises, the process ends.
+    """
+    told = finding.kind == "crash" and "autograd_meta() on undefined tensor" in finding.message
+    raises = judged.prediction.raises
+    return told and raises is not None and raises.kind is Kind.LEAF_MOVED
+
+
 def _mish_cancels(judged: Judged, finding: Finding) -> bool:
     """The gradient has 1 - tanh², of which nothing is left where tanh is 1."""
     bent = any(isinstance(s, Shaped) and s.row.name == "mish" for s in judged.draft.shaped)
@@ -135,6 +145,7 @@ def _mish_cancels(judged: Judged, finding: Finding) -> bool:
 MODE_CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
     "second-mish-cancels": _mish_cancels,
+    "custom-function-former-leaf": _aborts_at_former_leaf,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,
     "func-lists-unversioned": _written_as_list,

@@ -157,7 +157,7 @@ class TransformedJudging:
         return replace(seen, verdict="known deviation", deviations=causes or self._first_eager())
 
     def cause_of(self, seen: Judged, finding: Finding) -> Deviation | None:
-        """The registered deviation of this subject that a finding shows; no worker dies by one."""
+        """The registered deviation of this subject that a finding shows."""
         return cause_among(self.known, seen, finding)
 
     def _first_eager(self) -> tuple[Deviation, ...]:
@@ -166,7 +166,8 @@ class TransformedJudging:
     def _undecided(self, seen: Judged, said: Foretold) -> Judged:
         quiet = seen.observation.error is None
         law = self.transform.law
-        refused = said.checked.raises if law in ("unchecked", "numbers") else said.unchecked.raises
+        strict = law in ("unchecked", "numbers", "written")
+        refused = said.checked.raises if strict else said.unchecked.raises
         if refused is not None and quiet:
             reason = f"eager torch refuses it ({refused.kind.value}), and this subject does not"
             return replace(seen, verdict="unspecified", reason=reason)
@@ -230,6 +231,15 @@ def _numbers(seen: Judged, said: Foretold) -> Iterator[Finding]:
             yield finding
 
 
+def _written(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Differences in values and gradients, and in what requires grad."""
+    yield from _numbers(seen, said)
+    observation, unchecked = seen.observation, said.unchecked
+    ended = observation.error is not None or observation.crash or observation.hang
+    if not ended and unchecked.raises is None and not unchecked.unspecified:
+        yield from (f for f in _flags(unchecked, observation) if "requires_grad is" in f.message)
+
+
 def _meaning(seen: Judged, said: Foretold) -> Iterator[Finding]:
     """Every difference between what a transforming subject did and what it must do."""
     observation = seen.observation
@@ -266,6 +276,7 @@ _LAWS: dict[Law, Callable[[Judged, Foretold], Iterator[Finding]]] = {
     "right": _right,
     "unchecked": _unchecked,
     "numbers": _numbers,
+    "written": _written,
 }
 _UNDEFINED = frozenset(
     {

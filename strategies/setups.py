@@ -121,6 +121,55 @@ def transformed(function):
     return call
 """
 """A custom function that keeps copies of its inputs, and is differentiated by `derived`."""
+WRITTEN = """\
+def plain(made):
+    return () if made is None else made if isinstance(made, tuple) else (made,)
+def kept(tensor):
+    memory = tensor.detach().untyped_storage().clone()
+    place = tensor.storage_offset(), tensor.shape, tensor.stride()
+    return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(memory, *place)
+def again(function, given, asked, dirty):
+    leaves = [kept(tensor).requires_grad_(asks) for tensor, asks in zip(given, asked)]
+    with torch.enable_grad():
+        # A leaf that requires grad may not be written, and so a copy of it is.
+        inputs = [kept(x).copy_(x) if place in dirty else x for place, x in enumerate(leaves)]
+        made = plain(function(*inputs))
+    return leaves, [inputs[place] for place in dirty] + list(made)
+def transformed(function):
+    class Writing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *tensors):
+            saved = list(map(kept, tensors))
+            ctx.save_for_backward(*saved)
+            ctx.set_materialize_grads(False)
+            before = [tensor._version for tensor in tensors]
+            made = plain(function(*tensors))
+            ctx.dirty = [n for n, x in enumerate(tensors) if x._version > before[n]]
+            made = [one.clone() if one._is_view() else one for one in made]
+            gives = [tensors[place] for place in ctx.dirty] + made
+            ctx.mark_dirty(*gives[:len(ctx.dirty)])
+            known = again(function, saved, ctx.needs_input_grad, ctx.dirty)[1]
+            ctx.mark_non_differentiable(
+                *(one for one, two in zip(gives, known) if not two.requires_grad)
+            )
+            return tuple(gives)
+        @staticmethod
+        def backward(ctx, *gradients):
+            leaves, found = again(function, ctx.saved_tensors, ctx.needs_input_grad, ctx.dirty)
+            pairs = [(one, two) for one, two in zip(found, gradients) if two is not None]
+            if pairs:
+                torch.autograd.backward(*zip(*pairs))
+            return tuple(leaf.grad for leaf in leaves)
+    def call(*tensors):
+        before = [tensor._version for tensor in tensors]
+        gives = Writing.apply(*tensors)
+        written = sum(x._version > before[n] for n, x in enumerate(tensors))
+        made = gives[written:]
+        return made if len(made) > 1 else made[0] if made else None
+    return call\
+"""
+"""A custom function that writes its inputs: it says which, and what of its results has no gradient.
+"""
 GRAD = """\
 def derived(work, given, gradients, needed):
     weighted = lambda *tensors: sum(

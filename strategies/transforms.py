@@ -13,7 +13,9 @@ from typing import Literal
 from strategies import setups
 from strategies.setups import AT_ONCE
 
-Law = Literal["same", "meaning", "right", "unchecked", "numbers", "tangents", "twice", "shared"]
+Law = Literal[
+    "same", "meaning", "right", "unchecked", "numbers", "written", "tangents", "twice", "shared"
+]
 LAWS: dict[Law, str] = {
     "same": "Nothing changes: errors, their kinds and places, flags, versions, memory, values and "
     "gradients are those of eager torch; but not which gradients there are when a backward call "
@@ -29,6 +31,8 @@ LAWS: dict[Law, str] = {
     "memory are not compared. Of functions that write none of their inputs and give nothing that "
     "shares memory with one: torch.func and custom functions ask for these. Others are not "
     "exercised.",
+    "written": "As *numbers*, and what requires grad does so in eager torch: of functions that may "
+    "write what they take, and give what has no gradient.",
     "tangents": "Values are the oracle's, and so is the forward derivative of every tensor along "
     "tangents of the leaves, where None stands for zeros. Grad modes do not count, for they "
     "do not apply to forward mode; backward calls are left out.",
@@ -234,6 +238,16 @@ TRANSFORMS: dict[str, Transform] = {
             "What backward of a custom torch.autograd.Function returns is 'the gradient of the "
             "loss w.r.t.' its inputs; here it runs the function again, with grad mode on",
             law="numbers",
+        ),
+        Transform(
+            "custom-function-dirty",
+            setups.WRITTEN,
+            f"{_PAGES}generated/torch.autograd.function.FunctionCtx.mark_dirty.html",
+            "'Every tensor that's been modified in-place in a call to forward() should be given to "
+            "this function, to ensure correctness of our checks'; and mark_non_differentiable "
+            "'will mark outputs as not requiring gradients'",
+            law="written",
+            refuses=("inplace an input that is a view of another Tensor, your Function cannot",),
         ),
         Transform(
             "func-grad",

@@ -56,6 +56,7 @@ BROKEN = {
     "meaning": ("saved-copied", RIGHT, "torch.clone -> torch.zeros_like"),
     "unchecked": ("saved-returned", RIGHT, "lambda saved: saved) -> lambda saved: saved * 2.0)"),
     "numbers": ("vmap", RIGHT, "made[0] -> made.detach()[0]"),
+    "written": ("custom-function-dirty", RIGHT, "if two is not None] -> if two is None]"),
     "tangents": ("forward-mode", RIGHT, "is None else along -> is None else 2.0 * along"),
     "twice": ("double-backward", RIGHT, "filled(second -> filled(first"),
     "shared": ("threads-sharing", RIGHT, "else one for one, -> else 2.0 * one for one,"),
