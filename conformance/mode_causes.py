@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from conformance.model import Kind
 from conformance.transform_telling import (
+    MODIFIED,
     OF_A_LEAF,
     Told,
     memories_of,
@@ -16,8 +17,11 @@ from conformance.transform_telling import (
     steps_of,
     unrecorded,
     writes_several,
+    written,
 )
 from strategies.draft import Shaped, way_of
+from strategies.functions import functions_of
+from strategies.program import Backward
 
 if TYPE_CHECKING:
     from conformance.judge import Finding
@@ -136,6 +140,15 @@ def _aborts_at_former_leaf(judged: Judged, finding: Finding) -> bool:
     return told and raises is not None and raises.kind is Kind.LEAF_MOVED
 
 
+def _runs_behind_all_inputs(judged: Judged, finding: Finding) -> bool:
+    """A custom function is one node, behind which all is run, whatever its gradient."""
+    if finding.kind != "spurious error" or MODIFIED not in finding.message or finding.step is None:
+        return False
+    several = any(len(function.takes) > 1 for function in functions_of(judged.draft.steps))
+    in_backward = isinstance(judged.draft.shaped[finding.step], Backward)
+    return in_backward and several and written(judged)
+
+
 def _mish_cancels(judged: Judged, finding: Finding) -> bool:
     """The gradient has 1 - tanh², of which nothing is left where tanh is 1."""
     bent = any(isinstance(s, Shaped) and s.row.name == "mish" for s in judged.draft.shaped)
@@ -145,6 +158,7 @@ def _mish_cancels(judged: Judged, finding: Finding) -> bool:
 MODE_CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
     "second-mish-cancels": _mish_cancels,
+    "custom-function-runs-everything": _runs_behind_all_inputs,
     "custom-function-former-leaf": _aborts_at_former_leaf,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,

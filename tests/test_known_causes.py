@@ -52,6 +52,42 @@ OTHERWISE = {
             ),
         ),
     ),
+    "a view of its input that is read": (
+        "checkpoint-reentrant",
+        "checkpoint-reentrant-gives-view",
+        Program(
+            (A,),
+            (
+                Apply("view_as", ("a",), {}, ("x0",), function=1),
+                Apply("mul_", ("a", 2.0), {}, modes=("no_grad",)),
+                Apply("mul", ("x0", 2.0), {}, ("x1",)),
+            ),
+        ),
+    ),
+    "what is written through a detached alias": (
+        "functionalize",
+        "functionalize-write-without-history",
+        Program(
+            (A, BUFFER),
+            (
+                Apply("detach", ("b",), {}, ("x0",), function=1),
+                Apply("mul_", ("x0", "a"), {}, function=1),
+                Backward(("x0",), ONES),
+            ),
+        ),
+    ),
+    "what logic writes": (
+        "functionalize",
+        "functionalize-underived",
+        Program(
+            (A,),
+            (
+                Apply("mul", ("a", 2.0), {}, ("x0",), function=1),
+                Apply("logical_or_", ("x0", "a"), {}, function=1),
+                Backward(("x0",), ONES),
+            ),
+        ),
+    ),
     "a view of what a list made require grad": (
         "mutation-allowed",
         "mutation-allowed-lists",
