@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -109,6 +111,29 @@ def test_the_second_gradient_of_mish_has_all_digits_where_tanh_is_one(machine: M
         assert isinstance(form, Form)
         found = movement(ModelAndOracle(machine), form).second["a"].values.item()
         assert found == pytest.approx(right * form.directions["a"].item(), rel=1e-12)
+
+
+def twice_of(op: str, at: float, *others: str) -> Form:
+    leaf = Leaf("a", (1,), [at], requires_grad=True)
+    steps = (Apply(op, ("a", *others), {}, ("x0",)), Backward(("x0",)))
+    form = form_of(check(Program((leaf,), steps)), "twice")
+    assert isinstance(form, Form)
+    return form
+
+
+@pytest.mark.parametrize("at", [3.0, 4.0])
+def test_squares_and_cubes_have_a_derivative_by_their_exponent(at: float, machine: Machine) -> None:
+    """Of a ** a it is a ** a ((1 + log a) ** 2 + 1 / a), and a ** (a - 1) is one there."""
+    form = twice_of("pow", at, "a")
+    found = movement(ModelAndOracle(machine), form).second["a"].values.item()
+    right = at**at * ((1 + math.log(at)) ** 2 + 1 / at)
+    assert found == pytest.approx(right * form.directions["a"].item(), rel=1e-12)
+
+
+def test_what_is_written_out_for_one_derivative_is_open_for_two(machine: Machine) -> None:
+    """That of gelu is a number beside its value: as a constant it would have none."""
+    found = movement(ModelAndOracle(machine), twice_of("gelu", 1.0))
+    assert "written out" in found.unspecified
 
 
 def test_where_a_first_derivative_jumps_there_is_no_second(machine: Machine) -> None:

@@ -82,6 +82,8 @@ class Assembly:
     def __init__(self, *, sharing: bool = True) -> None:
         self.shared = False
         """Whether something was asked for twice and computed once."""
+        self.held = False
+        """Whether a derivative was written out as a number: it cannot be differentiated again."""
         self._sharing = sharing
         self.blocks: list[Block] = []
         self.seeds: list[Seed] = []

@@ -62,11 +62,22 @@ def _lerp_partials(r: Array, start: Array, end: Array, weight: Array) -> tuple[A
     return 1.0 - weight, weight, end - start
 
 
+@jax.custom_jvp
 def _pow(base: Array, exponent: Array) -> Array:
     # Squares and cubes are products in torch, exact on short dyadic numbers.
     squared = base * base
     general = jnp.power(base, exponent)
     return jnp.where(exponent == 2.0, squared, jnp.where(exponent == 3.0, squared * base, general))
+
+
+@_pow.defjvp
+def _pow_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """What a second derivative needs: that by the exponent where squares and cubes are products."""
+    base, exponent = primals
+    result = _pow(base, exponent)
+    by_base = jnp.where(exponent == 0.0, 0.0, exponent * _pow(base, exponent - 1.0))
+    by_exponent = jnp.where(base > 0.0, result * jnp.log(jnp.where(base > 0.0, base, 1.0)), 0.0)
+    return result, by_base * tangents[0] + by_exponent * tangents[1]
 
 
 def _pow_partials(r: Array, base: Array, exponent: Array) -> tuple[Array, ...]:

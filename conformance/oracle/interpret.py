@@ -71,6 +71,11 @@ class _Meaning:
         primitive = self._replaced.get(primitive, primitive)
         return self._assembly.apply(primitive, *operands, stop=self._stop)
 
+    def still(self, x: Handle) -> Handle:
+        """The value of a part of a derivative, which has none of its own here."""
+        self._assembly.held = self._assembly.held or not self._stop
+        return self.apply("carry", x, 0.0)
+
     def deviates(self, what: str) -> bool:
         """Whether a quirk asks for what torch does instead of `what`."""
         return what in self._replaced

@@ -53,6 +53,8 @@ def movement(
         for step, acted in zip(draft.shaped, prediction.acted, strict=False):
             walk.arrive(step, acted)
             walk.step(step, acted)
+        if twice and walk.assembly.held:
+            raise Undecided("a derivative is written out, and has none of its own")
         tangents = np.zeros(walk.assembly.input_count)
         origins = walk.assembly.origins()
         for name, cells in leaves.items():

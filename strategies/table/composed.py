@@ -41,8 +41,11 @@ def leave_open(m: Any, where: Any) -> None:
 
 
 def still(m: Any, x: Any) -> Any:
-    """The value of `x` without its derivative."""
-    return m.apply("carry", x, 0.0)
+    """The value of `x` without its derivative, where that is part of another one.
+
+    Of what holds it still nobody knows a second derivative.
+    """
+    return m.still(x)
 
 
 def highest(m: Any, rows: Any) -> Any:
@@ -50,7 +53,7 @@ def highest(m: Any, rows: Any) -> Any:
     while len(rows) > 1:
         pairs = m.apply("higher", rows[0 : len(rows) - 1 : 2], rows[1::2])
         rows = np.concatenate([pairs, rows[2 * len(pairs) :]])
-    return still(m, rows[0])
+    return m.apply("carry", rows[0], 0.0)
 
 
 def lowest(m: Any, rows: Any) -> Any:
