@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _NO_GRAD_VIEW = "A view was created in no_grad mode and is being modified inplace with grad mode"
 
 
+_STALE_VIEW = "is a view and its base or another view of its base has been modified inplace"
+
+
 def _written_arguments(judged: Judged) -> Iterator[bool]:
     """For each write of a function into what it takes, whether what is written requires grad."""
     memories = memories_of(judged.prediction)
@@ -106,8 +109,12 @@ def _gives_view(judged: Judged, finding: Finding) -> bool:
 
 
 def _saves_arguments(judged: Judged, finding: Finding) -> bool:
-    """All that a function is given is saved, and must not be written until backward has run."""
-    told = finding.kind == "spurious error" and MODIFIED in finding.message
+    """All that a function is given is saved, and must not be written until backward has run.
+
+    One of several views that is written in no_grad cannot be asked for its node at all.
+    """
+    refused = MODIFIED in finding.message or _STALE_VIEW in finding.message
+    told = finding.kind == "spurious error" and refused
     if not (told and _in_backward(judged, finding)):
         return False
     memories = memories_of(judged.prediction)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SIDES = frozenset(
     {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
 )
+_REMAINDERS = frozenset({"fmod", "remainder"})
 _FILLED = frozenset({"max_pool1d"})
 """What asks for memory where autograd counts writes."""
 
@@ -149,6 +150,22 @@ def _runs_behind_all_inputs(judged: Judged, finding: Finding) -> bool:
     return in_backward and several and written(judged)
 
 
+def _reduced_under_vmap(judged: Judged, finding: Finding) -> bool:
+    """What index_reduce_ has saved of its result is written once more before it has ended."""
+    told = MODIFIED in finding.message and "IndexReduce" in finding.message
+    reduced = any(step.row.name == "index_reduce" and step.in_place for _, step in steps_of(judged))
+    return finding.kind == "spurious error" and told and reduced
+
+
+def _shares_tangent(judged: Judged, finding: Finding) -> bool:
+    """The tangent of the result is that of the operand, and is written with it."""
+    if finding.kind != "silent wrong gradient":
+        return False
+    steps = [step for step in judged.draft.shaped if isinstance(step, Shaped)]
+    remains = any(s.row.name in _REMAINDERS and not s.in_place for s in steps)
+    return remains and written(judged)
+
+
 def _mish_cancels(judged: Judged, finding: Finding) -> bool:
     """The gradient has 1 - tanh², of which nothing is left where tanh is 1."""
     bent = any(isinstance(s, Shaped) and s.row.name == "mish" for s in judged.draft.shaped)
@@ -157,6 +174,8 @@ def _mish_cancels(judged: Judged, finding: Finding) -> bool:
 
 MODE_CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
+    "vmap-index-reduce": _reduced_under_vmap,
+    "forward-shares-tangent": _shares_tangent,
     "second-mish-cancels": _mish_cancels,
     "custom-function-runs-everything": _runs_behind_all_inputs,
     "custom-function-former-leaf": _aborts_at_former_leaf,

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from conformance.derived import refusal
 from conformance.deviations import Deviation
 from conformance.judge import (
@@ -140,7 +142,9 @@ class TransformedJudging:
         return "" if compiler.graphs or observation.error else "the compiler made no graph"
 
     def _findings(self, seen: Judged, said: Foretold) -> tuple[Finding, ...]:
-        found = _LAWS[self.transform.law](seen, said)
+        found = list(_LAWS[self.transform.law](seen, said))
+        if self.transform.forward and _infinite(said.answer):
+            found = [one for one in found if "nan" not in one.observed]
         return tuple(sorted(found, key=lambda finding: finding.gravity))
 
     def _explained(self, seen: Judged, by: Authorities) -> Judged:
@@ -174,6 +178,9 @@ class TransformedJudging:
         left_open = said.checked.left_open or said.unchecked.left_open
         if left_open:
             return replace(seen, verdict="unspecified", reason=left_open)
+        if self.transform.forward and quiet and _infinite(said.answer):
+            reason = "a Jacobian with infinite entries times a tangent with zeros"
+            return replace(seen, verdict="unspecified", reason=reason)
         if said.answer.unspecified and said.checked.raises is None:
             word: VerdictWord = "gave up" if said.answer.gave_up else "unspecified"
             return replace(seen, verdict=word, reason=said.answer.unspecified)
@@ -278,6 +285,14 @@ _LAWS: dict[Law, Callable[[Judged, Foretold], Iterator[Finding]]] = {
     "numbers": _numbers,
     "written": _written,
 }
+
+
+def _infinite(answer: Answer) -> bool:
+    """Whether anything that is computed, or a gradient, is not finite."""
+    entries = (*answer.values.values(), *answer.gradients.values())
+    return not all(np.isfinite(one.values).all() for one in entries)
+
+
 _UNDEFINED = frozenset(
     {
         *(Kind.MULTI_VIEW_INPLACE, Kind.MULTI_VIEW_REBASED, Kind.NO_GRAD_VIEW_INPLACE),

@@ -77,13 +77,17 @@ def _not_marked(draft: Draft, prediction: Prediction, function: Function) -> str
     if any(taken.count(one) > 1 for one in written):
         return "a function writes what it takes by two names"
     leaves = {memory[leaf.name] for leaf in draft.leaves if leaf.requires_grad}
+    ran = [step for step in draft.shaped[: function.first] if isinstance(step, Shaped)]
+    pieces = {
+        memory[name] for s in ran if s.row.multi and s.row.kind == "view" for name in s.step.to
+    }
     for step in (step for step in inside if step.in_place):
         target = memory[str(step.step.args[0])]
         if target in taken and step.moved is not None:
             return "a function changes the shape of what it takes"
         recorded = recording(step.step.modes) and flags[str(step.step.args[0])].requires_grad
-        if target in leaves and not recorded:
-            return "a function writes a leaf and does not record it, which a custom function would"
+        if target in leaves | pieces and not recorded:
+            return "a function writes, and does not record, what it could not write and record"
     return ""
 
 

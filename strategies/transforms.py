@@ -112,6 +112,8 @@ _VMAP_REFUSES = (
     "vmap: It looks like you",
     "Batching rule not implemented",
     "vmap: we do not yet support",
+    "vmap: We do not support batching operators that can support dynamic shape",
+    "is not possible because there exists a Tensor `other` in extra_args",
     "accessing `data` under vmap transform is not allowed",
 )
 _NO_FORMULA = (

@@ -95,7 +95,7 @@ NOT_FOR: dict[str, tuple[Step, ...]] = {
         Apply("mul_", ("b", "x0"), {}, function=1),
     ),
     "shares memory": (Apply("view_as", ("b",), {}, ("x0",), function=1),),
-    "writes a leaf": (Apply("mul_", ("a", 2.0), {}, modes=("no_grad",), function=1),),
+    "could not write and record": (Apply("mul_", ("a", 2.0), {}, modes=("no_grad",), function=1),),
     "changes the shape": (Apply("unsqueeze_", ("b",), {"dim": 0}, function=1),),
     "no version": (Apply("mul", ("a", 2.0), {}, ("x0",), modes=("inference_mode",)),),
 }

@@ -55,7 +55,7 @@ BROKEN = {
     "same": ("hooks", RIGHT, "lambda gradient: None -> lambda gradient: 2.0 * gradient"),
     "meaning": ("saved-copied", RIGHT, "torch.clone -> torch.zeros_like"),
     "unchecked": ("saved-returned", RIGHT, "lambda saved: saved) -> lambda saved: saved * 2.0)"),
-    "numbers": ("vmap", RIGHT, "made[0] -> made.detach()[0]"),
+    "numbers": ("vmap", RIGHT, "else mapped(made) -> else mapped(made.detach())"),
     "written": ("custom-function-dirty", RIGHT, "if two is not None] -> if two is None]"),
     "tangents": ("forward-mode", RIGHT, "is None else along -> is None else 2.0 * along"),
     "twice": ("double-backward", RIGHT, "filled(second -> filled(first"),
