@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _NO_GRAD_VIEW = "A view was created in no_grad mode and is being modified inplace with grad mode"
 
 
-_STALE_VIEW = "is a view and its base or another view of its base has been modified inplace"
+_STALE_VIEW = "its base or another view of its base has been modified inplace"
 
 
 def _written_arguments(judged: Judged) -> Iterator[bool]:
@@ -111,7 +111,7 @@ def _gives_view(judged: Judged, finding: Finding) -> bool:
 def _saves_arguments(judged: Judged, finding: Finding) -> bool:
     """All that a function is given is saved, and must not be written until backward has run.
 
-    One of several views that is written in no_grad cannot be asked for its node at all.
+    One of several views, or one made in no_grad, cannot be asked for its node when it was written.
     """
     refused = MODIFIED in finding.message or _STALE_VIEW in finding.message
     told = finding.kind == "spurious error" and refused

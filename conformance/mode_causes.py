@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SIDES = frozenset(
     {"prelu", "fmax", "fmin", "clamp_tensor", "clamp_min_tensor", "clamp_max_tensor"}
 )
+_ADDING = frozenset({"addmv", "addbmm", "baddbmm"})
 _REMAINDERS = frozenset({"fmod", "remainder"})
 _FILLED = frozenset({"max_pool1d"})
 """What asks for memory where autograd counts writes."""
@@ -157,6 +158,12 @@ def _reduced_under_vmap(judged: Judged, finding: Finding) -> bool:
     return finding.kind == "spurious error" and told and reduced
 
 
+def _drops_addend(judged: Judged, finding: Finding) -> bool:
+    """Where beta is 0 the addend is left out under vmap, and its history with it."""
+    added = (step for _, step in steps_of(judged) if step.row.name in _ADDING)
+    return unrecorded(finding) and any(step.params["beta"] == 0 for step in added)
+
+
 def _shares_tangent(judged: Judged, finding: Finding) -> bool:
     """The tangent of the result is that of the operand, and is written with it."""
     if finding.kind != "silent wrong gradient":
@@ -175,6 +182,7 @@ def _mish_cancels(judged: Judged, finding: Finding) -> bool:
 MODE_CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
     "vmap-index-reduce": _reduced_under_vmap,
+    "vmap-drops-addend": _drops_addend,
     "forward-shares-tangent": _shares_tangent,
     "second-mish-cancels": _mish_cancels,
     "custom-function-runs-everything": _runs_behind_all_inputs,

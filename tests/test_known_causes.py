@@ -88,6 +88,19 @@ OTHERWISE = {
             ),
         ),
     ),
+    "a view made in no_grad that the function writes": (
+        "checkpoint",
+        "checkpoint-of-written-input",
+        Program(
+            (A,),
+            (
+                Apply("view_as", ("a",), {}, ("x0",), modes=("no_grad",)),
+                Apply("mul_", ("x0", 2.0), {}, modes=("no_grad",), function=1),
+                Apply("mul", ("a", "a"), {}, ("x1",), function=1),
+                Backward(("x1",), ONES),
+            ),
+        ),
+    ),
     "a view of what a list made require grad": (
         "mutation-allowed",
         "mutation-allowed-lists",
