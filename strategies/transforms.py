@@ -139,13 +139,29 @@ def deterministic():
 """
 _THREADS = """\
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 def apart(work, *given):
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(work, *given).result()
 def transformed(function):
     return lambda *tensors: apart(function, *tensors)
+def neighbour(start):
+    leaf = torch.full((3,), 2.0, dtype=torch.float64, requires_grad=True)
+    losses = [(leaf * 3.0).mul_(leaf).sum() for _ in range(4)]
+    start.wait()
+    for loss in losses:
+        loss.backward()
+    return leaf.grad.tolist()
 def called(function):
-    return lambda: apart(function)\
+    def at_once():
+        start = Barrier(3)
+        with ThreadPoolExecutor(3) as threads:
+            neighbours = [threads.submit(neighbour, start) for _ in range(2)]
+            own = threads.submit(lambda: (start.wait(), function()))
+        if [each.result() for each in neighbours] != [[48.0] * 3] * 2:
+            raise RuntimeError("backward in another thread gave another gradient")
+        own.result()
+    return at_once\
 """
 _PLAIN = """\
 def plain(made):
@@ -385,9 +401,10 @@ TRANSFORMS: dict[str, Transform] = {
             "threads",
             _THREADS,
             f"{_PAGES}notes/autograd.html#multithreaded-autograd",
-            "Each function runs in a thread of its own, and each backward call in another: 'The "
-            "autograd engine is responsible for running all the backward operations necessary to "
-            "compute the backward pass', from whatever thread it is called",
+            "Each function runs in a thread of its own, and each backward call in another, at once "
+            "with those of two threads that have leaves of their own: in several threads 'you are "
+            "expecting to see extra concurrency instead of serializing all the backward calls', "
+            "and the results of one",
             law="same",
         ),
         Transform(
