@@ -6,17 +6,16 @@ judged anywhere, and again where it was lost.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from msgspec import Struct
 
+from conformance import collecting
 from conformance.abilities import Abilities
 from conformance.cells import Tally, cells_at
 from conformance.examine import Examiner
@@ -133,24 +132,8 @@ def drawn_for(abilities: Abilities, seed: int, index: int) -> Draft:
 
 def judge_chunk(task: Task, chunk: Chunk) -> Done:
     """Judge a chunk in this process; raises SubjectError if there is nobody to run it."""
-    with _ONE_AT_A_TIME, _collecting_afterwards():
+    with _ONE_AT_A_TIME, collecting.afterwards():
         return _judged(_examiner(task), task.seed, chunk)
-
-
-@contextmanager
-def _collecting_afterwards() -> Iterator[None]:
-    """Look for cycles after a chunk, and not while it is judged.
-
-    Next to nothing that a program leaves is one, and to look through all that stays, caches and
-    libraries, took a tenth of the time: what is left after a chunk is not looked at again.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.collect()
-        gc.freeze()
-        gc.enable()
 
 
 def _examiner(task: Task) -> Examiner:
