@@ -8,7 +8,7 @@ the prefixes of `strategies.manners`, and None stands for zeros.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +20,6 @@ from conformance.judge import Finding, difference, seen_error, stopped, tensors_
 from conformance.model import Kind, Prediction
 from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.moving import Movement
-from conformance.patience import Patience
 from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
 from conformance.verdict import Authorities, Judged
@@ -135,10 +134,6 @@ class DerivedJudging:
     known: tuple[Deviation, ...]
     """Those of this subject, and those of eager programs, which are at work here too."""
     timeout_s: float = 60.0
-    _patience: Patience = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._patience = Patience(self.subject)
 
     def judged(self, draft: Draft, by: Differentiating) -> Judged:
         """The verdict on a program; raises SubjectError if there is nobody to run it."""
@@ -151,8 +146,8 @@ class DerivedJudging:
             seen = Judged(program, draft, body, prediction, nothing, Observation(), "not exercised")
             return replace(seen, reason=form, lacking=form)
         body = print_body(form.printed, device=self.subject.device, transform=self.transform)
-        observation = self._patience.run(
-            body.text, list(form.observed), flags=False, timeout_s=self.timeout_s
+        observation = self.subject.run(
+            body.text, list(form.observed), watch=False, flags=False, timeout_s=self.timeout_s
         )
         prediction = by.predict(form.meant)
         shown = by.predict(form.printed)

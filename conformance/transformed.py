@@ -26,7 +26,6 @@ from conformance.judge import (
 from conformance.model import Kind, Prediction
 from conformance.model.quirks import UNCHECKED
 from conformance.oracle.answers import Answer
-from conformance.patience import Patience
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
@@ -75,10 +74,8 @@ class TransformedJudging:
     """Those of this subject, and those of eager programs, which are at work here too."""
     timeout_s: float = 120.0
     _eager: frozenset[str] = field(init=False)
-    _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
-        self._patience = Patience(self.subject)
         programs = (d.entry.quirk for d in self.known if d.program is not None)
         self._eager = frozenset(programs) - CAUSES.keys()
 
@@ -96,9 +93,10 @@ class TransformedJudging:
             meanwhile()
             observation = Observation()
         else:
-            observation = self._patience.run(
+            observation = self.subject.run(
                 body.text,
                 list(program.names),
+                watch=False,
                 retained=sorted(draft.sought),
                 timeout_s=self.timeout_s,
                 meanwhile=meanwhile,

@@ -18,19 +18,12 @@ from conformance.judge import Finding
 from conformance.oracle.machine import Machine
 from conformance.records import RecordWriter, read_run
 from conformance.standing import standing
-from conformance.subjects import (
-    InProcessSubject,
-    Observation,
-    SubjectError,
-    open_subject,
-    parse_subject,
-)
+from conformance.subjects import InProcessSubject, SubjectError, open_subject, parse_subject
 from conformance.transform_causes import CAUSES
 from conformance.trial import Disagreement
 from conformance.unsupported import NO_FUNCTION
 from strategies.program import Apply, Backward, Data, Leaf, Program
 from strategies.transforms import LAWS, TRANSFORMS
-from tests.tampering import Tampered
 from tests.test_program_claims import on_trial
 
 MODES = tuple(
@@ -75,27 +68,6 @@ def test_a_function_that_is_transformed_rightly_conforms(
     judged = examiners[mode].examine(RIGHT)
     assert judged.verdict == "conforms", (judged.findings, judged.reason)
     assert ("function_1" in judged.body.text) == TRANSFORMS[mode].on_functions
-
-
-@pytest.mark.parametrize("mode", ["checkpoint", "forward-mode"])
-@pytest.mark.parametrize(("times", "verdict"), [(1, "conforms"), (2, "deviates")])
-def test_a_program_that_does_not_end_in_time_is_run_again(
-    mode: str,
-    times: int,
-    verdict: str,
-    examiners: dict[str, Examiner],
-    machine: Machine,
-) -> None:
-    """As eager ones are: what hangs twice is believed."""
-    hung: list[str] = []
-
-    def change(body: str, seen: Observation) -> Observation:
-        hung.append(body)
-        return Observation(hang=True) if len(hung) <= times else seen
-
-    subject = Tampered(examiners[mode].subject, change)
-    judged = Examiner(subject, machine).examine(RIGHT)
-    assert (judged.verdict, len(subject.asked)) == (verdict, 2)
 
 
 @pytest.mark.parametrize("mode", ON_FUNCTIONS)
