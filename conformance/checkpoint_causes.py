@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from conformance.model import predict
+from conformance.model.quirks import UNCHECKED
 from conformance.transform_telling import (
+    FORBIDDEN,
     MODIFIED,
     OF_A_LEAF,
     Told,
@@ -22,11 +25,14 @@ from conformance.transform_telling import (
 )
 from strategies.draft import Shaped
 from strategies.functions import functions_of
-from strategies.program import Backward
+from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
     from conformance.judge import Finding
     from conformance.verdict import Judged
+
+
+_NO_GRAD_VIEW = "A view was created in no_grad mode and is being modified inplace with grad mode"
 
 
 def _written_arguments(judged: Judged) -> Iterator[bool]:
@@ -36,6 +42,25 @@ def _written_arguments(judged: Judged) -> Iterator[bool]:
         written = memories.get(str(step.step.args[0])) if step.in_place else None
         if written is not None and written in {memories.get(n) for n in function.takes}:
             yield judged.prediction.flags[str(step.step.args[0])].requires_grad
+
+
+def _writes_a_buffer(judged: Judged) -> bool:
+    """Whether a function writes into what it takes that does not require grad as it is taken.
+
+    It may well afterwards, by what was written into it.
+    """
+    memories = memories_of(judged.prediction)
+    trace = predict(judged.draft, quirks=frozenset({UNCHECKED}), watched=True).trace
+    leaves = {leaf.name: leaf.requires_grad for leaf in judged.draft.leaves}
+    for function, step in steps_of(judged):
+        if not step.in_place or function.first > len(trace):
+            continue
+        flags = trace[function.first - 1].items() if function.first else ()
+        asks = leaves | {name: one.requires_grad for name, one in flags}
+        written = memories.get(str(step.step.args[0]), -1)
+        if any(memories.get(n) == written and not asks[n] for n in function.takes):
+            return True
+    return False
 
 
 def _in_backward(judged: Judged, finding: Finding) -> bool:
@@ -54,7 +79,7 @@ def _writes_again(judged: Judged, finding: Finding) -> bool:
     if finding.kind not in ("silent wrong gradient", "wrong value"):
         return False
     again = any(isinstance(step, Backward) for step in judged.draft.shaped)
-    return again and not all(_written_arguments(judged))
+    return again and _writes_a_buffer(judged)
 
 
 def _writes_leaf(judged: Judged, finding: Finding) -> bool:
@@ -73,7 +98,10 @@ def _gives_view(judged: Judged, finding: Finding) -> bool:
     }
     if finding.kind == "wrong flag":
         return "is_leaf is" in finding.message and finding.message.partition(":")[0] in views
-    refused = "of CheckpointFunction is a view" in finding.message
+    said = finding.message
+    # Of several outputs each is one of "a function that returns multiple views".
+    whose = "inside a custom Function" in said or "a function that returns multiple views" in said
+    refused = " is a view and " in said and whose
     return finding.kind == "spurious error" and refused and bool(views)
 
 
@@ -94,11 +122,23 @@ def _saves_arguments(judged: Judged, finding: Finding) -> bool:
 
 def _runs_everything(judged: Judged, finding: Finding) -> bool:
     """Backward runs from all that a function gives, into all that it takes: none may be stale."""
-    stale = MODIFIED in finding.message or without_derivative(finding.message)
-    told = finding.kind == "spurious error" and stale
+    said = finding.message
+    refused = any(part in said for part in (MODIFIED, FORBIDDEN)) or without_derivative(said)
+    told = finding.kind == "spurious error" and refused
     several = any(len(function.gives) > 1 for function in functions_of(judged.draft.steps))
     written = any(isinstance(step, Shaped) and step.in_place for step in judged.draft.shaped)
     return told and several and written and _in_backward(judged, finding)
+
+
+def _enables_grad(judged: Judged, finding: Finding) -> bool:
+    """A function runs in no_grad, where its views are made, and has grad mode on where it writes
+    them.
+    """
+    told = finding.kind == "spurious error" and _NO_GRAD_VIEW in finding.message
+    steps = [step for _, step in steps_of(judged)]
+    views = any(made.how == "view" for step in steps for made in step.made)
+    enabled = (s.in_place and s.step.modes and recording(s.step.modes) for s in steps)
+    return told and views and any(enabled)
 
 
 def _recomputed_unchecked(judged: Judged, finding: Finding) -> bool:
@@ -119,5 +159,6 @@ CHECKPOINT_CAUSES: Mapping[str, Told] = {
     "checkpoint-reentrant-gives-view": _gives_view,
     "checkpoint-reentrant-saves-arguments": _saves_arguments,
     "checkpoint-reentrant-runs-everything": _runs_everything,
+    "checkpoint-reentrant-enables-grad": _enables_grad,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""

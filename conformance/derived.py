@@ -1,14 +1,15 @@
-"""The verdict on a program in forward mode, and on the gradient of its gradient.
+"""The verdict on a program in forward mode, on the gradient of its gradient, and on the gradients
+that several threads get of it at once.
 
-Both take a program otherwise than it is: forward mode leaves out its backward calls and does not
-heed grad modes, double backward ends with its first backward call. What must come out is named by
-the prefixes of `strategies.manners`, and None stands for zeros.
+All take a program otherwise than it is: forward mode leaves out its backward calls and does not
+heed grad modes, the others end with its first backward call. What must come out is named by
+`strategies.manners`, and None stands for zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,15 +21,23 @@ from conformance.judge import Finding, difference, seen_error, stopped, tensors_
 from conformance.model import Kind, Prediction
 from conformance.oracle.answers import Answer, Entries
 from conformance.oracle.moving import Movement
+from conformance.patience import Patience
 from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
 from conformance.verdict import Authorities, Judged
 from strategies.draft import Draft, Shaped, check
-from strategies.manners import FIRST, SECOND, TANGENT, tangent
+from strategies.manners import (
+    FIRST,
+    SECOND,
+    TANGENT,
+    THREAD_NUMBERS,
+    in_thread,
+    tangent,
+)
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Leaf, Program
 from strategies.script import Expectation, Numbers
-from strategies.transforms import Transform
+from strategies.transforms import Law, Transform
 
 _UNLIKE = frozenset({"requires_grad_", "detach_", "data", "set_", "resize_", "resize_as_"})
 """Operations that say what requires grad, or go around autograd."""
@@ -57,19 +66,26 @@ class Form:
     meant: Draft
     directions: Mapping[str, NDArray[np.float64]]
     """The leaves of what is meant that move, and how."""
-    twice: bool
+    law: Law
+
+    @property
+    def twice(self) -> bool:
+        """Whether it is differentiated twice."""
+        return self.law == "twice"
 
     @property
     def observed(self) -> tuple[str, ...]:
         """The names that a subject reports."""
         leaves = [leaf.name for leaf in self.printed.leaves if leaf.requires_grad]
+        if self.law == "shared":
+            return tuple(in_thread(number, name) for number in THREAD_NUMBERS for name in leaves)
         if self.twice:
             return tuple(which + name for which in (FIRST, SECOND) for name in leaves)
         floats = [n for n, value in self.printed.values.items() if value.dtype == "float64"]
         return (*self.printed.program().names, *(TANGENT + name for name in floats))
 
 
-def form_of(draft: Draft, law: str) -> Form | str:
+def form_of(draft: Draft, law: Law) -> Form | str:
     """A program as a law takes it, or why it cannot."""
     if not any(leaf.requires_grad for leaf in draft.leaves):
         return "nothing requires grad"
@@ -78,15 +94,15 @@ def form_of(draft: Draft, law: str) -> Form | str:
         return "it says what requires grad, or goes around autograd"
     if any("inference_mode" in step.modes for step in steps):
         return "it is in inference mode"
-    if law == "twice":
-        return _twice(draft, steps)
+    if law != "tangents":
+        return _up_to_a_call(draft, steps, law)
     applied = [step for step in steps if isinstance(step, Apply)]
     if not applied:
         return "it has no operation"
     return _forward(draft, applied)
 
 
-def _twice(draft: Draft, steps: list[Apply | Backward]) -> Form | str:
+def _up_to_a_call(draft: Draft, steps: list[Apply | Backward], law: Law) -> Form | str:
     first = next((n for n, step in enumerate(steps) if isinstance(step, Backward)), None)
     if first is None:
         return "it has no backward call"
@@ -94,9 +110,10 @@ def _twice(draft: Draft, steps: list[Apply | Backward]) -> Form | str:
     assert isinstance(call, Backward)
     short = (*steps[:first], changed(call, inputs=(), via="", retain_graph=False))
     taken = check(Program(tuple(draft.leaves), short))
-    if any(isinstance(step, Shaped) and step.moved is not None for step in taken.shaped):
+    moved = any(isinstance(step, Shaped) and step.moved is not None for step in taken.shaped)
+    if moved and law == "twice":
         return "it changes the shape of a tensor in place"
-    return Form(taken, taken, _directions(draft, {}), twice=True)
+    return Form(taken, taken, _directions(draft, {}), law)
 
 
 def _forward(draft: Draft, steps: list[Apply]) -> Form:
@@ -109,7 +126,7 @@ def _forward(draft: Draft, steps: list[Apply]) -> Form:
     meant = (*copies, *(changed(step, modes=()) for step in steps))
     printed = check(Program(tuple(draft.leaves), tuple(steps)))
     return Form(
-        printed, check(Program(tuple(leaves), meant)), _directions(draft, named), twice=False
+        printed, check(Program(tuple(leaves), meant)), _directions(draft, named), "tangents"
     )
 
 
@@ -134,6 +151,10 @@ class DerivedJudging:
     known: tuple[Deviation, ...]
     """Those of this subject, and those of eager programs, which are at work here too."""
     timeout_s: float = 60.0
+    _patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._patience = Patience(self.subject, self.timeout_s)
 
     def judged(self, draft: Draft, by: Differentiating) -> Judged:
         """The verdict on a program; raises SubjectError if there is nobody to run it."""
@@ -146,9 +167,7 @@ class DerivedJudging:
             seen = Judged(program, draft, body, prediction, nothing, Observation(), "not exercised")
             return replace(seen, reason=form, lacking=form)
         body = print_body(form.printed, device=self.subject.device, transform=self.transform)
-        observation = self.subject.run(
-            body.text, list(form.observed), watch=False, flags=False, timeout_s=self.timeout_s
-        )
+        observation = self._patience.seen(body, list(form.observed), flags=False)
         prediction = by.predict(form.meant)
         shown = by.predict(form.printed)
         expected = _expected(form, prediction, by)
@@ -209,6 +228,8 @@ def _expected(
 ) -> Expected:
     if prediction.raises is not None or prediction.left_open:
         return prediction.left_open or "it raises"
+    if form.law == "shared":
+        return _of_each_thread(form, prediction, by, quirks)
     moved = by.movement(form.meant, prediction, form.directions, twice=form.twice, quirks=quirks)
     if moved.unspecified:
         return moved.unspecified
@@ -227,6 +248,22 @@ def _expected(
         first = answer.gradients[name] if prediction.graded.get(name) else none
         found[FIRST + name] = (first, "silent wrong gradient")
         found[SECOND + name] = (entries, "silent wrong gradient")
+    return found
+
+
+def _of_each_thread(
+    form: Form, prediction: Prediction, by: Differentiating, quirks: frozenset[str]
+) -> Expected:
+    """The gradient of every leaf, by each of the threads that ask for it."""
+    answer = by.answer(form.meant, prediction, quirks=quirks, again=True)
+    if answer.unspecified:
+        return answer.unspecified
+    found: dict[str, tuple[Entries, str]] = {}
+    for leaf in (leaf for leaf in form.printed.leaves if leaf.requires_grad):
+        none = Entries(np.zeros(leaf.shape), np.zeros(leaf.shape))
+        entries = answer.gradients[leaf.name] if prediction.graded.get(leaf.name) else none
+        for number in THREAD_NUMBERS:
+            found[in_thread(number, leaf.name)] = (entries, "silent wrong gradient")
     return found
 
 
@@ -274,6 +311,7 @@ _WORDS = {
     TANGENT: "the tangent of",
     FIRST: "the gradient of",
     SECOND: "the second gradient of",
+    **{in_thread(number, ""): f"in thread {number}, the gradient of" for number in THREAD_NUMBERS},
 }
 
 

@@ -23,6 +23,7 @@ from conformance.transform_telling import (
     writes_what_it_takes,
 )
 from strategies.draft import way_of
+from strategies.layout import Layout
 from strategies.program import recording
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _REFUSED_LATER = (
     "A view was created in no_grad mode and is being modified inplace with grad mode enabled",
     "is the output of a function that returns multiple views",
 )
-_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+_LOGIC = frozenset("eq ne lt le gt ge logical_and logical_or logical_xor logical_not".split())
 """Their results have no history."""
 
 
@@ -70,11 +71,21 @@ def _no_grad_view(judged: Judged, finding: Finding) -> bool:
 
 
 def _write_without_history(judged: Judged, finding: Finding) -> bool:
-    """What is written in no_grad is computed anew there, and loses its history."""
+    """What is written in no_grad, or through a detached alias, is computed anew there, and loses
+    its history.
+    """
     lost = finding.kind in ("silent wrong gradient", "wrong flag") or unrecorded(finding)
     if not lost:
         return False
-    return any(step.in_place and not recording(step.step.modes) for _, step in steps_of(judged))
+    detached = set[str]()
+    for _, step in steps_of(judged):
+        target = str(step.step.args[0])
+        if step.in_place and (target in detached or not recording(step.step.modes)):
+            return True
+        view = target in detached and any(made.how != "fresh" for made in step.made)
+        if step.row.name == "detach" or view:
+            detached.update(step.step.to)
+    return False
 
 
 def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
@@ -123,7 +134,7 @@ def _strided_rows(judged: Judged, finding: Finding) -> bool:
 def _underived(judged: Judged, finding: Finding) -> bool:
     """What a write becomes has no derivative, or no history, where the write itself has one."""
     steps = [step for _, step in steps_of(judged) if step.in_place]
-    if any(step.row.name in _COMPARISONS for step in steps):
+    if any(step.row.name in _LOGIC for step in steps):
         lost = finding.kind == "silent wrong gradient" and "is None" in finding.message
         if finding.kind == "wrong flag" or lost or unrecorded(finding):
             return True
@@ -165,6 +176,27 @@ def _turned(judged: Judged, finding: Finding) -> bool:
     return finding.kind == "spurious error" and told and moved
 
 
+def _moved(judged: Judged, finding: Finding) -> bool:
+    """An input that is changed in place to lie otherwise is written as if it lay as before: when
+    the function has ended, its size alone is compared.
+    """
+    if finding.kind not in ("wrong aliasing", "wrong value", "silent wrong gradient"):
+        return False
+    return any(
+        step.moved is not None
+        and step.target is not None
+        and str(step.step.args[0]) in function.takes
+        and _lies_otherwise(step.target, step.moved)
+        for function, step in steps_of(judged)
+    )
+
+
+def _lies_otherwise(before: Layout, after: Layout) -> bool:
+    """Whether that is not told by the shape alone, of a tensor with as many elements."""
+    turned = before.shape == after.shape and before.strides != after.strides
+    return turned or before.numel != after.numel or before.offset != after.offset
+
+
 FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
     "functionalize-refuses-aliases": says(
         "a custom (non-ATen) operator whose output has alias", writes
@@ -176,6 +208,7 @@ FUNCTIONALIZE_CAUSES: Mapping[str, Told] = {
     "functionalize-gives-copy": _gives_copy,
     "functionalize-strided-write": _strided_write,
     "functionalize-turned-input": _turned,
+    "functionalize-moved-input": _moved,
     "functionalize-underived": _underived,
     "functionalize-strided-rows": _strided_rows,
     "functionalize-arguments-apart": _arguments_apart,

@@ -7,15 +7,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from conformance.model import Kind
 from conformance.transform_telling import (
+    MODIFIED,
+    OF_A_LEAF,
     Told,
     memories_of,
     says,
     steps_of,
     unrecorded,
     writes_several,
+    written,
 )
 from strategies.draft import Shaped, way_of
+from strategies.functions import functions_of
+from strategies.program import Backward
 
 if TYPE_CHECKING:
     from conformance.judge import Finding
@@ -50,12 +56,32 @@ def _hidden_from_hooks(judged: Judged, finding: Finding) -> bool:
 
 
 def _written_as_list(judged: Judged, finding: Finding) -> bool:
-    """A write to a list of tensors is not seen where writes are looked for, nor counted."""
-    return finding.kind in ("silent wrong gradient", "missing error", "wrong flag") and any(
+    """A write to a list of tensors is not seen where writes are looked for, nor counted.
+
+    A view of what has entered the graph by it goes on as a leaf.
+    """
+    leaf = finding.kind == "spurious error" and OF_A_LEAF in finding.message
+    told = finding.kind in ("silent wrong gradient", "missing error", "wrong flag") or leaf
+    return told and any(
         isinstance(step, Shaped)
         and step.in_place
         and (way_of(step) == "foreach" or step.row.name.startswith("foreach"))
         for step in judged.draft.shaped
+    )
+
+
+def _written_elsewhere(judged: Judged, finding: Finding) -> bool:
+    """What is written starts at another element than a tensor of the same memory, by whose first
+    element the mode knows what was saved.
+    """
+    if finding.kind != "silent wrong gradient":
+        return False
+    memories, layouts = memories_of(judged.prediction), judged.prediction.layouts
+    return any(
+        memories.get(str(step.step.args[0])) == memory and layouts[name].offset != target.offset
+        for step in judged.draft.shaped
+        if isinstance(step, Shaped) and step.in_place and (target := step.target) is not None
+        for name, memory in memories.items()
     )
 
 
@@ -105,11 +131,39 @@ def _sgn_immutable(judged: Judged, finding: Finding) -> bool:
     return told and any(isinstance(s, Shaped) and s.row.name == "sgn" for s in judged.draft.shaped)
 
 
+def _aborts_at_former_leaf(judged: Judged, finding: Finding) -> bool:
+    """What a custom function writes was a leaf, and its gradient is sought as that of one: where
+    eager torch raises, the process ends.
+    """
+    told = finding.kind == "crash" and "autograd_meta() on undefined tensor" in finding.message
+    raises = judged.prediction.raises
+    return told and raises is not None and raises.kind is Kind.LEAF_MOVED
+
+
+def _runs_behind_all_inputs(judged: Judged, finding: Finding) -> bool:
+    """A custom function is one node, behind which all is run, whatever its gradient."""
+    if finding.kind != "spurious error" or MODIFIED not in finding.message or finding.step is None:
+        return False
+    several = any(len(function.takes) > 1 for function in functions_of(judged.draft.steps))
+    in_backward = isinstance(judged.draft.shaped[finding.step], Backward)
+    return in_backward and several and written(judged)
+
+
+def _mish_cancels(judged: Judged, finding: Finding) -> bool:
+    """The gradient has 1 - tanh², of which nothing is left where tanh is 1."""
+    bent = any(isinstance(s, Shaped) and s.row.name == "mish" for s in judged.draft.shaped)
+    return bent and finding.message.startswith("the second gradient of")
+
+
 MODE_CAUSES: Mapping[str, Told] = {
     "forward-sgn-immutable": _sgn_immutable,
+    "second-mish-cancels": _mish_cancels,
+    "custom-function-runs-everything": _runs_behind_all_inputs,
+    "custom-function-former-leaf": _aborts_at_former_leaf,
     "forward-takes-sides": _takes_sides,
     "forward-scatter-product": _scatters_product,
     "func-lists-unversioned": _written_as_list,
+    "export-lists-unversioned": _written_as_list,
     "vmap-select-scatter": _scattered_under_vmap,
     "mutation-allowed-in-inference": _mode_in_inference,
     "mutation-allowed-named-outs": says("KeyError: 'out'", writes_several),
@@ -117,5 +171,6 @@ MODE_CAUSES: Mapping[str, Told] = {
     "forward-own-operand": _own_operand,
     "saved-on-cpu-unchecked": _hidden_from_hooks,
     "mutation-allowed-lists": _written_as_list,
+    "mutation-allowed-elsewhere": _written_elsewhere,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""

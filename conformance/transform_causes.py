@@ -316,15 +316,18 @@ CAUSES: Mapping[str, Told] = {
 """Quirk of the register -> whether a finding of a program has that cause."""
 
 
+_ENDING = frozenset({"custom-function-former-leaf"})
+"""By no other does a worker die."""
+
+
 def cause_among(known: Iterable[Deviation], judged: Judged, finding: Finding) -> Deviation | None:
-    """The first of these deviations that a finding shows by its cause; no worker dies by one."""
-    if finding.kind in ("crash", "hang"):
-        return None
+    """The first of these deviations that a finding shows by its cause."""
+    causes = CAUSES.keys() & _ENDING if finding.kind in ("crash", "hang") else CAUSES.keys()
     return next(
         (
             deviation
             for deviation in known
-            if deviation.entry.quirk in CAUSES and CAUSES[deviation.entry.quirk](judged, finding)
+            if deviation.entry.quirk in causes and CAUSES[deviation.entry.quirk](judged, finding)
         ),
         None,
     )

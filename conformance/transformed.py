@@ -26,12 +26,14 @@ from conformance.judge import (
 from conformance.model import Kind, Prediction
 from conformance.model.quirks import UNCHECKED
 from conformance.oracle.answers import Answer
+from conformance.patience import Patience
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.transform_causes import CAUSES, cause_among
 from conformance.unsupported import cannot
 from conformance.verdict import Authorities, Judged
-from strategies.draft import Draft
+from strategies.copies import in_copies
+from strategies.draft import Draft, check
 from strategies.printer import print_body
 from strategies.program import Backward
 from strategies.transforms import Law, Transform
@@ -74,31 +76,34 @@ class TransformedJudging:
     """Those of this subject, and those of eager programs, which are at work here too."""
     timeout_s: float = 120.0
     _eager: frozenset[str] = field(init=False)
+    _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
+        self._patience = Patience(self.subject, self.timeout_s)
         programs = (d.entry.quirk for d in self.known if d.program is not None)
         self._eager = frozenset(programs) - CAUSES.keys()
 
     def judged(self, draft: Draft, by: Authorities) -> Judged:
         """The verdict on a program; raises SubjectError if there is nobody to run it."""
+        program = draft.program()
+        if self.transform.copies > 1:
+            copies = in_copies(program, self.transform.copies)
+            draft = check(copies).as_in(self.subject.torch)
         body = print_body(draft, device=self.subject.device, transform=self.transform)
         foretold: list[Foretold] = []
 
         def meanwhile() -> None:
             foretold.append(foretell(by, draft, self.transform.law))
 
-        program = draft.program()
         untried = cannot(self.transform, draft, by)
         if untried:
             meanwhile()
             observation = Observation()
         else:
-            observation = self.subject.run(
-                body.text,
-                list(program.names),
-                watch=False,
+            observation = self._patience.seen(
+                body,
+                list(draft.program().names),
                 retained=sorted(draft.sought),
-                timeout_s=self.timeout_s,
                 meanwhile=meanwhile,
             )
         if not foretold:
@@ -152,7 +157,7 @@ class TransformedJudging:
         return replace(seen, verdict="known deviation", deviations=causes or self._first_eager())
 
     def cause_of(self, seen: Judged, finding: Finding) -> Deviation | None:
-        """The registered deviation of this subject that a finding shows; no worker dies by one."""
+        """The registered deviation of this subject that a finding shows."""
         return cause_among(self.known, seen, finding)
 
     def _first_eager(self) -> tuple[Deviation, ...]:
@@ -161,7 +166,8 @@ class TransformedJudging:
     def _undecided(self, seen: Judged, said: Foretold) -> Judged:
         quiet = seen.observation.error is None
         law = self.transform.law
-        refused = said.checked.raises if law in ("unchecked", "numbers") else said.unchecked.raises
+        strict = law in ("unchecked", "numbers", "written")
+        refused = said.checked.raises if strict else said.unchecked.raises
         if refused is not None and quiet:
             reason = f"eager torch refuses it ({refused.kind.value}), and this subject does not"
             return replace(seen, verdict="unspecified", reason=reason)
@@ -225,6 +231,15 @@ def _numbers(seen: Judged, said: Foretold) -> Iterator[Finding]:
             yield finding
 
 
+def _written(seen: Judged, said: Foretold) -> Iterator[Finding]:
+    """Differences in values and gradients, and in what requires grad."""
+    yield from _numbers(seen, said)
+    observation, unchecked = seen.observation, said.unchecked
+    ended = observation.error is not None or observation.crash or observation.hang
+    if not ended and unchecked.raises is None and not unchecked.unspecified:
+        yield from (f for f in _flags(unchecked, observation) if "requires_grad is" in f.message)
+
+
 def _meaning(seen: Judged, said: Foretold) -> Iterator[Finding]:
     """Every difference between what a transforming subject did and what it must do."""
     observation = seen.observation
@@ -261,6 +276,7 @@ _LAWS: dict[Law, Callable[[Judged, Foretold], Iterator[Finding]]] = {
     "right": _right,
     "unchecked": _unchecked,
     "numbers": _numbers,
+    "written": _written,
 }
 _UNDEFINED = frozenset(
     {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from conformance.model import Prediction
 from conformance.model.quirks import UNCHECKED
 from conformance.verdict import Authorities
@@ -25,6 +27,8 @@ def cannot(transform: Transform, draft: Draft, by: Authorities) -> str:
         reasons = (detaching(draft, prediction, function) for function in functions)
         found = next(filter(None, reasons), "")
         return f"{found}; {transform.recorded_whole}" if found else ""
+    if transform.law == "written":
+        return _not_written(draft, by, functions)
     return _not_numbers(transform, draft, by, functions) if transform.law == "numbers" else ""
 
 
@@ -34,10 +38,53 @@ def _not_numbers(
     if transform.forward and not all(recording(s.modes) for s in draft.steps if _in(s)):
         return "a function computes in no_grad, which does not apply to forward mode"
     prediction = by.predict(draft, quirks=frozenset({UNCHECKED}))
-    given = {name for function in functions for name in function.gives}
-    if any(isinstance(s, Backward) and given.intersection(s.inputs) for s in draft.steps):
-        return "the gradient by what a function gives, which may have been used inside"
+    if _sought(draft, [name for function in functions for name in function.gives]):
+        return _USED_INSIDE
     return next(filter(None, (impure(draft, prediction, each) for each in functions)), "")
+
+
+_USED_INSIDE = "the gradient by what a function gives, which may have been used inside"
+
+
+def _sought(draft: Draft, names: Iterable[str]) -> bool:
+    """Whether a call asks for the gradient by one of these by name."""
+    return any(isinstance(step, Backward) and {*names} & {*step.inputs} for step in draft.steps)
+
+
+def _not_written(draft: Draft, by: Authorities, functions: list[Function]) -> str:
+    if any("inference_mode" in step.modes for step in draft.steps):
+        return "inference tensors have no version by which a write is seen"
+    prediction = by.predict(draft, quirks=frozenset({UNCHECKED}))
+    reasons = (_not_marked(draft, prediction, function) for function in functions)
+    return next(filter(None, reasons), "")
+
+
+def _not_marked(draft: Draft, prediction: Prediction, function: Function) -> str:
+    """Why ctx.mark_dirty cannot say what a function writes, or nothing."""
+    memory, flags = prediction.memory, prediction.flags
+    inside = [s for s in draft.shaped[function.first : function.last + 1] if isinstance(s, Shaped)]
+    made = [name for step in inside for name in step.step.to]
+    if not all(name in memory for name in (*function.takes, *made)):
+        return "the program ends in a function"
+    written = {memory[str(step.step.args[0])] for step in inside if step.in_place}
+    taken = [memory[name] for name in function.takes]
+    given = [memory[name] for name in function.gives]
+    changed = [name for name in function.takes if memory[name] in written]
+    if _sought(draft, (*function.gives, *changed)):
+        return _USED_INSIDE
+    if len(set(given)) < len(given) or not set(taken).isdisjoint(given):
+        return "what a function gives shares memory with something that it takes or gives"
+    if any(taken.count(one) > 1 for one in written):
+        return "a function writes what it takes by two names"
+    leaves = {memory[leaf.name] for leaf in draft.leaves if leaf.requires_grad}
+    for step in (step for step in inside if step.in_place):
+        target = memory[str(step.step.args[0])]
+        if target in taken and step.moved is not None:
+            return "a function changes the shape of what it takes"
+        recorded = recording(step.step.modes) and flags[str(step.step.args[0])].requires_grad
+        if target in leaves and not recorded:
+            return "a function writes a leaf and does not record it, which a custom function would"
+    return ""
 
 
 def detaching(draft: Draft, prediction: Prediction, function: Function) -> str:

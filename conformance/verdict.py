@@ -16,6 +16,7 @@ from conformance.expectation import expectation, outward
 from conformance.judge import Finding, judge, seen_error
 from conformance.model import Prediction
 from conformance.oracle.answers import NOT_ASKED, Answer
+from conformance.patience import Patience
 from conformance.records import VerdictWord
 from conformance.subjects import Observation, Subject
 from conformance.tolerances import ORACLE_RTOL
@@ -133,10 +134,10 @@ class Judging:
     timeout_s: float = 10.0
     known: tuple[Deviation, ...] = field(default_factory=register)
     abilities: Abilities = field(init=False)
-    _hangs: bool = False
-    """Whether a program of this subject has hung twice in a row."""
+    _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
+        self._patience = Patience(self.subject, self.timeout_s)
         self.abilities = Abilities(self.subject)
         kind = f"{self.subject.mode}-{self.subject.device}"
         self.known = tuple(d for d in self.known if d.applies(kind, self.subject.torch))
@@ -227,25 +228,14 @@ class Judging:
         watched: bool,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Observation:
-        """What was seen. The first program that does not end in time is run again: on a machine
-        that has stood still for a while, the next worker ends in time.
-        """
-
-        def run(meanwhile: Callable[[], None]) -> Observation:
-            return self.subject.run(
-                body.text,
-                list(program.names),
-                watch=watched,
-                retained=sorted(draft.sought),
-                timeout_s=self.timeout_s,
-                meanwhile=meanwhile,
-            )
-
-        seen = run(meanwhile)
-        if seen.hang and not self._hangs:
-            seen = run(lambda: None)
-            self._hangs = seen.hang
-        return seen
+        """What was seen."""
+        return self._patience.seen(
+            body,
+            list(program.names),
+            watch=watched,
+            retained=sorted(draft.sought),
+            meanwhile=meanwhile,
+        )
 
     def _concluded(self, seen: Judged, by: Authorities, *, oracle: bool) -> Judged:
         """The verdict on what was seen."""

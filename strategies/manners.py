@@ -1,7 +1,7 @@
 """How a transform has a program written: its leaves, its backward calls, and what comes last.
 
-Two do not run backward calls as they are: forward mode, which moves the leaves along tangents, and
-double backward, which differentiates gradients again.
+Three do not run backward calls as they are: forward mode, which moves the leaves along tangents,
+double backward, which differentiates gradients again, and threads that share a graph.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from strategies.draft import Draft
 from strategies.program import Backward, Generated, Leaf
+from strategies.setups import AT_ONCE
 from strategies.statements import backward_line, cotangent_line, leaf_line, literal
 from strategies.transforms import Transform
 from strategies.values import materialise
@@ -23,6 +24,14 @@ TANGENT = "TANGENT_"
 FIRST = "FIRST_"
 SECOND = "SECOND_"
 """The same of a first gradient, and of the gradient of its product with tangents."""
+
+
+THREAD_NUMBERS = range(1, AT_ONCE + 1)
+
+
+def in_thread(number: int, name: str) -> str:
+    """What a leaf's gradient is called that one of several threads found."""
+    return f"THREAD_{number}_{name}"
 
 
 def tangent(leaf: Leaf, position: int) -> NDArray[np.float64]:
@@ -80,8 +89,21 @@ class Twice(Plainly):
         return f"{made} = twice([{', '.join(step.of)}], [{cotangents}], [{names}], [{tangents}])"
 
 
+class Sharing(Plainly):
+    """A backward call is one for the gradients of all leaves, made by several threads at once."""
+
+    def backward(self, draft: Draft, index: int, step: Backward, device: str) -> str:
+        """The call, by the leaves of the program that require grad."""
+        data = step.cotangents or (None,) * len(step.of)
+        roots = zip(step.of, draft.roots[index], data, strict=True)
+        cotangents = ", ".join(cotangent_line(*root, device) for root in roots)
+        leaves = [leaf.name for leaf in draft.leaves if leaf.requires_grad]
+        made = ", ".join(in_thread(number, name) for number in THREAD_NUMBERS for name in leaves)
+        return f"{made} = sharing([{', '.join(step.of)}], [{cotangents}], [{', '.join(leaves)}])"
+
+
 _PLAINLY = Plainly()
-_BY_LAW: dict[str, Plainly] = {"tangents": Forward(), "twice": Twice()}
+_BY_LAW: dict[str, Plainly] = {"tangents": Forward(), "twice": Twice(), "shared": Sharing()}
 
 
 def manner_of(transform: Transform) -> Plainly:

@@ -161,14 +161,15 @@ def decode(text: str | bytes) -> Program:
 
 
 @lru_cache(maxsize=1024)
-def _may_be(name: str) -> bool:
+def may_be_named(name: str) -> bool:
+    """Whether a tensor may have this name in a script."""
     taken = keyword.iskeyword(name) or name in _RESERVED or name in _CALLED
     return not taken and _NAME.fullmatch(name) is not None
 
 
 def check_name(name: str, where: str) -> None:
     """Raise ProgramError unless a tensor may have this name in a script."""
-    if not _may_be(name):
+    if not may_be_named(name):
         raise ProgramError(
             f"{where}: {name!r} cannot be a tensor's name; use a short lower-case identifier."
         )

@@ -10,7 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Law = Literal["same", "meaning", "right", "unchecked", "numbers", "tangents", "twice"]
+from strategies import setups
+from strategies.setups import AT_ONCE
+
+Law = Literal[
+    "same", "meaning", "right", "unchecked", "numbers", "written", "tangents", "twice", "shared"
+]
 LAWS: dict[Law, str] = {
     "same": "Nothing changes: errors, their kinds and places, flags, versions, memory, values and "
     "gradients are those of eager torch; but not which gradients there are when a backward call "
@@ -26,15 +31,19 @@ LAWS: dict[Law, str] = {
     "memory are not compared. Of functions that write none of their inputs and give nothing that "
     "shares memory with one: torch.func and custom functions ask for these. Others are not "
     "exercised.",
+    "written": "As *numbers*, and what requires grad does so in eager torch: of functions that may "
+    "write what they take, and give what has no gradient.",
     "tangents": "Values are the oracle's, and so is the forward derivative of every tensor along "
     "tangents of the leaves, where None stands for zeros. Grad modes do not count, for they "
     "do not apply to forward mode; backward calls are left out.",
     "twice": "Of the program up to its first backward call: its gradients are the oracle's, and so "
     "is the gradient of their product with tangents of the leaves, where None stands for zeros. "
     "The oracle differentiates its own function twice.",
+    "shared": "Of the program up to its first backward call: each of the threads that ask for its "
+    "gradients at once, by one graph, gets the oracle's, where None stands for zeros.",
 }
 """What must hold, by the name that a transform gives."""
-DERIVED = frozenset[Law]({"tangents", "twice"})
+DERIVED = frozenset[Law]({"tangents", "twice", "shared"})
 """The laws of what differentiates a program otherwise than by its backward calls."""
 _PAGES = "https://docs.pytorch.org/docs/stable/"
 _FUNC = f"{_PAGES}generated/torch.func."
@@ -58,6 +67,8 @@ class Transform:
     """The context manager that the whole program stands in."""
     forward: bool = False
     """Whether it differentiates forward, where grad modes do not count."""
+    copies: int = 1
+    """How many copies of the program stand side by side in it, which share nothing."""
     recorded_whole: str = ""
     """The page's words that leave out functions with tensors that are detached from the graph."""
     refuses: tuple[str, ...] = ()
@@ -87,188 +98,6 @@ def _compiled(backend: str, *, dynamic: bool, whole: bool) -> Transform:
     )
 
 
-_CHECKPOINTED = """\
-from torch.utils.checkpoint import checkpoint
-transformed = lambda function: lambda *tensors: checkpoint(function, *tensors, use_reentrant={})\
-"""
-_WITHIN = """\
-def transformed(function):
-    def call(*tensors):
-        with torch.autograd.graph.{}:
-            return function(*tensors)
-    return call\
-"""
-_HOOKS = """\
-def hooked(given):
-    for tensor in given if isinstance(given, tuple) else (given,):
-        # To look for the node of a view may make it anew.
-        if isinstance(tensor, torch.Tensor) and tensor.requires_grad and not tensor._is_view():
-            tensor.register_hook(lambda gradient: None)
-            if tensor.grad_fn is None:
-                tensor.register_post_accumulate_grad_hook(lambda tensor: None)
-            else:
-                tensor.grad_fn.register_prehook(lambda gradients: None)
-                tensor.grad_fn.register_hook(lambda before, after: None)
-    return given
-def transformed(function):
-    return lambda *tensors: hooked(function(*hooked(tensors)))\
-"""
-_MODULES = """\
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-    def forward(self, *tensors):
-        return self.function(*tensors)
-def transformed(function):
-    module = Function(function)
-    module.register_forward_pre_hook(lambda module, given: None)
-    module.register_forward_hook(lambda module, given, made: None)
-    return module\
-"""
-_DETERMINISTIC = """\
-from contextlib import contextmanager
-@contextmanager
-def deterministic():
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)\
-"""
-_THREADS = """\
-from concurrent.futures import ThreadPoolExecutor
-def apart(work, *given):
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(work, *given).result()
-def transformed(function):
-    return lambda *tensors: apart(function, *tensors)
-def called(function):
-    return lambda: apart(function)\
-"""
-_PLAIN = """\
-def plain(made):
-    return made if isinstance(made, tuple) else (made,)
-def kept(tensor):
-    memory = tensor.detach().untyped_storage().clone()
-    place = tensor.storage_offset(), tensor.shape, tensor.stride()
-    return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(memory, *place)
-def transformed(function):
-    work = lambda *tensors: plain(function(*tensors))
-    class Differentiated(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, *tensors):
-            ctx.save_for_backward(*map(kept, tensors))
-            ctx.set_materialize_grads(False)
-            made = work(*tensors)
-            # A view would be one of what the function made, which autograd does not know.
-            return tuple(one.clone() if one._is_view() else one for one in made)
-        @staticmethod
-        def backward(ctx, *gradients):
-            asked = [place for place, one in enumerate(gradients) if one is not None]
-            of_these = lambda *given: tuple(work(*given)[place] for place in asked)
-            weights = tuple(gradients[place] for place in asked)
-            return derived(of_these, ctx.saved_tensors, weights, ctx.needs_input_grad)
-    def call(*tensors):
-        made = Differentiated.apply(*tensors)
-        return made if len(made) > 1 else made[0]
-    return call
-"""
-"""A custom function that keeps copies of its inputs, and is differentiated by `derived`."""
-_GRAD = """\
-def derived(work, given, gradients, needed):
-    weighted = lambda *tensors: sum(
-        (one * two).sum() for one, two in zip(work(*tensors), gradients)
-    )
-    places = [place for place, asked in enumerate(needed) if asked]
-    found = dict(zip(places, torch.func.grad(weighted, tuple(places))(*given)))
-    return tuple(map(found.get, range(len(given))))\
-"""
-_VJP = """\
-def derived(work, given, gradients, needed):
-    places = [place for place, asked in enumerate(needed) if asked]
-    def of_these(*tensors):
-        inputs = list(given)
-        for place, tensor in zip(places, tensors):
-            inputs[place] = tensor
-        return work(*inputs)
-    _, pull = torch.func.vjp(of_these, *(given[place] for place in places))
-    found = dict(zip(places, pull(gradients)))
-    return tuple(map(found.get, range(len(given))))\
-"""
-_JVP = """\
-def derived(work, given, gradients, needed):
-    found = [None] * len(given)
-    for place in (place for place, asked in enumerate(needed) if asked):
-        of_this = lambda tensor: work(*given[:place], tensor, *given[place + 1:])
-        found[place] = torch.zeros(given[place].shape, dtype=torch.float64)
-        for cell in range(given[place].numel()):
-            along = torch.zeros(given[place].shape, dtype=torch.float64)
-            along.view(-1)[cell] = 1.0
-            moved = torch.func.jvp(of_this, (given[place],), (along,))[1]
-            total = sum((one * two).sum() for one, two in zip(moved, gradients))
-            found[place].view(-1)[cell] = total
-    return tuple(found)\
-"""
-_JACFWD = """\
-def derived(work, given, gradients, needed):
-    found = [None] * len(given)
-    for place in (place for place, asked in enumerate(needed) if asked):
-        for one, rows in zip(gradients, torch.func.jacfwd(work, place)(*given)):
-            term = torch.tensordot(one, rows, one.dim())
-            found[place] = term if found[place] is None else found[place] + term
-    return tuple(found)\
-"""
-_RECOMPUTED = """\
-def derived(work, given, gradients, needed):
-    given = [tensor.detach().requires_grad_(asked) for tensor, asked in zip(given, needed)]
-    with torch.enable_grad():
-        made = work(*given)
-    pairs = [pair for pair in zip(made, gradients) if pair[0].requires_grad]
-    if pairs:
-        torch.autograd.backward(*zip(*pairs))
-    return tuple(tensor.grad for tensor in given)\
-"""
-_MAPPED = """\
-def transformed(function):
-    def call(*tensors):
-        made = torch.func.vmap(function)(*(each.expand(2, *each.shape) for each in tensors))
-        return tuple(each[0] for each in made) if isinstance(made, tuple) else made[0]
-    return call\
-"""
-_EXPORTED = """\
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-    def forward(self, *tensors):
-        return self.function(*tensors)
-def transformed(function):
-    module = Function(function)
-    return lambda *tensors: torch.export.export(module, tensors).module()(*tensors)\
-"""
-_DUAL = """\
-from torch.autograd import forward_ad
-def moves(tensor):
-    along = forward_ad.unpack_dual(tensor).tangent
-    return torch.zeros_like(tensor.data) if along is None else along\
-"""
-_TWICE = """\
-def filled(found, leaves):
-    pairs = zip(found, leaves)
-    return [torch.zeros_like(leaf.data) if one is None else one for one, leaf in pairs]
-def twice(roots, cotangents, leaves, tangents):
-    first = torch.autograd.grad(roots, leaves, cotangents, create_graph=True, allow_unused=True)
-    pairs = [
-        pair for pair in zip(first, tangents) if pair[0] is not None and pair[0].requires_grad
-    ]
-    second = [None] * len(leaves)
-    if pairs:
-        firsts, weights = zip(*pairs)
-        second = torch.autograd.grad(firsts, leaves, weights, allow_unused=True)
-    return filled(first, leaves) + filled(second, leaves)\
-"""
 _REENTRANT_LEAVES_OUT = (
     "'The reentrant checkpoint does not support checkpointed regions with detached tensors from "
     "the computational graph', as it 'makes all the outputs require gradients'"
@@ -310,20 +139,20 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "export",
-            _EXPORTED,
+            setups.EXPORTED,
             f"{_PAGES}export.html",
             "'produces a traced graph representing only the Tensor computation of the function in "
             "an Ahead-of-Time (AOT) fashion, which can subsequently be executed'",
         ),
         Transform(
             "saved-copied",
-            _WITHIN.format("saved_tensors_hooks(torch.clone, lambda saved: saved)"),
+            setups.WITHIN.format("saved_tensors_hooks(torch.clone, lambda saved: saved)"),
             f"{_GRAPH}saved_tensors_hooks",
             "'unpack_hook(pack_hook(t)) should be equal to t': a copy cannot be modified",
         ),
         Transform(
             "saved-returned",
-            _WITHIN.format("saved_tensors_hooks(lambda saved: saved, lambda saved: saved)"),
+            setups.WITHIN.format("saved_tensors_hooks(lambda saved: saved, lambda saved: saved)"),
             f"{_GRAPH}saved_tensors_hooks",
             "'unpack_hook(pack_hook(t)) should be equal to t', which nothing says of a tensor that "
             "is modified in between",
@@ -331,7 +160,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "saved-on-cpu",
-            _WITHIN.format("save_on_cpu()"),
+            setups.WITHIN.format("save_on_cpu()"),
             f"{_GRAPH}save_on_cpu",
             "'tensors saved by the forward pass will be stored on cpu, then retrieved for "
             "backward'",
@@ -348,7 +177,7 @@ TRANSFORMS: dict[str, Transform] = {
         *(
             Transform(
                 "checkpoint" + "-reentrant" * reentrant,
-                _CHECKPOINTED.format(reentrant),
+                setups.CHECKPOINTED.format(reentrant),
                 f"{_PAGES}checkpoint.html",
                 "'Checkpoint a model or part of the model': memory is traded for compute",
                 recorded_whole=_REENTRANT_LEAVES_OUT * reentrant,
@@ -358,7 +187,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "hooks",
-            _HOOKS,
+            setups.HOOKS,
             f"{_PAGES}generated/torch.Tensor.register_hook.html",
             "'The hook should not modify its argument, but it can optionally return a new gradient "
             "which will be used in place of grad': these return None",
@@ -366,14 +195,14 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "module-hooks",
-            _MODULES,
+            setups.MODULES,
             f"{_PAGES}generated/torch.nn.Module.html#torch.nn.Module.register_forward_hook",
             "'The hook can modify the output': these return None, and nothing is modified",
             law="same",
         ),
         Transform(
             "deterministic",
-            _DETERMINISTIC,
+            setups.DETERMINISTIC,
             f"{_PAGES}generated/torch.use_deterministic_algorithms.html",
             "'algorithms which, given the same input, and when run on the same software and "
             "hardware, always produce the same output'",
@@ -383,31 +212,53 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "threads",
-            _THREADS,
+            setups.THREADS,
             f"{_PAGES}notes/autograd.html#multithreaded-autograd",
-            "Each function runs in a thread of its own, and each backward call in another: 'The "
-            "autograd engine is responsible for running all the backward operations necessary to "
-            "compute the backward pass', from whatever thread it is called",
+            f"{AT_ONCE} copies of the program stand side by side. Each function runs in a thread "
+            "of its own, and the backward calls of all copies at once, each in another: 'you are "
+            "expecting to see extra concurrency instead of serializing all the backward calls'. "
+            "They share no leaf, since of 'shared inputs [...] non-determinism should be expected'",
             law="same",
+            copies=AT_ONCE,
+        ),
+        Transform(
+            "threads-sharing",
+            setups.SHARING,
+            f"{_PAGES}notes/autograd.html#multithreaded-autograd",
+            f"{AT_ONCE} threads go through one graph at once: 'the Autograd Engine uses thread "
+            "mutex locking to ensure thread safety on autograd Nodes', torch.autograd.grad 'may "
+            "be used to calculate the gradients instead of backward() to avoid non-determinism', "
+            "and of a graph that is shared 'they should use retain_graph=True'",
+            law="shared",
         ),
         Transform(
             "custom-function",
-            _PLAIN + _RECOMPUTED,
+            setups.PLAIN + setups.RECOMPUTED,
             f"{_PAGES}notes/extending.html#extending-torch-autograd",
             "What backward of a custom torch.autograd.Function returns is 'the gradient of the "
             "loss w.r.t.' its inputs; here it runs the function again, with grad mode on",
             law="numbers",
         ),
         Transform(
+            "custom-function-dirty",
+            setups.WRITTEN,
+            f"{_PAGES}generated/torch.autograd.function.FunctionCtx.mark_dirty.html",
+            "'Every tensor that's been modified in-place in a call to forward() should be given to "
+            "this function, to ensure correctness of our checks'; and mark_non_differentiable "
+            "'will mark outputs as not requiring gradients'",
+            law="written",
+            refuses=("inplace an input that is a view of another Tensor, your Function cannot",),
+        ),
+        Transform(
             "func-grad",
-            _PLAIN + _GRAD,
+            setups.PLAIN + setups.GRAD,
             f"{_FUNC}grad.html",
             "'helps computing gradients of func with respect to the input(s) specified by argnums'",
             law="numbers",
         ),
         Transform(
             "func-vjp",
-            _PLAIN + _VJP,
+            setups.PLAIN + setups.VJP,
             f"{_FUNC}vjp.html",
             "'Standing for the vector-Jacobian product, returns a tuple containing the results of "
             "func applied to primals and a function that, when given cotangents, computes the "
@@ -416,7 +267,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "func-jvp",
-            _PLAIN + _JVP,
+            setups.PLAIN + setups.JVP,
             f"{_FUNC}jvp.html",
             "'Standing for the Jacobian-vector product, returns a tuple containing the output of "
             "func(*primals) and the Jacobian of func evaluated at primals times tangents'",
@@ -426,7 +277,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "func-jacfwd",
-            _PLAIN + _JACFWD,
+            setups.PLAIN + setups.JACFWD,
             f"{_FUNC}jacfwd.html",
             "'Computes the Jacobian of func with respect to the arg(s) at index argnum using "
             "forward-mode autodiff', by vmap",
@@ -436,7 +287,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "vmap",
-            _MAPPED,
+            setups.MAPPED,
             f"{_FUNC}vmap.html",
             "'vmap is the vectorizing map; vmap(func) returns a new function that maps func over "
             "some dimension of the inputs'",
@@ -445,7 +296,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "forward-mode",
-            _DUAL,
+            setups.DUAL,
             f"{_PAGES}autograd.html#forward-mode-automatic-differentiation",
             "'all forward AD computation must occur within the dual_level context'; and of "
             "torch.no_grad: 'This API does not apply to forward-mode AD'",
@@ -455,7 +306,7 @@ TRANSFORMS: dict[str, Transform] = {
         ),
         Transform(
             "double-backward",
-            _TWICE,
+            setups.TWICE,
             f"{_PAGES}generated/torch.autograd.grad.html",
             "create_graph: 'If True, graph of the derivative will be constructed, allowing to "
             "compute higher order derivative products'",

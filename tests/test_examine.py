@@ -15,7 +15,7 @@ from conformance.model import predict
 from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
 from conformance.oracle.answering import answer, looked_at
 from conformance.oracle.machine import Machine
-from conformance.subjects import ErrorSeen, Observation, Subject, TensorSeen
+from conformance.subjects import ErrorSeen, InProcessSubject, Observation, Subject, TensorSeen
 from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import check
@@ -26,6 +26,13 @@ from tests.tampering import Change, Tampered, backward, contents, leaf, program,
 DOUBLE = program(
     leaf("a", [1.0, 2.0], grad=True), step("mul", "a", 2.0, to="x0"), backward("x0", [1.0, 1.0])
 )
+CALLED = Program(
+    tuple(DOUBLE.leaves),
+    tuple(
+        msgspec.structs.replace(s, function=1) if isinstance(s, Apply) else s for s in DOUBLE.steps
+    ),
+)
+"""The same with a function."""
 TIE = program(leaf("a", [1.0], grad=True), step("hardsigmoid", "a", to="x0"), backward("x0", [1.0]))
 """Its gradient is off by 3e-8 on the CPU: registered."""
 
@@ -365,8 +372,9 @@ def test_quirks_that_are_not_asked_for_change_nothing(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("times", "verdict", "asked"), [(1, "conforms", 2), (9, "deviates", 3)])
+@pytest.mark.parametrize("mode", ["eager", "hooks", "double-backward"])
 def test_a_program_that_does_not_end_in_time_is_run_again(
-    local: Subject, machine: Machine, times: int, verdict: str, asked: int
+    machine: Machine, mode: str, times: int, verdict: str, asked: int
 ) -> None:
     """Once, since a machine may stand still; a subject that hangs twice in a row is believed."""
     hung: list[str] = []
@@ -375,9 +383,9 @@ def test_a_program_that_does_not_end_in_time_is_run_again(
         hung.append(body)
         return Observation(hang=True) if len(hung) <= times else seen
 
-    subject = Tampered(local, change)
+    subject = Tampered(InProcessSubject(mode, mode=mode), change)
     examiner = Examiner(subject, machine)
-    assert examiner.examine(DOUBLE).verdict == verdict
+    assert examiner.examine(CALLED).verdict == verdict
     if times > 1:
-        assert examiner.examine(DOUBLE).gravest.kind == "hang"
+        assert examiner.examine(CALLED).gravest.kind == "hang"
     assert len(subject.asked) == asked

@@ -15,6 +15,7 @@ from strategies.build import build
 from strategies.choices import Seeded
 from strategies.draft import Draft, check
 from strategies.program import Apply, Backward, Leaf, Program
+from strategies.transforms import Law
 from strategies.values import materialise
 
 STEP = 1e-5
@@ -49,7 +50,7 @@ def near(one: NDArray[np.float64], two: NDArray[np.float64]) -> bool:
 
 
 @pytest.mark.parametrize("law", ["tangents", "twice"])
-def test_derivatives_are_limits_of_differences(law: str, machine: Machine) -> None:
+def test_derivatives_are_limits_of_differences(law: Law, machine: Machine) -> None:
     """Of 300 drawn programs, all but those where a step crosses a kink or is too long."""
     by = ModelAndOracle(machine)
     agreed = wrong = 0
@@ -97,6 +98,17 @@ def test_a_second_gradient_by_hand(machine: Machine) -> None:
     assert isinstance(form, Form)
     found = movement(ModelAndOracle(machine), form)
     assert found.second["a"].values.tolist() == [12.0 * form.directions["a"].item()]
+
+
+def test_the_second_gradient_of_mish_has_all_digits_where_tanh_is_one(machine: Machine) -> None:
+    """The numbers are those of forty digits, of x (n - 1) / (n + 1) with n = (1 + exp(x)) ** 2."""
+    for at, right in ((9.0, -9.741549711986796e-07), (25.0, -3.7031997078560734e-20)):
+        leaf = Leaf("a", (1,), [at], requires_grad=True)
+        steps = (Apply("mish", ("a",), {}, ("x0",)), Backward(("x0",)))
+        form = form_of(check(Program((leaf,), steps)), "twice")
+        assert isinstance(form, Form)
+        found = movement(ModelAndOracle(machine), form).second["a"].values.item()
+        assert found == pytest.approx(right * form.directions["a"].item(), rel=1e-12)
 
 
 def test_where_a_first_derivative_jumps_there_is_no_second(machine: Machine) -> None:

@@ -14,7 +14,7 @@ from strategies.draft import check
 from strategies.manners import FIRST, SECOND, TANGENT
 from strategies.printer import print_body
 from strategies.program import Apply, Backward, Data, Leaf, Program
-from strategies.transforms import LAWS, TRANSFORMS
+from strategies.transforms import DERIVED, LAWS, TRANSFORMS, Law
 from tools.transforms import PAGE, page
 
 A = Leaf("a", (2,), [0.5, 2.0], requires_grad=True)
@@ -56,8 +56,10 @@ BROKEN = {
     "meaning": ("saved-copied", RIGHT, "torch.clone -> torch.zeros_like"),
     "unchecked": ("saved-returned", RIGHT, "lambda saved: saved) -> lambda saved: saved * 2.0)"),
     "numbers": ("vmap", RIGHT, "made[0] -> made.detach()[0]"),
+    "written": ("custom-function-dirty", RIGHT, "if two is not None] -> if two is None]"),
     "tangents": ("forward-mode", RIGHT, "is None else along -> is None else 2.0 * along"),
     "twice": ("double-backward", RIGHT, "filled(second -> filled(first"),
+    "shared": ("threads-sharing", RIGHT, "else one for one, -> else 2.0 * one for one,"),
 }
 """Law -> a mode of it, a program, and what to change in the mode's text so that it is broken."""
 
@@ -181,8 +183,8 @@ def test_double_backward_is_of_the_first_call() -> None:
     assert last.startswith(f"{FIRST}a, {SECOND}a = twice([x1], ")
 
 
-@pytest.mark.parametrize("law", ["tangents", "twice"])
-def test_programs_that_say_what_requires_grad_are_not_exercised(law: str) -> None:
+@pytest.mark.parametrize("law", sorted(DERIVED))
+def test_programs_that_say_what_requires_grad_are_not_exercised(law: Law) -> None:
     draft = check(program(Apply("requires_grad_", ("a",), {"requires_grad": False})))
     assert isinstance(form_of(draft, law), str)
 

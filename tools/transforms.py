@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conformance.deviations import register
 from conformance.transform_causes import CAUSES
-from strategies.transforms import LAWS, TRANSFORMS, Transform
+from strategies.transforms import DERIVED, LAWS, TRANSFORMS, Transform
 
 PAGE = Path(__file__).parents[1] / "docs" / "transforms.md"
 _HEAD = """\
@@ -40,7 +40,7 @@ lines.
 
 def acts_on(transform: Transform) -> str:
     """The parts of a program that are run otherwise."""
-    if transform.law in ("tangents", "twice"):
+    if transform.law in DERIVED:
         return "what is differentiated"
     if transform.around:
         return "the whole program"

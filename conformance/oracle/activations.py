@@ -137,9 +137,14 @@ def _mish(a: Array) -> Array:
 
 
 def _mish_partials(r: Array, a: Array) -> tuple[Array, ...]:
+    # tanh(softplus(a)) is 1 - left for positive a: of 1 - tanh² itself nothing would be left there.
     gate = jax.nn.sigmoid(a)
-    bent = jnp.tanh(jnp.log1p(jnp.exp(a)))
-    return (bent + a * gate * (1.0 - bent * bent),)
+    small = jnp.exp(jnp.where(a > 0.0, -a, a))
+    left = 2.0 * small * small / (1.0 + 2.0 * small + 2.0 * small * small)
+    low = (2.0 * small + small * small) / (2.0 + 2.0 * small + small * small)
+    bent = jnp.where(a > 0.0, 1.0 - left, low)
+    slope = jnp.where(a > 0.0, left * (2.0 - left), 1.0 - low * low)
+    return (bent + a * gate * slope,)
 
 
 def _logsigmoid(a: Array) -> Array:
