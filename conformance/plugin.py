@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from conformance import collecting
 from conformance.claims.claim import UnknownClaim
 from conformance.interrupts import INTERRUPTED
 from conformance.progress import Progress, Remarks
@@ -132,6 +133,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         return (yield)
     session = pyfuncitem.config.stash[SESSION]
     session.interrupts.check()
+    collecting.settle()
     try:
         return (yield from _judged(session, trial))
     except RecordError as error:
@@ -187,7 +189,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     run = session.config.stash.get(SESSION, None)
     if run is None or session.config.option.collectonly:
         return (yield)
-    with run.progress, run.interrupts:
+    with run.progress, run.interrupts, collecting.seldom():
         try:
             run.check_register()
         except RecordError as error:

@@ -6,7 +6,6 @@ judged anywhere, and again where it was lost.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import re
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from conformance import collecting
 from conformance.abilities import Abilities
 from conformance.cells import Tally, cells_at
 from conformance.examine import Examiner
@@ -132,7 +132,7 @@ def drawn_for(abilities: Abilities, seed: int, index: int) -> Draft:
 
 def judge_chunk(task: Task, chunk: Chunk) -> Done:
     """Judge a chunk in this process; raises SubjectError if there is nobody to run it."""
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, collecting.afterwards():
         return _judged(_examiner(task), task.seed, chunk)
 
 
@@ -142,9 +142,6 @@ def _examiner(task: Task) -> Examiner:
     if key not in _OPEN:
         subject = open_subject(task.subject, in_process=task.in_process)
         _OPEN[key] = Examiner(subject, Machine())
-        # What is there by now stays, and need not be looked at by each collection of cycles.
-        gc.collect()
-        gc.freeze()
     return _OPEN[key]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import os
 import signal
@@ -33,8 +32,6 @@ def _begin() -> None:
     # Each process has one core, and threads of jax would take turns with those of the others.
     os.environ.setdefault("PJRT_NPROC", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Next to nothing that a program leaves is a cycle.
-    gc.set_threshold(10_000, 20, 20)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
