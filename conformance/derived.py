@@ -54,8 +54,11 @@ class Differentiating(Authorities, Protocol):
         *,
         twice: bool,
         quirks: frozenset[str] = frozenset(),
+        again: bool = False,
     ) -> Movement:
-        """Its values, and their derivatives along tangents of its leaves."""
+        """Its values, and their derivatives along tangents of its leaves; asked again, with the
+        widest bounds that there are for them.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,11 @@ class DerivedJudging:
             reason = "the tangent of what is written where elements share cells"
             return replace(seen, verdict="unspecified", reason=reason)
         findings = tuple(_differences(seen, prediction, expected))
+        if findings and not isinstance(expected, str):
+            # Before a number is called wrong, its bound is asked for again.
+            expected = _expected(form, prediction, by, again=True)
+            seen = replace(seen, answer=_answer(expected), expected=_scripted(expected))
+            findings = tuple(_differences(seen, prediction, expected))
         if findings:
             return self._explained(replace(seen, findings=findings), form, prediction, by)
         if prediction.raises is not None and observation.error is None:
@@ -199,7 +207,9 @@ class DerivedJudging:
         eager = [d for d in self.known if d.program is not None and d.entry.quirk not in CAUSES]
         quirks = frozenset(d.entry.quirk for d in eager)
         foretold = by.predict(form.meant, quirks=quirks)
-        left = tuple(_differences(seen, foretold, _expected(form, foretold, by, quirks)))
+        left = tuple(
+            _differences(seen, foretold, _expected(form, foretold, by, quirks, again=True))
+        )
         if not left:
             return replace(seen, verdict="known deviation", deviations=tuple(eager[:1]))
         explained = {f: cause_among(self.known, seen, f) for f in (*left, *seen.findings)}
@@ -225,12 +235,15 @@ def _expected(
     prediction: Prediction,
     by: Differentiating,
     quirks: frozenset[str] = frozenset(),
+    *,
+    again: bool = False,
 ) -> Expected:
     if prediction.raises is not None or prediction.left_open:
         return prediction.left_open or "it raises"
     if form.law == "shared":
         return _of_each_thread(form, prediction, by, quirks)
-    moved = by.movement(form.meant, prediction, form.directions, twice=form.twice, quirks=quirks)
+    how = (form.meant, prediction, form.directions)
+    moved = by.movement(*how, twice=form.twice, quirks=quirks, again=again)
     if moved.unspecified:
         return moved.unspecified
     if not form.twice:

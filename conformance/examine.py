@@ -119,9 +119,12 @@ class ModelAndOracle:
         *,
         twice: bool,
         quirks: frozenset[str] = frozenset(),
+        again: bool = False,
     ) -> Movement:
-        """Values and derivatives along tangents of the leaves."""
-        return movement(draft, prediction, self.machine, directions, twice=twice, quirks=quirks)
+        """Values and derivatives along tangents of the leaves; asked again, by all opinions."""
+        opinions = OPINIONS if again else 1
+        given = (draft, prediction, self.machine, directions)
+        return movement(*given, twice=twice, quirks=quirks, opinions=opinions)
 
     def silent_on(self, torch: str) -> str:
         """Never: the table has the rows of every version."""

@@ -136,6 +136,22 @@ def test_what_is_written_out_for_one_derivative_is_open_for_two(machine: Machine
     assert "written out" in found.unspecified
 
 
+def test_of_what_cancels_all_opinions_find_a_bound(machine: Machine) -> None:
+    """The second gradient of the arc tangent of a tangent is zero, but for errors; those of one
+    opinion cancel too at one of these.
+    """
+    leaf = Leaf("a", (6,), [3.75, 2.5, 2.0, 2.875, 2.75, 2.375], requires_grad=True)
+    tangent = Apply("tan", ("a",), {}, ("x0",))
+    steps = (tangent, Apply("atan", ("x0",), {}, ("x1",)), Backward(("x1",), ([1.0] * 6,)))
+    form = form_of(check(Program((leaf,), steps)), "twice")
+    assert isinstance(form, Form)
+    by = ModelAndOracle(machine)
+    given = (form.meant, by.predict(form.meant), form.directions)
+    once, again = (by.movement(*given, twice=True, again=asked) for asked in (False, True))
+    assert (once.second["a"].slack == 0.0).any()
+    assert (again.second["a"].slack > 0.0).all()
+
+
 def test_where_a_first_derivative_jumps_there_is_no_second(machine: Machine) -> None:
     leaf = Leaf("a", (2,), [0.0, 2.0], requires_grad=True)
     steps = (Apply("relu", ("a",), {}, ("x0",)), Backward(("x0",), ([1.0, 1.0],)))

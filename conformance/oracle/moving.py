@@ -38,10 +38,12 @@ def movement(
     *,
     twice: bool,
     quirks: frozenset[str] = frozenset(),
+    opinions: int = 1,
 ) -> Movement:
     """How a program moves where these leaves, each of which requires grad, move so.
 
-    Jax differentiates the function that the whole program is; if twice, again.
+    Jax differentiates the function that the whole program is; if twice, again. More opinions find
+    wider bounds where errors that cancel are all that there is.
     """
     ran = zip(draft.shaped, prediction.acted, strict=False)
     if SELF_PRODUCT in quirks and any(map(multiplies_itself, ran)):
@@ -59,7 +61,7 @@ def movement(
         origins = walk.assembly.origins()
         for name, cells in leaves.items():
             tangents[origins[cells]] = directions[name].ravel()
-        found = machine.along(walk.assembly, tangents, twice=twice)
+        found = machine.along(walk.assembly, tangents, twice=twice, opinions=opinions)
     except (TooMuch, Undecided) as reason:
         return Movement({}, {}, {}, str(reason))
     if found.ill_conditioned:
