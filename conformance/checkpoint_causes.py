@@ -22,6 +22,7 @@ from conformance.transform_telling import (
     steps_of,
     unrecorded,
     without_derivative,
+    writes_what_it_takes,
 )
 from strategies.draft import Shaped
 from strategies.functions import functions_of
@@ -86,9 +87,13 @@ def _writes_again(judged: Judged, finding: Finding) -> bool:
 
 
 def _writes_leaf(judged: Judged, finding: Finding) -> bool:
-    """An input that requires grad is a leaf when the function runs again, and is written there."""
+    """An input that requires grad is a leaf when the function runs again, and is written there.
+
+    That it requires grad the error itself says: what is computed from a view that was made in
+    no_grad may, by another deviation.
+    """
     told = finding.kind == "spurious error" and OF_A_LEAF in finding.message
-    return told and any(_written_arguments(judged))
+    return told and writes_what_it_takes(judged)
 
 
 def _gives_view(judged: Judged, finding: Finding) -> bool:

@@ -101,6 +101,20 @@ OTHERWISE = {
             ),
         ),
     ),
+    "an input that requires grad by another deviation": (
+        "checkpoint-reentrant",
+        "checkpoint-reentrant-writes-leaf",
+        Program(
+            (A,),
+            (
+                Apply("view_as", ("a",), {}, ("x0",), modes=("no_grad",)),
+                Apply("mul", ("x0", 2.0), {}, ("x1",)),
+                Apply("mul_", ("x1", 2.0), {}, function=1),
+                Apply("mul", ("a", 2.0), {}, ("x2",), function=1),
+                Backward(("x2",), ONES),
+            ),
+        ),
+    ),
     "a view of what a list made require grad": (
         "mutation-allowed",
         "mutation-allowed-lists",
