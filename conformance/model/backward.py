@@ -135,7 +135,9 @@ def run_backward(
         if any(waiting[node] for node in unready):
             raise Unspecified("a node that was not asked for, and whose gradient is not complete")
     except Raised as raised:
-        flow.raised = raised
+        # Its traceback holds this frame, which holds the flow, and all frames that called it: what
+        # they hold would stay until the next search for cycles.
+        flow.raised = raised.with_traceback(None)
         if capture:
             # What was returned to nobody; a leaf may have been added to besides.
             for tensor in flow.taken:
