@@ -194,6 +194,7 @@ class Judging:
             else:
                 judged[place] = self._not_exercised(*case, by.predict(draft), lacking)
         foretold = by.foretell([draft for _, draft, _ in ready.values()])
+        self.subject.expect([body.text for _, _, body in ready.values()])
         seen = [self._run(*case, watched=False) for case in ready.values()]
         for (place, case), said, observation in zip(ready.items(), foretold, seen, strict=True):
             one = Judged(*case, *said, observation, "conforms")

@@ -179,6 +179,16 @@ def test_in_process_sees_the_same(eager: Subject) -> None:
     assert near.error is not None and near.error.line == 5
 
 
+@pytest.mark.parametrize("body", ["x = 1 is 1", "x = (", "x = 1 / 0", "x = '\\0'", "x = 2\0"])
+def test_what_is_compiled_ahead_is_seen_the_same(body: str) -> None:
+    """Warnings and errors of compiling come when a body runs, though it was compiled before."""
+    with open_subject("eager-cpu", in_process=True) as here:
+        plainly = here.run(body, ["x"])
+        here.expect([body, "x = 2"])
+        assert replace(here.run(body, ["x"]), seconds=plainly.seconds) == plainly
+        assert here.run("x = 2", ["x"]).values == {"x": JsonSeen(json=2)}
+
+
 def test_a_subject_says_what_it_is(eager: Subject) -> None:
     """Name, versions, device and mode are there for the report."""
     assert (eager.name, eager.device, eager.mode) == ("eager-cpu", "cpu", "eager")

@@ -31,7 +31,7 @@ def loaded() -> None:
 def observe(body: str, *names: str, **request: Any) -> Observation:
     """Run a body in process and return what was seen."""
     answer = worker.execute({"id": 1, "body": body, "observe": list(names), **request}, "cpu")
-    return msgspec.convert(json.loads(json.dumps(answer)), Answer).observation()
+    return msgspec.convert(json.loads(worker.encoded(answer)), Answer).observation()
 
 
 def tensor(seen: Observation, name: str) -> TensorSeen:

@@ -80,6 +80,10 @@ class Subject(abc.ABC):
         program does.
         """
 
+    def expect(self, bodies: Sequence[str]) -> None:
+        """Be told which bodies are to run next, so as to prepare them; they may or may not come."""
+        return
+
     @abc.abstractmethod
     def close(self) -> None:
         """Let the subject go; any number of times."""

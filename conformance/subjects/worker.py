@@ -58,6 +58,8 @@ def load(device: str, modules: Sequence[str] = (), memory_mb: Optional[int] = No
             # cuBLAS reads it once, when the first handle is made.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch = importlib.import_module("torch")
+        put_off = (("is_conj", "resolve_conj"), ("is_neg", "resolve_neg"))
+        _LAZY[:] = [pair for pair in put_off if hasattr(torch.Tensor, pair[0])]
         if modules and os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
         for module in modules:
@@ -171,10 +173,16 @@ def _limit_memory(memory_mb: int) -> None:
 # -- running a program
 
 
-def execute(request: Json, device: str) -> Json:
+def compiled(body: str) -> Any:
+    """The code of a body; raises whatever compiling it raises."""
+    return compile(body, PROGRAM, "exec")
+
+
+def execute(request: Json, device: str, code: Any = None) -> Json:
     """Run the request's ``body`` and return the answer: error, values, trace, warnings, seconds.
 
     Whatever the body raises is recorded; KeyboardInterrupt and SystemExit, the host's, pass.
+    ``code`` is what the body was compiled to, if it was.
     """
     observe = request.get("observe", [])
     retained = request.get("retained", [])
@@ -196,7 +204,7 @@ def execute(request: Json, device: str) -> Json:
             _forget_compiled()
         started = time.perf_counter()
         try:
-            exec(compile(request["body"], PROGRAM, "exec"), space)
+            exec(compiled(request["body"]) if code is None else code, space)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as raised:
@@ -384,12 +392,14 @@ def _contents(tensor: Any) -> Json:
     return {
         "dtype": _DTYPES[dtype],
         "shape": list(plain.shape),
-        "data": binascii.b2a_base64(_bytes(plain), newline=False).decode("ascii"),
+        "data": _bytes(plain),
     }
 
 
 _DTYPES: Dict[Any, str] = {}
 """The names of dtypes that were met."""
+_LAZY: List[Tuple[str, str]] = []
+"""What torch may have put off: how to ask a tensor, and how to have it done."""
 
 
 def _without_memory(plain: Any) -> bool:
@@ -406,8 +416,8 @@ def _dense(plain: Any) -> Any:
 
 
 def _bytes(plain: Any) -> bytes:
-    for bit, resolve in (("is_conj", "resolve_conj"), ("is_neg", "resolve_neg")):
-        if hasattr(plain, bit) and getattr(plain, bit)():
+    for bit, resolve in _LAZY:
+        if getattr(plain, bit)():
             plain = getattr(plain, resolve)()
     if plain.numel() == 0:
         return b""
@@ -479,7 +489,12 @@ def understood(line: bytes) -> Any:
 
 def encoded(answer: Json) -> bytes:
     """The line that holds an answer, without its end."""
-    return json.dumps(answer, allow_nan=False).encode("ascii")
+    return json.dumps(answer, allow_nan=False, default=_base64).encode("ascii")
+
+
+def _base64(data: bytes) -> str:
+    """How the elements of a tensor, which alone are bytes, stand in a line."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 class _Orphans(threading.Thread):
