@@ -186,12 +186,23 @@ def _finding(walk: Walk, opinions: int) -> Calls[Answer]:
         return Answer({}, {}, why)
     if result.parted and holds_nothing(walk.draft, prediction):
         return Answer({}, {}, "zero times infinity may be behind an empty tensor")
-    values = {
-        name: Entries(result.values[cells], result.value_slack[cells])
-        for name in prediction.layouts
-        for cells in [walk.handle(name, prediction.layouts[name])]
-    }
-    return Answer(values, _gradients(walk, result, passes))
+    return Answer(_values(walk, result), _gradients(walk, result, passes))
+
+
+def _values(walk: Walk, result: Result) -> dict[str, Entries]:
+    """What each tensor holds at the end: parts of two arrays that hold all of it in a row."""
+    cells = [walk.handle(name, layout) for name, layout in walk.prediction.layouts.items()]
+    if not cells:
+        return {}
+    together = np.concatenate(cells, None)
+    values, slack = result.values[together], result.value_slack[together]
+    found, start = {}, 0
+    for name, handle in zip(walk.prediction.layouts, cells, strict=True):
+        end = start + handle.size
+        shape = handle.shape
+        found[name] = Entries(values[start:end].reshape(shape), slack[start:end].reshape(shape))
+        start = end
+    return found
 
 
 def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:

@@ -24,8 +24,12 @@ Handle = NDArray[np.intp]
 LANES = 32
 """Elements that one instruction computes; a larger tensor takes several instructions."""
 
-RESULTS = 1 << 40
-"""Slots from here on are results, lane by lane; slots below are inputs."""
+RESULTS = 128
+"""Slots from here on are results, lane by lane; those below are inputs, as they lie in the machine
+that holds nearly all programs.
+"""
+FAR = 1 << 40
+"""From here on are the slots of inputs again, for which there are no more numbers below."""
 
 _CELLS = 512
 MOST_ROWS = 1 << 15
@@ -121,11 +125,12 @@ class Assembly:
     def leaf(self, values: NDArray[np.float64]) -> Handle:
         """Cells that hold `values` at the start; gradients are read at them."""
         flat = np.array(values, np.float64).ravel()
-        slots = _numbers(self._input_count, self._input_count + flat.size)
+        inputs = _numbers(self._input_count, self._input_count + flat.size)
         self._inputs.append(flat)
         self._input_count += flat.size
-        cells = self._allot(slots)
-        self._origin_of[cells] = slots
+        near = self._input_count <= RESULTS
+        cells = self._allot(inputs if near else np.where(inputs < RESULTS, inputs, FAR + inputs))
+        self._origin_of[cells] = inputs
         return cells.reshape(np.shape(values))
 
     def constant(self, value: float) -> Handle:
@@ -311,7 +316,7 @@ class Assembly:
         key = (value, value == 0.0 and np.signbit(value))
         slot = self._constants.get(key)
         if slot is None:
-            slot = self._input_count
+            slot = self._input_count if self._input_count < RESULTS else FAR + self._input_count
             self._constants[key] = slot
             self._inputs.append(np.array([value], np.float64))
             self._input_count += 1
@@ -331,14 +336,8 @@ def _shape_of(operands: Sequence[Handle | float]) -> tuple[int, ...]:
 
 _FIRST_NUMBERS = np.arange(1 << 14)
 _FIRST_NUMBERS.flags.writeable = False
-_FIRST_RESULTS = _FIRST_NUMBERS + RESULTS
-_FIRST_RESULTS.flags.writeable = False
 
 
 def _numbers(start: int, end: int) -> NDArray[np.intp]:
-    """The whole numbers from `start` to `end`; slices of tables where they reach."""
-    if end <= _FIRST_NUMBERS.size:
-        return _FIRST_NUMBERS[start:end]
-    if start >= RESULTS and end <= RESULTS + _FIRST_RESULTS.size:
-        return _FIRST_RESULTS[start - RESULTS : end - RESULTS]
-    return np.arange(start, end)
+    """The whole numbers from `start` to `end`; slices of a table where it reaches."""
+    return _FIRST_NUMBERS[start:end] if end <= _FIRST_NUMBERS.size else np.arange(start, end)

@@ -47,6 +47,15 @@ LEFT_OPEN = frozenset(
 """What nothing documents, or this oracle does not know, however well-conditioned the program is."""
 
 
+_DECIDES = frozenset(
+    code
+    for code, primitive in enumerate(PRIMITIVES)
+    if primitive.margins is not None
+    or primitive.name in ("bounded", "ordered", "comparable", "igamma", "igammac")
+)
+"""The codes of primitives of which something is asked here."""
+
+
 def slack(runs: Floats) -> tuple[Floats, bool]:
     """The bound for each entry of `runs` [..., 3], and whether finiteness agrees in all runs."""
     change = np.abs(runs[..., 1:] - runs[..., :1])
@@ -66,19 +75,18 @@ def undecided(assembly: Assembly, slots: Floats, inputs: int) -> str | None:
     `slots` is [slots, 3]; results begin after `inputs` input slots.
     """
     for block in assembly.blocks:
+        if block.code not in _DECIDES:
+            continue
         margins, name = PRIMITIVES[block.code].margins, PRIMITIVES[block.code].name
-        bounds, orders = name == "bounded", name in ("ordered", "comparable")
-        by_series = name in ("igamma", "igammac")
-        if margins is not None or by_series or bounds or orders:
-            operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
-            if bounds and np.isinf(operands[0]).any():
-                return OVERFLOWN
-            if name == "comparable" and np.isnan(operands[0]).any():
-                return UNORDERED
-            if orders and _has_both_zeros(operands[0]):
-                return ZEROS
-            if by_series and _by_series(*operands[:2]):
-                return SERIES
+        operands = [slots[located(np.asarray(read), inputs)] for read in block.reads]
+        if name == "bounded" and np.isinf(operands[0]).any():
+            return OVERFLOWN
+        if name == "comparable" and np.isnan(operands[0]).any():
+            return UNORDERED
+        if name in ("ordered", "comparable") and _has_both_zeros(operands[0]):
+            return ZEROS
+        if name in ("igamma", "igammac") and _by_series(*operands[:2]):
+            return SERIES
         if margins is not None:
             if name == "sole" and not block.stop and (operands[0] != 1.0).any():
                 return TIED

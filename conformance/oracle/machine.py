@@ -13,7 +13,7 @@ from jax.stages import Compiled
 from numpy.typing import NDArray
 
 from conformance.oracle import cache, conditioning, packing, program, second
-from conformance.oracle.assembly import Assembly, Undecided
+from conformance.oracle.assembly import RESULTS, Assembly, Undecided
 from conformance.oracle.primitives import CORE
 from conformance.oracle.program import NOISE_ROWS, Capacity
 
@@ -25,7 +25,7 @@ OPINIONS = NOISE_ROWS // _SHIFT
 """How many there are that differ everywhere."""
 
 # It holds all but the rarest drawn programs.
-_FIRST = Capacity(rows=32, inputs=128, passes=2)
+_FIRST = Capacity(rows=32, inputs=RESULTS, passes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +226,16 @@ def _opinion(assembly: Assembly, passes: Sequence[Sequence[int]], shift: int) ->
     capacity = capacity_for(assembly, len(passes))
     slots, gradients = yield _call(capacity, assembly, passes, shift)
     origins = assembly.origins()
-    suspects = np.isnan(gradients[:, origins[origins > 0]]).any((1, 2))
+    suspects = np.isnan(gradients[:, origins[origins > 0]])
     parted = False
-    for number in np.flatnonzero(suspects).tolist():
-        apart = packing.unreached(assembly, passes[number])
-        if apart:
-            cut = yield _call(capacity, assembly, [passes[number]], shift, apart)
-            gradients[number] = cut[1][0]
-            parted = True
-    return replace(_result(assembly, slots, gradients, capacity.inputs), parted=parted)
+    if suspects.any():
+        for number in np.flatnonzero(suspects.any((1, 2))).tolist():
+            apart = packing.unreached(assembly, passes[number])
+            if apart:
+                cut = yield _call(capacity, assembly, [passes[number]], shift, apart)
+                gradients[number] = cut[1][0]
+                parted = True
+    return _result(assembly, slots, gradients, capacity.inputs, parted=parted)
 
 
 def _call(
@@ -260,19 +261,23 @@ def _widened(one: Result, other: Result) -> Result:
     )
 
 
-def _result(assembly: Assembly, slots: Floats, gradients: Floats, inputs: int) -> Result:
+def _result(
+    assembly: Assembly, slots: Floats, gradients: Floats, inputs: int, *, parted: bool
+) -> Result:
     origins = assembly.origins()
-    by_cell = slots[packing.located(assembly.slots(), inputs)]
-    at_cell = np.where(origins[:, np.newaxis] > 0, gradients[:, origins], 0.0)
+    count, passes = origins.size, len(gradients)
+    # Values first, then the gradients of each pass: what is asked of both is asked once.
+    runs = np.zeros((1 + passes, count, program.RUNS))
+    runs[0] = slots[packing.located(assembly.slots(), inputs)]
+    at = origins.nonzero()[0]
+    runs[1:, at] = gradients[:, origins[at]]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        value_slack, values_agree = conditioning.slack(by_cell)
-        gradient_slack, gradients_agree = conditioning.slack(at_cell)
+        bounds, agree = conditioning.slack(runs)
         reason = conditioning.undecided(assembly, slots, inputs)
-    if reason is None and not values_agree:
-        reason = "within its error, a value may be finite or not"
-    if reason is None and not gradients_agree:
-        reason = "within its error, a gradient may be finite or not"
-    return Result(by_cell[:, 0], at_cell[..., 0], value_slack, gradient_slack, reason)
+        if reason is None and not agree:
+            what = "gradient" if conditioning.slack(runs[0])[1] else "value"
+            reason = f"within its error, a {what} may be finite or not"
+    return Result(runs[0, :, 0], runs[1:, :, 0], bounds[0], bounds[1:], reason, parted)
 
 
 def _moved(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.oracle.assembly import FILLERS, LANES, RESULTS, Assembly
+from conformance.oracle.assembly import FAR, FILLERS, LANES, RESULTS, Assembly
 from conformance.oracle.primitives import PRIMITIVES
 from conformance.oracle.program import Capacity
 
 
 def located(slots: NDArray[np.intp], inputs: int) -> NDArray[np.intp]:
     """Where `slots` lie in a program whose results begin after `inputs` input slots."""
-    return np.where(slots >= RESULTS, slots - (RESULTS - inputs), slots)
+    if inputs == RESULTS:
+        return slots
+    shifted = np.where(slots >= RESULTS, slots - (RESULTS - inputs), slots)
+    return np.where(slots >= FAR, slots - FAR, shifted)
 
 
 def pack_integers(
@@ -28,40 +30,41 @@ def pack_integers(
     """
     rows, used = capacity.rows, assembly.row_count
     blocks = assembly.blocks
-    counts = [block.rows for block in blocks]
     packed = np.zeros(capacity.integers, np.int32)
     packed[:3] = used, passes, shift
     body = packed[3:]
-    body[:used] = np.repeat([block.code for block in blocks], counts)
-    stops = [block.stop or number in cut for number, block in enumerate(blocks)]
-    body[rows : rows + used] = np.repeat(stops, counts)
-    operands = _operands(assembly, counts)
-    body[2 * rows :][: operands.size] = located(operands, capacity.inputs)
+    codes: list[int] = []
+    stops: list[bool] = []
+    for number, block in enumerate(blocks):
+        codes += [block.code] * block.rows
+        stops += [block.stop or number in cut] * block.rows
+    body[:used] = codes
+    body[rows : rows + used] = stops
+    operands = _operands(assembly)
+    body[2 * rows :][: operands.size] = located(operands.ravel(), capacity.inputs)
     return packed
 
 
-def _operands(assembly: Assembly, counts: list[int]) -> NDArray[np.intp]:
-    """The slots that each row reads, flat from [rows, 3, LANES]."""
-    fills, pieces, places = [], [], []
+def _operands(assembly: Assembly) -> NDArray[np.intp]:
+    """The slots that each row reads, [rows, 3, LANES]."""
+    operands = np.empty((assembly.row_count, 3, LANES), np.intp)
     for block in assembly.blocks:
-        fill = FILLERS[block.code].copy()
+        rows = operands[block.start : block.start + block.rows]
+        fill = FILLERS[block.code]
+        whole, rest = divmod(block.lanes, LANES)
         for number, read in enumerate(block.reads):
-            if isinstance(read, int) and block.lanes % LANES == 0:
-                fill[number] = read
-                continue
-            # Lanes that nobody uses keep what is harmless together with the other operands.
-            pieces.append(np.full(block.lanes, read) if isinstance(read, int) else read)
-            places.append((block.start * 3 + number) * LANES)
-        fills.append(fill)
-    lanes = np.repeat(np.array(fills, np.intp).reshape(-1, 3), counts, 0)
-    operands = np.repeat(lanes.ravel(), LANES)
-    if pieces:
-        sizes = [piece.size for piece in pieces]
-        starts = [0, *accumulate(sizes[:-1])]
-        lane = np.arange(starts[-1] + sizes[-1]) - np.repeat(starts, sizes)
-        # A block's rows lie three operands apart.
-        target = np.repeat(places, sizes) + lane + lane // LANES * (2 * LANES)
-        operands[target] = np.concatenate(pieces)
+            lanes = rows[:, number]
+            if isinstance(read, int):
+                lanes[:] = read
+            elif whole:
+                lanes[:whole] = read[: whole * LANES].reshape(whole, LANES)
+            if rest:
+                # Lanes that nobody uses keep what is harmless together with the other operands.
+                lanes[whole, rest:] = fill[number]
+                if not isinstance(read, int):
+                    lanes[whole, :rest] = read[whole * LANES :]
+        for number in range(len(block.reads), 3):
+            rows[:, number] = fill[number]
     return operands
 
 
@@ -75,15 +78,15 @@ def pack_floats(
     packed = np.zeros(capacity.floats)
     packed[: assembly.input_count] = assembly.inputs()
     seeds = packed[capacity.inputs :].reshape(capacity.passes, 2, capacity.slots)
-    for number, losses in enumerate(passes):
-        for seed in assembly.seeds:
-            if seed.loss in losses:
-                places = located(seed.slots, capacity.inputs)
-                # Of two infinities NaN comes, in torch too.
-                with np.errstate(invalid="ignore"):
+    # Of two infinities NaN comes, in torch too.
+    with np.errstate(invalid="ignore"):
+        for number, losses in enumerate(passes):
+            for seed in assembly.seeds:
+                if seed.loss in losses:
+                    places = located(seed.slots, capacity.inputs)
                     np.add.at(seeds[number, 0], places, seed.cotangents)
-                if len(losses) > 1:
-                    np.add.at(seeds[number, 1], places, np.abs(seed.cotangents))
+                    if len(losses) > 1:
+                        np.add.at(seeds[number, 1], places, np.abs(seed.cotangents))
     return packed
 
 
