@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_holds = frozenset.__contains__
 
 
 class Asked(frozenset[str]):
@@ -15,7 +16,7 @@ class Asked(frozenset[str]):
     What is found by asking `quirk in quirks` alone depends on no other quirk.
     """
 
-    asked: set[str]
+    asked: set[object]
 
     def __new__(cls, quirks: Set[str]) -> Asked:
         made = super().__new__(cls, quirks)
@@ -23,8 +24,8 @@ class Asked(frozenset[str]):
         return made
 
     def __contains__(self, quirk: object) -> bool:
-        self.asked.add(str(quirk))
-        return frozenset.__contains__(self, quirk)
+        self.asked.add(quirk)
+        return _holds(self, quirk)
 
 
 @dataclass(slots=True)

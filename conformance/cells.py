@@ -119,9 +119,7 @@ def cells_at(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]
     """The cells of a step that is about to be interpreted."""
     name = step.row.name
     yield name, IN_PLACE if step.in_place else PLAIN
-    values = [operand for operand in step.operands if isinstance(operand, Value)]
-    looked_at = next((value for value in values if value.dtype == "float64"), values[0])
-    first = interpreter.tensors[looked_at.name]
+    first = interpreter.tensors[_looked_at(step).name]
     if step.in_place or not step.row.in_place:
         if first.base is not None:
             yield name, ON_VIEW
@@ -129,6 +127,18 @@ def cells_at(interpreter: Interpreter, step: Shaped) -> Iterator[tuple[str, str]
             yield name, IN_NO_GRAD
     if step.in_place and _held(interpreter, first.counter):
         yield name, OF_SAVED
+
+
+def _looked_at(step: Shaped) -> Value:
+    """The first operand of numbers, or else the first tensor."""
+    first: Value | None = None
+    for operand in step.operands:
+        if isinstance(operand, Value):
+            if operand.dtype == "float64":
+                return operand
+            first = first or operand
+    assert first is not None
+    return first
 
 
 def _held(interpreter: Interpreter, counter: Counter) -> bool:

@@ -41,7 +41,14 @@ class _Said:
     )
     """By what the oracle looks at of a prediction, and whether it was asked again."""
 
+    foretold: tuple[Prediction, Asked, Answer] | None = None
+    """What was answered first, until something else is asked: mostly nothing is."""
+
     def answers(self, prediction: Prediction, again: bool) -> Findings[Answer]:
+        if self.foretold is not None:
+            first, asked, found = self.foretold
+            self.foretold = None
+            self.answers(first, False).keep(asked, found)
         # The prediction is kept beside its answers, so that no other one gets its number.
         key = (looked_at(prediction), again)
         return self.answered.setdefault(key, (prediction, Findings()))[1]
@@ -108,7 +115,7 @@ class ModelAndOracle:
         for draft, prediction, quirks, found in zip(
             drafts, predictions, asked, answers, strict=True
         ):
-            self._said(draft).answers(prediction, False).keep(quirks, found)
+            self._said(draft).foretold = prediction, quirks, found
         return list(zip(predictions, answers, strict=True))
 
     def movement(

@@ -241,7 +241,7 @@ class Judging:
     def _concluded(self, seen: Judged, by: Authorities, *, oracle: bool) -> Judged:
         """The verdict on what was seen."""
         prediction, found = seen.prediction, seen.answer
-        known = tuple(deviation for deviation in self.known if deviation.program is not None)
+        known = tuple([deviation for deviation in self.known if deviation.program is not None])
         judged = _Explaining(by, known).judged(seen)
         if judged.verdict == "deviates" and found.values:
             # Before a number is called wrong, its bound is asked for again.

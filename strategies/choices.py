@@ -7,8 +7,10 @@ Hypothesis draws mean the same program, and shrinking goes towards it.
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from itertools import accumulate
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -73,6 +75,21 @@ def chance(choose: Choose, percent: int) -> bool:
     if percent <= 0:
         return False
     return percent >= 100 or choose.below(100) >= 100 - percent
+
+
+class Weights(Generic[T]):
+    """Options with their weights, of which many are drawn; examples shrink towards the first."""
+
+    __slots__ = ("_ends", "_options", "_total")
+
+    def __init__(self, options: Sequence[tuple[T, int]]) -> None:
+        self._options = [option for option, _ in options]
+        self._ends = list(accumulate(weight for _, weight in options))
+        self._total = self._ends[-1]
+
+    def one(self, choose: Choose) -> T:
+        """One of the options by its weight: what `weighted` would draw."""
+        return self._options[bisect_right(self._ends, choose.below(self._total))]
 
 
 def weighted(choose: Choose, options: Sequence[tuple[T, int]]) -> T:

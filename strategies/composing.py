@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from strategies import layout as lay
-from strategies.choices import among, chance, recent, weighted
+from strategies.choices import Weights, among, chance, recent
 from strategies.draft import Shaped, Value, placed_in
 from strategies.indices import draw_index
 from strategies.knowledge import Known, Root
@@ -28,7 +28,10 @@ _BY_LAST = frozenset(
 )
 """Rows whose domain is that of their last operand."""
 
-_STYLES = (("few", 41), ("dyadic", 33), ("positive", 14), ("kinked", 12))
+_STYLES = Weights((("few", 41), ("dyadic", 33), ("positive", 14), ("kinked", 12)))
+_SHAPES = Weights(SHAPES)
+_NEEDED = {"any": 0, "nonzero": 1, "unit": 2, "positive": 2}
+"""What must be known of a value in each domain, as `Known.traits` says it."""
 
 
 # Programs are many and their shapes few.
@@ -56,13 +59,13 @@ class Composing(Known):
     ) -> Value:
         """Draw a leaf: its shape, its style of values and its flag, unless they are given."""
         if shape is None:
-            shape = weighted(self.choose, SHAPES)
+            shape = _SHAPES.one(self.choose)
         count = math.prod(shape)
         grad = not chance(self.choose, 25) if requires_grad is None else requires_grad
         trait = 1
         data: Data
         if style is None:
-            style = weighted(self.choose, _STYLES)
+            style = _STYLES.one(self.choose)
         if style == "few":
             data, trait = [float(i + 1) for i in range(count)], 2
             if chance(self.choose, 50):
@@ -91,8 +94,7 @@ class Composing(Known):
     # -- steps --------------------------------------------------------------------------------
 
     def _in_domain(self, row: Row, operand: Value) -> bool:
-        need = {"any": 0, "nonzero": 1, "unit": 2, "positive": 2}[row.domain]
-        return self.traits.get(operand.memory, 0) >= need
+        return self.traits.get(operand.memory, 0) >= _NEEDED[row.domain]
 
     def compose(self, row: Row, first: Value, *, in_place: bool, wild: bool) -> Shaped | None:
         """The row's step on a value with drawn operands and parameters, or None if it cannot be."""
@@ -145,11 +147,11 @@ class Composing(Known):
         if not (row.needs(layouts) and row.drawn(layouts)):
             return None
         templates = row.in_place if in_place else row.plain
-        ways = tuple(
+        ways = [
             way
             for way, text in templates.items()
-            if "{p}" in text or not params.keys() - placed_in(text)
-        )
+            if not params or "{p}" in text or not params.keys() - placed_in(text)
+        ]
         via = among(self.choose, ways) if len(ways) > 1 else ""
         op = row.in_place_name if in_place else row.name
         to = () if in_place else self._names(row, layouts, params)
@@ -168,7 +170,8 @@ class Composing(Known):
         return None if shaped.refused and not in_place else shaped
 
     def _layouts(self, args: list[Argument]) -> Layouts:
-        return tuple(self.draft.values[a].layout if isinstance(a, str) else None for a in args)
+        values = self.draft.values
+        return tuple([values[a].layout if isinstance(a, str) else None for a in args])
 
     def _wanted(
         self, row: Row, operand: Operand, args: list[Argument], params: dict[str, Any]
@@ -234,11 +237,10 @@ class Composing(Known):
         values: dict[str, Any] = {}
         for param in row.params:
             values[param.name] = KINDS[param.kind].draw(self.choose, param, layout, values)
-        given = {p.name: p for p in row.params}
         return {
-            name: value
-            for name, value in values.items()
-            if given[name].required or value != given[name].default
+            param.name: values[param.name]
+            for param in row.params
+            if param.required or values[param.name] != param.default
         }
 
     def _names(

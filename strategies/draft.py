@@ -66,6 +66,8 @@ class Shaped(Struct, frozen=True):
     """Why torch refuses the step for its shapes or dtypes, unless it refuses it for more."""
     index: NDArray[np.int64] | None = None
     """The entries of its int64 operand."""
+    layouts: Layouts = ()
+    """How each operand lies as it is read; None for a number."""
 
 
 @dataclass(slots=True)
@@ -187,9 +189,8 @@ class Draft:
         """
         where = f"step {len(self.steps) + 1} ({step.op})"
         row = row_in(row, step.via or _first_way(row, in_place), self.torch, in_place=in_place)
-        operands = tuple(
-            self.values[given] if isinstance(given, str) else float(given) for given in step.args
-        )
+        values = self.values
+        operands = tuple([values[a] if isinstance(a, str) else float(a) for a in step.args])
         return self._inferred(step, row, in_place, operands, layouts, where)
 
     def _inferred(
@@ -230,20 +231,30 @@ class Draft:
                 f"{where} gives {len(made)} results and names {len(step.to)} in `to`."
             )
         results = tuple(
-            Value(
-                name,
-                row.dtype if one.how == "fresh" else first.dtype,
-                one.layout,
-                -1 if one.how == "fresh" else first.memory,
-            )
-            for name, one in zip(step.to, made, strict=True)
+            [
+                Value(name, row.dtype, one.layout, -1)
+                if one.how == "fresh"
+                else Value(name, first.dtype, one.layout, first.memory)
+                for name, one in zip(step.to, made, strict=True)
+            ]
         )
         for value in results:
             _check_size(value.name, value.layout.shape, where)
         if moved is not None:
             _check_size(first.name, moved.shape, where)
         return Shaped(
-            step, row, in_place, operands, params, made, results, part, moved, refused, index
+            step,
+            row,
+            in_place,
+            operands,
+            params,
+            made,
+            results,
+            part,
+            moved,
+            refused,
+            index,
+            layouts,
         )
 
     def _index(
@@ -280,7 +291,7 @@ class Draft:
                 value = Value(value.name, value.dtype, value.layout, self._fresh_memory())
             self.values[value.name] = value
             results.append(value)
-        if any(made.how == "same" for made in shaped.made):
+        if "same" in [made.how for made in shaped.made]:
             first = str(shaped.step.args[0])
             self._objects[results[0].name] = self._objects.get(first, first)
         if shaped.moved is not None and not shaped.refused:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
-from strategies.choices import among, chance, recent, weighted
+from strategies.choices import Weights, among, chance, recent
 from strategies.composing import Composing
 from strategies.draft import Shaped, Value
 from strategies.lacking import avoided
@@ -25,8 +26,32 @@ from strategies.program import (
     recording,
 )
 from strategies.ranks import of_its_rank
-from strategies.recipe import MODES
+from strategies.recipe import MODES, Recipe
 from strategies.table import TABLE, Row
+
+_MODES = Weights(MODES)
+_SHARES = Weights(((PLAIN, 78), (SUMS, 11), (PRODUCTS, 6), (SPATIAL, 5)))
+"""Of how many plain operations of a hundred the row is drawn from which list."""
+
+
+@lru_cache(maxsize=64)
+def _kinds(recipe: Recipe) -> Weights[str]:
+    """What a step may be, by what the recipe says of it."""
+    return Weights(
+        (
+            ("nothing", 1),
+            ("plain", recipe.plain),
+            ("in place", recipe.in_place),
+            ("view", recipe.view),
+            ("detach", recipe.detach),
+            ("data", recipe.data),
+            ("compare", 6),
+            ("backward", recipe.backward),
+            ("odd", recipe.odd),
+            ("out", recipe.out),
+            ("roots", recipe.roots),
+        )
+    )
 
 
 @dataclass(slots=True)
@@ -44,7 +69,7 @@ class Growth(Composing):
             if not chance(self.choose, self.recipe.stay):
                 self.modes = ()
         elif chance(self.choose, self.recipe.region):
-            self.modes = weighted(self.choose, MODES)
+            self.modes = _MODES.one(self.choose)
 
     def operation(
         self,
@@ -92,8 +117,7 @@ class Growth(Composing):
 
     def plain(self) -> Shaped | None:
         """An operation that writes no operand."""
-        shares = ((PLAIN, 78), (SUMS, 11), (PRODUCTS, 6), (SPATIAL, 5))
-        rows, values = weighted(self.choose, shares), self.floats()
+        rows, values = _SHARES.one(self.choose), self.floats()
         if rows is PRODUCTS or rows is SPATIAL:
             # Few values suit such a row: it is drawn first, and then one that does.
             row = among(self.choose, rows)
@@ -201,7 +225,8 @@ class Growth(Composing):
         """A backward call from a value through which gradients flow, or from several, if there is
         one.
         """
-        live = [v for v in self.floats() if self.grad(v) and v.name not in self._leaf_names()]
+        leaves = self._leaf_names()
+        live = [v for v in self.floats() if self.grad(v) and v.name not in leaves]
         if not live:
             return None
         root = recent(self.choose, live)
@@ -219,22 +244,7 @@ class Growth(Composing):
         To do nothing is the simplest of all, so that a step that does not matter can go.
         """
         recipe = self.recipe
-        kind = weighted(
-            self.choose,
-            (
-                ("nothing", 1),
-                ("plain", recipe.plain),
-                ("in place", recipe.in_place),
-                ("view", recipe.view),
-                ("detach", recipe.detach),
-                ("data", recipe.data),
-                ("compare", 6),
-                ("backward", recipe.backward),
-                ("odd", recipe.odd),
-                ("out", recipe.out),
-                ("roots", recipe.roots),
-            ),
-        )
+        kind = _kinds(recipe).one(self.choose)
         if kind == "nothing":
             return
         if len(self.draft.leaves) < recipe.most_leaves and chance(self.choose, recipe.leaf):

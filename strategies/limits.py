@@ -28,6 +28,7 @@ def too_large(shape: tuple[int, ...]) -> str:
     """
     if len(shape) > MOST_DIMS:
         return f"more than {MOST_DIMS} dimensions"
-    if math.prod(max(size, 1) for size in shape) > MOST_ELEMENTS:
+    count = math.prod(shape) or math.prod([max(size, 1) for size in shape])
+    if count > MOST_ELEMENTS:
         return f"more than {MOST_ELEMENTS} elements"
     return ""

@@ -79,6 +79,8 @@ KINDS: dict[str, Kind] = {
 
 def complete(params: tuple[Param, ...], given: Given, layout: Layout, where: str) -> dict[str, Any]:
     """Every parameter with its value, defaults filled in; raises ValueError with one sentence."""
+    if not params and not given:
+        return {}
     unknown = set(given) - {param.name for param in params}
     if unknown:
         known = ", ".join(param.name for param in params) or "none"

@@ -179,7 +179,7 @@ def recording(modes: tuple[Mode, ...]) -> bool:
     """Whether autograd records inside these regions: the innermost decides, but for inference mode,
     which nothing inside it ends.
     """
-    return not inferring(modes) and grad_mode(modes)
+    return not modes or ("inference_mode" not in modes and RECORDS[modes[-1]])
 
 
 def grad_mode(modes: tuple[Mode, ...]) -> bool:

@@ -29,7 +29,11 @@ def literal(array: NDArray[Any], device: str = "cpu", extra: str = "") -> str:
     dtype = f"dtype=torch.{array.dtype.name}"
     if array.size == 0 and array.shape:
         return f"torch.zeros({tuple(array.shape)}, {dtype}{place}{extra})"
-    return f"torch.tensor({_nested(array.tolist())}, {dtype}{place}{extra})"
+    values = array.tolist()
+    text = repr(values)
+    # Python writes infinities and NaN as nothing that it reads; no other number has this letter.
+    text = _nested(values) if "n" in text else text
+    return f"torch.tensor({text}, {dtype}{place}{extra})"
 
 
 def _nested(value: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,11 +58,18 @@ GENERATORS: dict[str, Callable[[int], float]] = {
 positive eighths in [0.25, 3.875]; kinked from the points where activations bend."""
 
 
-# The same leaf is drawn, printed and computed with.
-@lru_cache(maxsize=256)
+# Programs are many, and seeds are drawn of a thousand.
+@lru_cache(maxsize=4096)
+def _begun(generator: str, seed: int) -> tuple[list[float], Iterator[float]]:
+    """The numbers of a generator that were asked for by now, and those that follow."""
+    return [], map(GENERATORS[generator], splitmix64(seed))
+
+
 def _generated(generator: str, seed: int, count: int) -> list[float]:
-    make = GENERATORS[generator]
-    return [make(word) for word, _ in zip(splitmix64(seed), range(count), strict=False)]
+    made, more = _begun(generator, seed)
+    if len(made) < count:
+        made += islice(more, count - len(made))
+    return made[:count]
 
 
 def materialise(data: Data, shape: tuple[int, ...], dtype: str, where: str) -> NDArray[np.generic]:

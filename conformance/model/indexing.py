@@ -26,7 +26,7 @@ AT_POSITIONS = frozenset(f"setitem_{where}" for where in ("at", "second", "twice
 
 def collides(step: Shaped) -> bool:
     """Whether nobody says which of two entries of an index counts."""
-    layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+    layouts = step.layouts
     indexing, index = step.row.indexing, step.index
     assert indexing is not None and index is not None
     return indexing.collides(index, layouts, step.params)

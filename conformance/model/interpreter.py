@@ -101,8 +101,7 @@ class Interpreter:
         acted = self._apply(step)
         if step.index is not None and collides(step):
             acted.open = f"{step.step.op} with an index that names a position twice"
-        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        acted.open = step.row.astray(layouts, step.params) or acted.open
+        acted.open = step.row.astray(step.layouts, step.params) or acted.open
         return acted
 
     def _apply(self, step: Shaped) -> Acted:
@@ -111,9 +110,10 @@ class Interpreter:
             return rule(self, step) if rule is not None else self._write(step)
         if step.row.name in ("detach", "data"):
             return self._alias(step)
-        if any(made.how == "view" for made in step.made):
+        ways = [made.how for made in step.made]
+        if "view" in ways:
             return self._view(step)
-        if any(made.how == "same" for made in step.made):
+        if "same" in ways:
             self.tensors[step.step.to[0]] = self.operands(step)[0]
             return Acted(connected=(True,))
         return self._compute(step)
@@ -143,15 +143,15 @@ class Interpreter:
         former.refuse_composed(self, step)
         former.leave_open(self, step)
         if step.refused:
-            if recording(step.step.modes) and any(self.counts(t) for t in operands):
+            if recording(step.step.modes) and any(map(self.counts, operands)):
                 self.record(step, operands)
             raise Raised(Kind(step.refused), f"{step.step.op} cannot be done with these strides")
-        result = self._fresh(step)
-        node, acted = None, Acted(connected=tuple(False for _ in operands))
+        result = self._fresh(step, operands)
+        node, acted = None, Acted(connected=(False,) * len(operands))
         if (
             recording(step.step.modes)
             and step.row.differentiable
-            and any(self.counts(t) for t in operands)
+            and any(map(self.counts, operands))
             and self._is_seen(step, operands)
             and not (NOTHING_SUMMED in self.quirks and sums_nothing(step))
         ):
@@ -160,10 +160,9 @@ class Interpreter:
             lose_derivative(node, step, self.quirks, self.graph.broken)
             row = recorded_row(step, self.draft.torch)
             self._save(node, row, step, operands, result, written=None)
-        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
         if node is None:
-            result.counter.value += step.row.begins_unrecorded(layouts)
-        if BEHIND_VIEW in self.quirks and step.row.behind_view(layouts, node is not None):
+            result.counter.value += step.row.begins_unrecorded(step.layouts)
+        if BEHIND_VIEW in self.quirks and step.row.behind_view(step.layouts, node is not None):
             seen = node and Node("view", [node], self.graph.number())
             result = self.viewed(result, step.results[0], seen, creation_of(step, self.graph))
         self.tensors[result.name] = result
@@ -176,19 +175,17 @@ class Interpreter:
         """
         return asks_autograd(step, operands) or any(t.inference and t.flag for t in operands)
 
-    def _fresh(self, step: Shaped) -> Tensor:
+    def _fresh(self, step: Shaped, operands: list[Tensor]) -> Tensor:
         value = step.results[0]
-        layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
-        counter = Counter(step.row.begins_at(layouts, step.params))
+        counter = Counter(step.row.begins_at(step.layouts, step.params))
         tensor = Tensor(value.name, value.memory, counter, value.layout, value.dtype)
         tensor.history = self.new_history()
         tensor.inference = inferring(step.step.modes)
         # Some kernels write what they make, which counts unless the operands carry autograd's keys.
-        operands = self.operands(step)
         counter.relative = not tensor.inference and any(t.inference for t in operands)
         if (
-            step.row.name in VIEWS_INSIDE
-            and counter.relative
+            counter.relative
+            and step.row.name in VIEWS_INSIDE
             and all(t.inference for t in operands)
         ):
             raise Unspecified(f"{step.step.op} of inference tensors outside of inference mode")
@@ -368,13 +365,13 @@ class Interpreter:
             operands[0] = indexing.written_part(self, step, operands)
         former.refuse_composed(self, step)
         target = operands[0]
-        wants = any(self.graph.requires_grad(t) for t in operands)
+        wants = any(map(self.graph.requires_grad, operands))
         records = recording(step.step.modes) and wants and asks_autograd(step, operands)
         if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
             records = False
         if FOREACH_UNSEEN in self.quirks and way_of(step) == "foreach":
             records = False
-        node, acted = None, Acted(connected=tuple(False for _ in operands))
+        node, acted = None, Acted(connected=(False,) * len(operands))
         if records and LDEXP_OUT in self.quirks and step.row.name == "ldexp":
             self.graph.edge(operands[1])
             raise Raised(Kind.OUT_GRAD, f"{step.step.op} is a product with out={target.name}")
@@ -438,8 +435,11 @@ class Interpreter:
         """Where tensors lie now; all of them, if one has got another history."""
         if self.graph.rehistoried:
             names, self.graph.rehistoried = self.tensors, False
-        found = ((name, self.tensors[name]) for name in names)
-        return {name: (tensor.memory, tensor.history) for name, tensor in found}
+        places = {}
+        for name in names:
+            tensor = self.tensors[name]
+            places[name] = (tensor.memory, tensor.history)
+        return places
 
     # -- what can be seen -----------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from conformance.model.quirks import (
 )
 from conformance.model.saving import asks_autograd, fail
 from conformance.model.state import Raised, Tensor, Unspecified
-from strategies.draft import Shaped, Value, way_of
+from strategies.draft import Shaped, way_of
 from strategies.program import grad_mode, inferring, recording
 from strategies.table.out import APART, SUFFIX
 
@@ -57,7 +57,7 @@ def write_out(interpreter: Interpreter, step: Shaped) -> Acted:
     looks = step.row.name in LOOKS_ITSELF and MATMUL_LOOKS not in graph.broken
     if wanting and looks and grad_mode(step.step.modes):
         raise Raised(Kind.OUT_GRAD, f"{wanting[0].name} requires grad")
-    layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+    layouts = step.layouts
     viewed = step.row.viewed(layouts) if recording(step.step.modes) else ()
     for place in viewed:
         # To view an operand is to read its node, which may raise.
@@ -100,7 +100,7 @@ def count_write(
     interpreter: Interpreter, step: Shaped, target: Tensor, acted: Acted, operands: list[Tensor]
 ) -> None:
     """Raise the version of what a step has written, as often as the row says."""
-    layouts = tuple(o.layout if isinstance(o, Value) else None for o in step.operands)
+    layouts = step.layouts
     inside = inferring(step.step.modes)
     once = inside and step.row.name in RESHAPES_AFTER
     times = 1 if once else step.row.writes_in(layouts, step.params)
