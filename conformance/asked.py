@@ -27,6 +27,10 @@ class Asked(frozenset[str]):
         self.asked.add(quirk)
         return _holds(self, quirk)
 
+    def tells_of(self, quirks: frozenset[str]) -> bool:
+        """Whether what was asked would be answered the same among these."""
+        return self.asked.isdisjoint(self ^ quirks)
+
 
 @dataclass(slots=True)
 class Findings(Generic[T]):
@@ -39,12 +43,16 @@ class Findings(Generic[T]):
         same.
         """
         for asked, found in self._found:
-            if asked.asked.isdisjoint(asked ^ quirks):
+            if asked.tells_of(quirks):
                 return found
         asking = Asked(quirks)
         found = find(asking)
         self.keep(asking, found)
         return found
+
+    def holds(self, quirks: frozenset[str]) -> bool:
+        """Whether `under` needs not ask."""
+        return any(asked.tells_of(quirks) for asked, _ in self._found)
 
     def keep(self, asked: Asked, found: T) -> None:
         """Note what was found elsewhere by asking these quirks."""

@@ -15,7 +15,7 @@ from conformance.model import Prediction, predict
 from conformance.model.interpreter import Interpreter
 from conformance.oracle.answering import answer, answering, looked_at
 from conformance.oracle.answers import Answer
-from conformance.oracle.machine import OPINIONS, Machine
+from conformance.oracle.machine import OPINIONS, Calls, Machine
 from conformance.oracle.moving import Movement, movement
 from conformance.subjects import InProcessSubject, Subject
 from conformance.transformed import TransformedJudging
@@ -117,6 +117,20 @@ class ModelAndOracle:
         ):
             self._said(draft).foretold = prediction, quirks, found
         return list(zip(predictions, answers, strict=True))
+
+    def foresee(self, drafts: Sequence[Draft], quirks: frozenset[str]) -> None:
+        """Predict and answer what the quirks make of these drafts, all of them together."""
+        asked: list[tuple[Findings[Answer], Asked]] = []
+        works: list[Calls[Answer]] = []
+        for draft in drafts:
+            prediction = self.predict(draft, quirks=quirks)
+            found = self._said(draft).answers(prediction, False)
+            if not found.holds(quirks):
+                asked.append((found, Asked(quirks)))
+                works.append(answering(draft, prediction, quirks=asked[-1][1]))
+        answers = self.machine.finish_all(works)
+        for (found, asking), said in zip(asked, answers, strict=True):
+            found.keep(asking, said)
 
     def movement(
         self,

@@ -54,6 +54,9 @@ class ForetellingMany(Authorities, Protocol):
     def foretell(self, drafts: Sequence[Draft]) -> list[tuple[Prediction, Answer]]:
         """What is documented of each draft: its prediction and its answer."""
 
+    def foresee(self, drafts: Sequence[Draft], quirks: frozenset[str]) -> None:
+        """Be told that they will be asked what the quirks make of each of these drafts."""
+
 
 _NONE = Answer({}, {}, NOT_ASKED)
 
@@ -85,6 +88,11 @@ class Judged:
     def raised(self) -> bool:
         """Whether the subject raised anywhere."""
         return self.observation.error is not None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the oracle was asked, and had something to say."""
+        return bool(self.answer.values) or not self.answer.unspecified
 
     @property
     def gravest(self) -> Finding:
@@ -179,7 +187,7 @@ class Judging:
         if not foretold:
             foretell()
         seen = Judged(program, draft, body, *foretold[0], observation, "conforms")
-        return self._concluded(seen, by, oracle=oracle)
+        return self._concluded(seen, by, _Explaining(by, self._of_programs()), oracle=oracle)
 
     def judged_together(self, drafts: Sequence[Draft], by: ForetellingMany) -> list[Judged]:
         """The verdicts on several grown programs, in order, as `judged` reaches them one by one."""
@@ -196,10 +204,18 @@ class Judging:
         foretold = by.foretell([draft for _, draft, _ in ready.values()])
         self.subject.expect([body.text for _, _, body in ready.values()])
         seen = [self._run(*case, watched=False) for case in ready.values()]
+        explaining = _Explaining(by, self._of_programs())
         for (place, case), said, observation in zip(ready.items(), foretold, seen, strict=True):
-            one = Judged(*case, *said, observation, "conforms")
-            judged[place] = self._concluded(one, by, oracle=True)
+            judged[place] = Judged(*case, *said, observation, "conforms")
+        odd = [judged[place] for place in ready if explaining.finds(judged[place])]
+        by.foresee([one.draft for one in odd if one.is_answered], explaining.quirks)
+        for place in ready:
+            judged[place] = self._concluded(judged[place], by, explaining, oracle=True)
         return [judged[place] for place in range(len(drafts))]
+
+    def _of_programs(self) -> tuple[Deviation, ...]:
+        """The known deviations that programs show."""
+        return tuple([deviation for deviation in self.known if deviation.program is not None])
 
     def _lacking(self, draft: Draft, illegal: str, by: Authorities) -> tuple[str, str] | None:
         """Why a program is not exercised, in full and in short; None if it is."""
@@ -238,15 +254,17 @@ class Judging:
             meanwhile=meanwhile,
         )
 
-    def _concluded(self, seen: Judged, by: Authorities, *, oracle: bool) -> Judged:
+    def _concluded(
+        self, seen: Judged, by: Authorities, explaining: _Explaining, *, oracle: bool
+    ) -> Judged:
         """The verdict on what was seen."""
         prediction, found = seen.prediction, seen.answer
-        known = tuple([deviation for deviation in self.known if deviation.program is not None])
-        judged = _Explaining(by, known).judged(seen)
+        judged = explaining.judged(seen)
         if judged.verdict == "deviates" and found.values:
             # Before a number is called wrong, its bound is asked for again.
             found = by.answer(seen.draft, prediction, again=True)
-            judged = _Explaining(by, known, again=True).judged(replace(seen, answer=found))
+            explaining = _Explaining(by, explaining.known, again=True)
+            judged = explaining.judged(replace(seen, answer=found))
         if judged.verdict != "conforms":
             return judged
         if prediction.left_open:
@@ -259,7 +277,7 @@ class Judging:
 
 @dataclass(frozen=True, slots=True)
 class _Explaining:
-    """The judge, and the registered deviations that may explain what it finds."""
+    """The judge, and the registered deviations that may explain what it finds in programs."""
 
     by: Authorities
     known: tuple[Deviation, ...]
@@ -268,6 +286,15 @@ class _Explaining:
         default_factory=dict
     )
     """What was found beside a prediction and an answer, which most quirks leave as they are."""
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        """Those of all known deviations."""
+        return frozenset(deviation.entry.quirk for deviation in self.known)
+
+    def finds(self, judged: Judged) -> bool:
+        """Whether anything was seen that is not documented."""
+        return bool(self._beside(judged, frozenset()))
 
     def judged(self, judged: Judged) -> Judged:
         """With what was found, if anything was."""
@@ -281,7 +308,7 @@ class _Explaining:
 
         Where something else deviates beside them, only that is left among the findings.
         """
-        every = frozenset(deviation.entry.quirk for deviation in self.known)
+        every = self.quirks
         left = self._beside(judged, every) if every else judged.findings
         if left:
             fewest = min(left, judged.findings, key=len)
@@ -310,6 +337,6 @@ class _Explaining:
         watched = bool(judged.prediction.trace)
         prediction = self.by.predict(judged.draft, quirks=quirks, watched=watched)
         found = judged.answer
-        if found.values or not found.unspecified:
+        if judged.is_answered:
             found = self.by.answer(judged.draft, prediction, quirks=quirks, again=self.again)
         return prediction, found

@@ -6,8 +6,10 @@ Only validated identifiers and numbers are interpolated.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from strategies.draft import Draft, Shaped, Value, placed_in, spelling
@@ -26,7 +28,7 @@ def number(value: float | int | bool | None) -> str:
 def literal(array: NDArray[Any], device: str = "cpu", extra: str = "") -> str:
     """A torch expression that builds a tensor of this dtype, shape and values, not a view."""
     place = "" if device == "cpu" else f', device="{device}"'
-    dtype = f"dtype=torch.{array.dtype.name}"
+    dtype = f"dtype=torch.{_dtype_name(array.dtype)}"
     if array.size == 0 and array.shape:
         return f"torch.zeros({tuple(array.shape)}, {dtype}{place}{extra})"
     values = array.tolist()
@@ -34,6 +36,11 @@ def literal(array: NDArray[Any], device: str = "cpu", extra: str = "") -> str:
     # Python writes infinities and NaN as nothing that it reads; no other number has this letter.
     text = _nested(values) if "n" in text else text
     return f"torch.tensor({text}, {dtype}{place}{extra})"
+
+
+@cache
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    return str(dtype.name)
 
 
 def _nested(value: Any) -> str:

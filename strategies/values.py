@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from strategies.program import Data, Generated, ProgramError
 
 _MASK = (1 << 64) - 1
+# To look them up by name takes numpy as long as to make a small array.
+_DTYPES = {name: np.dtype(name) for name in ("float64", "int64", "bool")}
 
 
 def splitmix64(seed: int) -> Iterator[int]:
@@ -95,4 +97,5 @@ def materialise(data: Data, shape: tuple[int, ...], dtype: str, where: str) -> N
         raise ProgramError(f"{where}: a bool tensor holds only 0 and 1.")
     if dtype == "int64" and not all(abs(v) <= 2**53 and v == int(v) for v in values):
         raise ProgramError(f"{where}: an int64 tensor holds only integers of at most 2 ** 53.")
-    return np.array(values, dtype=dtype).reshape(shape)
+    made = np.array(values, _DTYPES.get(dtype, dtype))
+    return made if len(shape) == 1 else made.reshape(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
 from msgspec.structs import replace
@@ -91,11 +91,14 @@ def looked_at(prediction: Prediction) -> Hashable:
 def _with_or_without_sharing(walk: Callable[[bool], Walk], opinions: int) -> Calls[Answer]:
     shared = walk(True)
     found = yield from _finding(shared, opinions)
-    finite = all(np.isfinite(entries.values).all() for entries in found.gradients.values())
-    if shared.assembly.shared and not finite:
+    if shared.assembly.shared and not _all_finite(found.gradients):
         # A gradient of infinity and one of NaN add up to NaN where each has its own derivative.
         found = yield from _finding(walk(False), opinions)
     return found
+
+
+def _all_finite(found: Mapping[str, Entries]) -> bool:
+    return all(np.isfinite(entries.values).all() for entries in found.values())
 
 
 def _centres_channels(step: Shaped | Backward) -> bool:

@@ -158,9 +158,9 @@ class Assembly:
         code = CODES[primitive]
         row = PRIMITIVES[code]
         missing = row.arity - len(operands)
-        if missing < 0 or missing > len(row.defaults):
-            raise TypeError(f"{primitive} takes {row.arity} operands, not {len(operands)}")
         if missing:
+            if missing < 0 or missing > len(row.defaults):
+                raise TypeError(f"{primitive} takes {row.arity} operands, not {len(operands)}")
             operands = (*operands, *row.defaults[-missing:])
         shape = _shape_of(operands) if into is None else into.shape
         results = self._emit(code, operands, shape, stop)
@@ -275,7 +275,7 @@ class Assembly:
         if self.row_count + lanes // LANES > MOST_ROWS:
             raise TooMuch(f"the oracle computes at most {MOST_ROWS * LANES} numbers a program")
         reads = [self._reads(operand, shape) for operand in operands]
-        key = (code, stop, lanes, *(read if type(read) is int else bytes(read) for read in reads))
+        key = (code, stop, lanes, *[read if type(read) is int else bytes(read) for read in reads])
         first = self._known.get(key)
         if first is None:
             first = RESULTS + self.row_count * LANES

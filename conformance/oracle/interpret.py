@@ -9,7 +9,6 @@ through one gives the others its value and leaves them their derivative, and so 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 import numpy as np
 
@@ -32,17 +31,22 @@ _OVERWRITES = frozenset(
 _SMALL = 256
 
 
+_FOUND: dict[Layout, Handle] = {}
+"""The indices of small layouts that were met: programs are many and their layouts few."""
+_KEPT = 4096
+
+
 def _index(layout: Layout) -> Handle:
     """The memory cell of each element; not to be written."""
-    return _found_before(layout) if layout.numel <= _SMALL else layout.cells().astype(np.intp)
-
-
-# Programs are many and their layouts few.
-@lru_cache(maxsize=4096)
-def _found_before(layout: Layout) -> Handle:
-    cells = layout.cells().astype(np.intp)
-    cells.flags.writeable = False
-    return cells
+    found = _FOUND.get(layout)
+    if found is None:
+        found = layout.cells().astype(np.intp)
+        found.flags.writeable = False
+        if found.size <= _SMALL:
+            if len(_FOUND) >= _KEPT:
+                _FOUND.clear()
+            _FOUND[layout] = found
+    return found
 
 
 def within(cells: Handle, layout: Layout) -> Handle:
@@ -117,7 +121,7 @@ class Walk:
         """For each backward call, the only leaves to whose `.grad` it adds, or None for all."""
         for leaf in draft.leaves:
             array = materialise(leaf.data, leaf.shape, leaf.dtype, leaf.name)
-            handle = self.assembly.leaf(array.astype(np.float64))
+            handle = self.assembly.leaf(array.astype(np.float64, copy=False))
             place = self.place(leaf.name)
             self.cells[place] = handle.reshape(-1)
             if leaf.requires_grad:
