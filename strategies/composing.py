@@ -260,7 +260,8 @@ class Composing(Known):
         for value in self.draft.values.values():
             if value.dtype != dtype:
                 continue
-            both = joined(shape, value.layout.shape)
+            other = value.layout.shape
+            both = shape if other == shape else joined(shape, other)
             if both == shape or (
                 both is not None and not exact and math.prod(both) <= self.recipe.most_cells
             ):

@@ -37,10 +37,13 @@ _COMPOSED = (
 )
 """Rows that were an `out=` form, which of their forms were, in which versions, and the ways of
 writing them that were, if not all."""
+_COMPOSED_ROWS = frozenset(name for rows, *_ in _COMPOSED for name in rows.split())
 
 
 def refuse_composed(interpreter: Interpreter, step: Shaped) -> None:
     """Raise Raised where an operation called its `out=` form, which refuses what requires grad."""
+    if step.row.name not in _COMPOSED_ROWS:
+        return
     if COMPOSED_OUT not in interpreter.quirks or not recording(step.step.modes):
         return
     wanting = [t for t in interpreter.operands(step) if interpreter.graph.requires_grad(t)]
@@ -94,8 +97,9 @@ def refuse_ungraded(interpreter: Interpreter, step: Shaped) -> None:
     """Raise Raised for an operand in which an operation has no derivative, where torch does so at
     once: it should where autograd records, and did in no_grad as well (observed).
     """
-    named = by_name(step.row, step, interpreter.operands(step)) if step.row.ungraded else {}
-    tensor = named.get(step.row.ungraded)
+    if not step.row.ungraded:
+        return
+    tensor = by_name(step.row, step, interpreter.operands(step)).get(step.row.ungraded)
     asks = recording(step.step.modes) or UNGRADED_QUIETLY in interpreter.quirks
     if tensor is not None and asks and interpreter.counts(tensor):
         raise Raised(Kind.NOT_DIFFERENTIABLE, f"{step.step.op} has no derivative in {tensor.name}")
@@ -116,8 +120,9 @@ def reach_base(interpreter: Interpreter, target: Tensor, acted: Acted) -> None:
     """A piece of what was made in no_grad, or a view of it, has a node that leads nowhere, and is a
     part of its base all the same once it is written (observed).
     """
-    reaches = PIECES_STALE in interpreter.quirks or QUIET_PASSES in interpreter.quirks
-    if not reaches or target.base is None or acted.connected[0]:
+    if target.base is None or acted.connected[0]:
+        return
+    if PIECES_STALE not in interpreter.quirks and QUIET_PASSES not in interpreter.quirks:
         return
     edge = interpreter.graph.edge(target.base)
     acted.connected = (edge is not None and edge.alive, *acted.connected[1:])
@@ -125,12 +130,14 @@ def reach_base(interpreter: Interpreter, target: Tensor, acted: Acted) -> None:
 
 _SQUEEZE_OUT = frozenset("max_dim_out min_dim_out median_dim_out mode_out kthvalue_out".split())
 """`out=` forms that wrote a dimension of size 1 and then took it away."""
+_LEFT_OPEN = _SQUEEZE_OUT | {"pad", "matmul_out", "norm_out", "prod"}
+"""Rows of which something may be left open."""
 
 
 def transposes_itself(interpreter: Interpreter, step: Shaped) -> bool:
     """Whether torch gave an inference tensor itself, since its dimensions stay where they are."""
     (tensor,) = interpreter.operands(step)
-    if TRANSPOSES_APART not in interpreter.graph.broken or not tensor.inference:
+    if not tensor.inference or TRANSPOSES_APART not in interpreter.graph.broken:
         return False
     if step.row.name in ("transpose", "swapaxes", "swapdims"):
         return len({dim % tensor.layout.ndim for dim in step.params.values()}) == 1
@@ -146,6 +153,8 @@ def leave_open(interpreter: Interpreter, step: Shaped) -> None:
     """Raise Unspecified where a quirk gives what belongs to another tensor, or records an `out=`
     form.
     """
+    if step.row.name not in _LEFT_OPEN:
+        return
     pads = step.row.name == "pad" and PAD_ITSELF in interpreter.quirks
     if pads and max(step.params["pad"]) <= 0:
         raise Unspecified("F.pad by nothing gives its operand, or memory of it")

@@ -94,8 +94,10 @@ class Interpreter:
         self.graph.at += 1
         if isinstance(step, Backward):
             return self._backward(step)
-        if step.index is not None and any(
-            t.dtype == "int64" and t.memory in self.recast for t in self.operands(step)
+        if (
+            self.recast
+            and step.index is not None
+            and any(t.dtype == "int64" and t.memory in self.recast for t in self.operands(step))
         ):
             raise Unspecified("an index that was written by a number of another dtype")
         acted = self._apply(step)
@@ -201,16 +203,21 @@ class Interpreter:
         node = Node(step.step.op, [], self.graph.number(), tuple(operands), self.graph.at)
         node.several = step.row.multi
         viewed = step.row.viewed(tuple(t.layout for t in operands))
-        order = read_in_order(step.row.name, self.graph.broken) or (*viewed, *range(len(operands)))
-        found = {place: self._edge_of(operands[place]) for place in dict.fromkeys(order)}
-        node.edges = [found[place] for place in range(len(operands))]
+        order = read_in_order(step.row.name, self.graph.broken)
+        if order or viewed:
+            order = order or (*viewed, *range(len(operands)))
+            found = {place: self._edge_of(operands[place]) for place in dict.fromkeys(order)}
+            node.edges = [found[place] for place in range(len(operands))]
+        else:
+            node.edges = [self._edge_of(operand) for operand in operands]
         for position in viewed:
             edge = node.edges[position]
             operand = operands[position]
             if edge is not None or self.counts(operand):
                 node.edges[position] = Node("view", [edge], self.graph.number(), (operand,))
         self.graph.recorded.append(node)
-        acted = Acted(True, tuple(edge is not None and edge.alive for edge in node.edges), node)
+        connected = tuple([edge is not None and edge.alive for edge in node.edges])
+        acted = Acted(True, connected, node)
         if step.row.undifferentiable == "always":
             # A node without a derivative has edges only to what requires grad (observed).
             edges = zip(operands, node.edges, strict=True)

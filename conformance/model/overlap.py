@@ -119,12 +119,10 @@ def floods(step: Shaped, broken: frozenset[str] = frozenset()) -> bool:
 
 def reads_its_results(step: Shaped) -> bool:
     """Whether an in-place kernel reads an operand of which it has written a part by then."""
+    if not (step.in_place and step.row.reads_as_it_writes):
+        return False
     first, *others = (o for o in step.operands if isinstance(o, Value))
-    return (
-        step.in_place
-        and step.row.reads_as_it_writes
-        and any(o.memory == first.memory and _intersect(o.layout, first.layout) for o in others)
-    )
+    return any(o.memory == first.memory and _intersect(o.layout, first.layout) for o in others)
 
 
 _COPIES = frozenset({"copy", "foreach_copy", "setitem"})

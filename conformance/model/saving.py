@@ -181,7 +181,8 @@ def asks_autograd(step: Shaped, operands: list[Tensor]) -> bool:
     """Whether autograd sees an operation: not where all operands are inference tensors, even if one
     has got a history through an alias that has a version (observed).
     """
+    if not all(t.inference for t in operands):
+        return True
     numbers = any(not isinstance(given, Value) for given in step.operands)
     # The noise of rrelu is a tensor as well.
-    made = step.row.name == "rrelu" or (numbers and step.row.name in _TAKES_AS_TENSORS)
-    return made or not all(t.inference for t in operands)
+    return step.row.name == "rrelu" or (numbers and step.row.name in _TAKES_AS_TENSORS)

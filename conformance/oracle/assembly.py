@@ -294,7 +294,7 @@ class Assembly:
             return self._constant_slot(operand)
         slots: NDArray[np.intp] = self._slot_of[operand]
         if slots.shape == shape:
-            return slots.ravel()
+            return slots if slots.ndim == 1 else slots.ravel()
         if slots.size == 1:
             return int(slots.item())
         spread = np.empty(shape, np.intp)

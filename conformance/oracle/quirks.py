@@ -62,9 +62,11 @@ class Replaced(Mapping[str, str]):
         """As a mapping does, but for the price of an exception: most of what is asked for is there
         in no quirk.
         """
-        if old not in self:
-            return otherwise
-        return self[old]
+        quirk, new = _BY_QUIRK.get(old, ("", ""))
+        asked = quirk != "" and quirk in self._quirks
+        if old in self._also:
+            return self._also[old]
+        return new if asked else otherwise
 
     def __contains__(self, old: object) -> bool:
         if old in _BY_QUIRK and _BY_QUIRK[str(old)][0] in self._quirks:

@@ -238,10 +238,13 @@ ARRIVALS: tuple[Arrival, ...] = (
 
 def missing_form(step: Shaped, torch: str) -> str:
     """What a step needs that a version of torch does not have yet, or ""."""
+    arrivals = _arrivals_after(torch)
+    if not arrivals:
+        return ""
     return next(
         (
             arrival.what
-            for arrival in _arrivals_after(torch)
+            for arrival in arrivals
             if step.row.name in (arrival.rows or (step.row.name,)) and arrival.holds(step)
         ),
         "",
