@@ -85,15 +85,15 @@ def run_backward(
         unread = [t for t in inputs or () if t.node is None and t.accumulator is None]
         sought = {} if inputs is None else _edges(graph, inputs, counts, capture=capture)
         wanted = None if inputs is None else _wanted(starts, sought)
-        known = set(sought) if SLICES_WANT_ALL in graph.quirks and sought else None
+        known = set(sought) if sought and SLICES_WANT_ALL in graph.quirks else None
         at_first = frozenset(wanted or ())
-        alone = ROOT_RUNS in graph.quirks and len(starts) == 1
+        alone = wanted is not None and len(starts) == 1 and ROOT_RUNS in graph.quirks
         if alone and wanted is not None:
             if starts[0] not in wanted:
                 _refuse_composed(starts[0])
             wanted.add(starts[0])
         read = wanted is None or not unread or {*starts, *_dependencies(starts)} <= wanted
-        if ROOT_RUNS in graph.quirks and not read:
+        if not read and ROOT_RUNS in graph.quirks:
             raise Unspecified("which nodes run for an input that no node has read")
         flow.reaching = tuple(start.alive for start in starts)
         waiting = _dependencies(starts)
@@ -331,7 +331,7 @@ def _run(
         flow.shared = f"the gradient of {work.operation} is written where elements share cells"
     if not retain_graph:
         node.freed = True
-    if SLICES_WANT_ALL in graph.quirks and node.inner is not None and wanted is not None:
+    if node.inner is not None and wanted is not None and SLICES_WANT_ALL in graph.quirks:
         flow.marked.update(edge for edge in node.inner.edges if edge is not None)
         wanted |= flow.marked
 

@@ -155,7 +155,7 @@ class Interpreter:
             and step.row.differentiable
             and any(map(self.counts, operands))
             and self._is_seen(step, operands)
-            and not (NOTHING_SUMMED in self.quirks and sums_nothing(step))
+            and not (sums_nothing(step) and NOTHING_SUMMED in self.quirks)
         ):
             node, acted = self.record(step, operands)
             result.node = node
@@ -164,7 +164,7 @@ class Interpreter:
             self._save(node, row, step, operands, result, written=None)
         if node is None:
             result.counter.value += step.row.begins_unrecorded(step.layouts)
-        if BEHIND_VIEW in self.quirks and step.row.behind_view(step.layouts, node is not None):
+        if step.row.behind_view(step.layouts, node is not None) and BEHIND_VIEW in self.quirks:
             seen = node and Node("view", [node], self.graph.number())
             result = self.viewed(result, step.results[0], seen, creation_of(step, self.graph))
         self.tensors[result.name] = result
@@ -310,7 +310,7 @@ class Interpreter:
             node, acted = self.record(step, [parent])
         if node is not None:
             self._save(node, step.row, step, [parent], None, written=None)
-        if PIECES_APART in self.quirks and step.row.name in ("split", "chunk"):
+        if step.row.name in ("split", "chunk") and PIECES_APART in self.quirks:
             return former.split_apart(self, step, node, acted)
         creation = creation_of(step, self.graph)
         for number, value in enumerate(step.results):
@@ -374,16 +374,17 @@ class Interpreter:
         target = operands[0]
         wants = any(map(self.graph.requires_grad, operands))
         records = recording(step.step.modes) and wants and asks_autograd(step, operands)
-        if LOGIC_UNSEEN in self.quirks and step.row.name in UNSEEN:
+        if step.row.name in UNSEEN and LOGIC_UNSEEN in self.quirks:
             records = False
-        if FOREACH_UNSEEN in self.quirks and way_of(step) == "foreach":
+        if way_of(step) == "foreach" and FOREACH_UNSEEN in self.quirks:
             records = False
         node, acted = None, Acted(connected=(False,) * len(operands))
-        if records and LDEXP_OUT in self.quirks and step.row.name == "ldexp":
+        if records and step.row.name == "ldexp" and LDEXP_OUT in self.quirks:
             self.graph.edge(operands[1])
             raise Raised(Kind.OUT_GRAD, f"{step.step.op} is a product with out={target.name}")
         if records:
-            self.graph.check_write(target, stale_is_leaf=STALE_LEAF in self.quirks)
+            stale = target.base is not None and target.made_at != target.counter.value
+            self.graph.check_write(target, stale_is_leaf=stale and STALE_LEAF in self.quirks)
         former.refuse_ungraded(self, step)
         if records:
             node, acted = self.record(step, operands)

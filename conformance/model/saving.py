@@ -64,7 +64,7 @@ def by_name(row: Row, step: Shaped, operands: list[Tensor]) -> dict[str, Tensor 
 
 def creation_of(step: Shaped, graph: Graph) -> Creation:
     """How a view that the step makes came to be."""
-    if PIECES_STALE in graph.quirks and step.row.name in SPLITS:
+    if step.row.name in SPLITS and PIECES_STALE in graph.quirks:
         return "stale"
     if step.row.multi and step.row.name not in SPLITS and QUIET_FIRST in graph.broken:
         return "multi"
@@ -126,7 +126,7 @@ def lose_derivative(
 
     `broken` are the rules that are not followed.
     """
-    if CLAMP_SHAPES in quirks and step.row.name == "clamp_tensor":
+    if step.row.name == "clamp_tensor" and CLAMP_SHAPES in quirks:
         node.misfit = partial(_misfit, step)
     if step.row.undifferentiable == "always":
         fail(node, step, broken)
@@ -168,8 +168,9 @@ def wraps_number(step: Shaped, broken: frozenset[str]) -> bool:
 
 def sums_nothing(step: Shaped) -> bool:
     """Whether it is an einsum with an operand that has no elements."""
-    operands = [o for o in step.operands if isinstance(o, Value)]
-    return step.row.name == "einsum" and any(not o.layout.numel for o in operands)
+    if step.row.name != "einsum":
+        return False
+    return any(isinstance(o, Value) and not o.layout.numel for o in step.operands)
 
 
 def out_of_sight(tensor: Tensor) -> Tensor:

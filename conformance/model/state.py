@@ -237,7 +237,7 @@ class Graph:
                 # Of what is not refused there is a warning, and only the first time (observed).
                 tensor.creation = "default"
                 self.warned = self.at
-            if PIECES_ASSERTED in self.quirks and tensor.number:
+            if tensor.number and PIECES_ASSERTED in self.quirks:
                 raise Raised(
                     Kind.PIECE_ASSERTED, f"{tensor.name} is not the first of {_WORDS['multi']}s"
                 )
@@ -252,7 +252,7 @@ class Graph:
         (observed).
         """
         kept_from = tensor.creation in ("no_grad", "inference")
-        if VIEW_ASSERTED in self.quirks and kept_from and tensor.node is not None:
+        if kept_from and tensor.node is not None and VIEW_ASSERTED in self.quirks:
             raise Raised(Kind.VIEW_ASSERTED, f"{tensor.name} is a {_WORDS[tensor.creation]}")
 
     def edge(self, tensor: Tensor) -> Node | None:
