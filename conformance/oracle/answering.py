@@ -211,9 +211,12 @@ def _values(walk: Walk, result: Result) -> dict[str, Entries]:
 def _gradients(walk: Walk, result: Result, passes: list[list[int]]) -> dict[str, Entries]:
     """A backward call counts for the tensors to whose `.grad` it added, even if it raised then."""
     found = {}
+    limited = any(only is not None for only in walk.losses)
+    counted = list(range(len(passes)))
     for name, handles in walk.read_at().items():
-        allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
-        counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
+        if limited:
+            allowed = {n for n, only in enumerate(walk.losses) if only is None or name in only}
+            counted = [k for k, losses in enumerate(passes) if allowed.issuperset(losses)]
         found[name] = Entries(
             _added(result.gradients, counted, handles),
             _added(result.gradient_slack, counted, handles),

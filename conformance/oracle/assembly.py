@@ -31,11 +31,16 @@ that holds nearly all programs.
 FAR = 1 << 40
 """From here on are the slots of inputs again, for which there are no more numbers below."""
 
-_CELLS = 512
+_CELLS = 256
 MOST_ROWS = 1 << 15
 """Instructions of a program: they take about a second."""
 PREAMBLE = sorted({0.0}.union(*(primitive.filler for primitive in PRIMITIVES)))
 """The first input slots of every assembly: zero, then what unused lanes read."""
+
+_PREAMBLE = np.array(PREAMBLE)
+_CONSTANTS: dict[tuple[float, bool], int] = {
+    (number, False): slot for slot, number in enumerate(PREAMBLE)
+}
 
 FILLERS = [[PREAMBLE.index(number) for number in row.filler] for row in PRIMITIVES]
 """For each primitive the slots that its unused lanes read."""
@@ -96,9 +101,9 @@ class Assembly:
         self._slot_of: NDArray[np.intp] = np.zeros(_CELLS, np.intp)
         self._origin_of: NDArray[np.intp] = np.zeros(_CELLS, np.intp)
         self._cells = 1
-        self._inputs: list[NDArray[np.float64]] = [np.array(PREAMBLE)]
+        self._inputs: list[NDArray[np.float64]] = [_PREAMBLE]
         self._input_count = len(PREAMBLE)
-        self._constants = {(number, False): slot for slot, number in enumerate(PREAMBLE)}
+        self._constants = _CONSTANTS.copy()
 
     @property
     def cell_count(self) -> int:
@@ -313,7 +318,7 @@ class Assembly:
 
     def _constant_slot(self, value: float) -> int:
         # Keyed so that 0.0 and -0.0 stay two numbers; NaN is found again by identity at best.
-        key = (value, value == 0.0 and np.signbit(value))
+        key = (value, value == 0.0 and bool(np.signbit(value)))
         slot = self._constants.get(key)
         if slot is None:
             slot = self._input_count if self._input_count < RESULTS else FAR + self._input_count

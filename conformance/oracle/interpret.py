@@ -54,6 +54,11 @@ def within(cells: Handle, layout: Layout) -> Handle:
     return np.asarray(cells[_index(layout)])
 
 
+def _lies_in_order(layout: Layout) -> bool:
+    """Whether the elements are the cells of a memory, one after the other."""
+    return layout.offset == 0 and layout.is_contiguous
+
+
 def _spread(handle: Handle, shape: tuple[int, ...]) -> Handle:
     return handle if handle.shape == shape else np.broadcast_to(handle, shape)
 
@@ -153,10 +158,11 @@ class Walk:
         What gets another history in place keeps its values, and starts a derivative of its own.
         """
         self.at += 1
+        if isinstance(step, Backward) or step.row.name not in _RELABELS or not step.in_place:
+            self.places.update(acted.places)
+            return
         old = {name: self.place(name) for name in acted.places if name in self.places}
         self.places.update(acted.places)
-        if isinstance(step, Backward) or step.row.name not in _RELABELS or not step.in_place:
-            return
         for name, place in old.items():
             new = self.place(name)
             if new in self.cells:
@@ -232,8 +238,12 @@ class Walk:
         handle = self.mean(step, acted)
         if step.row.name == "reshape":
             handle = handle.reshape(result.layout.shape)
-        cells = np.zeros(result.layout.span[1] + 1, np.intp)
-        cells[_index(result.layout)] = _spread(handle, result.layout.shape)
+        layout = result.layout
+        if handle.shape == layout.shape and handle.size and _lies_in_order(layout):
+            cells = handle.reshape(-1)
+        else:
+            cells = np.zeros(layout.span[1] + 1, np.intp)
+            cells[_index(layout)] = _spread(handle, layout.shape)
         place = self.place(result.name)
         self.cells[place] = cells
         if acted.recorded:
