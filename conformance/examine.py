@@ -24,8 +24,10 @@ from strategies.draft import Draft, Shaped, check
 from strategies.program import Program
 from strategies.transforms import DERIVED
 
-_KEPT = 64
-"""Drafts of which is kept what was said: more than are judged together."""
+_KEPT = 32
+"""Drafts of which is kept what was said: as many as a campaign judges together. More would only
+take their room in the processor's caches.
+"""
 
 
 @dataclass(slots=True)
