@@ -9,6 +9,9 @@ import pytest
 
 from conformance import collecting
 from conformance.fuzz import chunks
+from conformance.model import predict
+from strategies.draft import check
+from strategies.program import Apply, Backward, Leaf, Program
 
 
 class Held:
@@ -48,3 +51,12 @@ def test_nothing_is_looked_for_while_a_chunk_is_judged(monkeypatch: pytest.Monke
     monkeypatch.setattr(chunks, "_judged", lambda *given: enabled.append(gc.isenabled()))
     chunks.judge_chunk(chunks.Task("eager-cpu", True, 1), chunks.Chunk(0, 1))
     assert enabled == [False] and gc.isenabled()
+
+
+def test_a_call_that_raised_holds_no_frames() -> None:
+    """Its error would keep all that was judged with it until the next look for cycles."""
+    leaf = Leaf("a", (1,), [2.0], requires_grad=True)
+    calls = (Backward(("x0",)), Backward(("x0",)))
+    steps = (Apply("square", ("a",), {}, ("x0",)), *calls)
+    flow = predict(check(Program((leaf,), steps))).acted[-1].flow
+    assert flow is not None and flow.raised is not None and flow.raised.__traceback__ is None

@@ -16,7 +16,7 @@ from conformance.model.quirks import INFERENCE_ALIAS, NO_GRAD_VIEW, STALE_LEAF
 from conformance.oracle.answering import answer, looked_at
 from conformance.oracle.machine import Machine
 from conformance.subjects import ErrorSeen, InProcessSubject, Observation, Subject, TensorSeen
-from strategies.build import build
+from strategies.build import build, grown
 from strategies.choices import Seeded
 from strategies.draft import check
 from strategies.printer import print_body
@@ -60,6 +60,17 @@ def test_known_deviation(examiner: Examiner) -> None:
     assert judged.verdict == "known deviation"
     assert [d.entry.id for d in judged.deviations] == ["hardsigmoid-float-constant"]
     assert judged.gravest.kind == "silent wrong gradient"
+
+
+def test_together_as_one_by_one(machine: Machine, local: Subject) -> None:
+    """Programs that are judged together, deviating ones among them, get the verdicts of each."""
+    drafts = [*(grown(Seeded(26112801, index)) for index in range(30)), check(TIE)]
+    together = Examiner(local, machine).examine_all(drafts)
+    alone = [Examiner(local, machine).examine(draft.program()) for draft in drafts]
+    assert [(j.verdict, j.findings, j.deviations, j.reason) for j in together] == [
+        (j.verdict, j.findings, j.deviations, j.reason) for j in alone
+    ]
+    assert together[-1].verdict == "known deviation"
 
 
 def test_known_deviation_hides_nothing_beside_it(machine: Machine, local: Subject) -> None:

@@ -82,3 +82,10 @@ def test_wrong_data_are_refused(
 ) -> None:
     with pytest.raises(ProgramError, match=sentence):
         materialise(data, shape, dtype, "leaf 'a'")
+
+
+def test_the_numbers_of_a_seed_go_on() -> None:
+    """However many were asked for before, a generator gives the same ones from its first."""
+    data = Generated("dyadic", 977)
+    few, many, again = (materialise(data, (count,), "float64", "x").tolist() for count in (2, 5, 3))
+    assert few == many[:2] and again == many[:3] and len(set(many)) > 1
