@@ -32,14 +32,16 @@ def hooked(given):
 def transformed(function):
     return lambda *tensors: hooked(function(*hooked(tensors)))\
 """
-MODULES = """\
+_MODULE = """\
 class Function(nn.Module):
     def __init__(self, function):
         super().__init__()
         self.function = function
     def forward(self, *tensors):
         return self.function(*tensors)
-def transformed(function):
+"""
+MODULES = f"""\
+{_MODULE}def transformed(function):
     module = Function(function)
     module.register_forward_pre_hook(lambda module, given: None)
     module.register_forward_hook(lambda module, given, made: None)
@@ -235,14 +237,8 @@ def transformed(function):
         return tuple(map(mapped, made)) if isinstance(made, tuple) else mapped(made)
     return call\
 """
-EXPORTED = """\
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-    def forward(self, *tensors):
-        return self.function(*tensors)
-def transformed(function):
+EXPORTED = f"""\
+{_MODULE}def transformed(function):
     module = Function(function)
     return lambda *tensors: torch.export.export(module, tensors).module()(*tensors)\
 """
