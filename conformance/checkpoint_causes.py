@@ -116,11 +116,12 @@ def _gives_view(judged: Judged, finding: Finding) -> bool:
 def _saves_arguments(judged: Judged, finding: Finding) -> bool:
     """All that a function is given is saved, and must not be written until backward has run.
 
-    One of several views, or one made in no_grad, cannot be asked for its node when it was written.
+    One of several views, or one made in no_grad, cannot be asked for its node when it was written,
+    which is done when it is given, too.
     """
-    refused = MODIFIED in finding.message or _STALE_VIEW in finding.message
-    told = finding.kind == "spurious error" and refused
-    if not (told and _in_backward(judged, finding)):
+    stale = _STALE_VIEW in finding.message
+    refused = stale or (MODIFIED in finding.message and _in_backward(judged, finding))
+    if finding.kind != "spurious error" or not refused:
         return False
     memories = memories_of(judged.prediction)
     return any(
@@ -128,7 +129,7 @@ def _saves_arguments(judged: Judged, finding: Finding) -> bool:
         and step.in_place
         and memories.get(str(step.step.args[0])) in {memories.get(name) for name in function.takes}
         for function in functions_of(judged.draft.steps)
-        for step in judged.draft.shaped[function.first :]
+        for step in judged.draft.shaped[0 if stale else function.first :]
     )
 
 

@@ -143,11 +143,13 @@ def _aborts_at_former_leaf(judged: Judged, finding: Finding) -> bool:
 
 
 def _runs_behind_all_inputs(judged: Judged, finding: Finding) -> bool:
-    """A custom function is one node, behind which all is run, whatever its gradient."""
-    if finding.kind != "spurious error" or MODIFIED not in finding.message or finding.step is None:
+    """A custom function is one node: all of it is run, and all behind it, whatever is asked for."""
+    if finding.kind != "spurious error" or MODIFIED not in finding.message:
         return False
     several = any(len(function.takes) > 1 for function in functions_of(judged.draft.steps))
-    in_backward = isinstance(judged.draft.shaped[finding.step], Backward)
+    # What the function's own backward raises is raised at no step of the program.
+    place = finding.step
+    in_backward = place is None or isinstance(judged.draft.shaped[place], Backward)
     return in_backward and several and written(judged)
 
 

@@ -45,11 +45,13 @@ if TYPE_CHECKING:
 
 _TRACING = ("BackendCompilerFailed", "TorchRuntimeError", "InternalTorchDynamoError")
 """Errors that come while a function is compiled."""
+_UNPERMUTED = "does not match the length of the desired ordering of dimensions"
 _UNSIZED = (
     "must be greater or equal to the number of dimensions",
     "is invalid for input of size",
     "Dimension out of range",
     "after application of ViewMeta sequence",
+    _UNPERMUTED,
 )
 """Errors of a view of a tensor of another shape."""
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
@@ -78,9 +80,9 @@ def _no_grad_view(judged: Judged, finding: Finding) -> bool:
     if finding.kind not in ("missing error", "wrong flag", "silent wrong gradient"):
         return False
     return any(
-        made.how != "fresh" and not recording(step.step.modes)
-        for _, step in steps_of(judged)
-        for made in step.made
+        made.how != "fresh" and name in function.gives and not recording(step.step.modes)
+        for function, step in steps_of(judged)
+        for name, made in zip(step.step.to, step.made, strict=False)
     )
 
 
@@ -186,9 +188,46 @@ def _outputs_apart(judged: Judged, finding: Finding) -> bool:
 
 
 def _returns_its_input(judged: Judged, finding: Finding) -> bool:
-    """What eager torch returns as the very input comes out as another tensor."""
-    same = any(made.how == "same" for _, step in steps_of(judged) for made in step.made)
-    return same and (finding.kind != "spurious error" or unrecorded(finding))
+    """What eager torch returns as the very input comes out as another tensor.
+
+    Values are others where one of the two is written later.
+    """
+    same = {
+        name
+        for _, step in steps_of(judged)
+        for name, made in zip(step.step.to, step.made, strict=False)
+        if made.how == "same"
+    }
+    if finding.kind == "spurious error":
+        return bool(same) and unrecorded(finding)
+    if finding.kind not in ("wrong value", "silent wrong gradient"):
+        return bool(same)
+    memories = memories_of(judged.prediction)
+    places = {memories.get(name) for name in same}
+    steps = [step for step in judged.draft.shaped if isinstance(step, Shaped)]
+    first = next((n for n, step in enumerate(steps) if same & {*step.step.to}), len(steps))
+    return any(s.in_place and memories.get(str(s.step.args[0])) in places for s in steps[first:])
+
+
+def _inputs_mixed(judged: Judged, finding: Finding) -> bool:
+    """An input that is written and returned takes the place of another that is written."""
+    lost = finding.kind in ("wrong value", "silent wrong gradient", "wrong flag")
+    sized = any(part in finding.message for part in ("doesn't match the broadcast", "must match"))
+    if not (lost or (finding.kind == "spurious error" and sized) or unrecorded(finding)):
+        return False
+    memories = memories_of(judged.prediction)
+    made = {n: one for _, s in steps_of(judged) for n, one in zip(s.step.to, s.made, strict=False)}
+    for function in functions_of(judged.draft.steps):
+        taken = {memories.get(name) for name in function.takes}
+        within = {
+            memories.get(str(step.step.args[0]))
+            for each, step in steps_of(judged)
+            if each == function and step.in_place
+        }
+        returned = {memories.get(n) for n in function.gives if n in made and made[n].how == "same"}
+        if len(taken & within) > 1 and taken & within & returned:
+            return True
+    return False
 
 
 def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
@@ -245,6 +284,39 @@ def _view_of_other_output(judged: Judged, finding: Finding) -> bool:
     return bool(views) and lost
 
 
+def _output_unversioned(judged: Judged, finding: Finding) -> bool:
+    """A view of what was computed comes out with a version of its own, where it comes out alone."""
+    if finding.kind != "silent wrong gradient":
+        return False
+    memories = memories_of(judged.prediction)
+    made = {n: one for _, s in steps_of(judged) for n, one in zip(s.step.to, s.made, strict=False)}
+    for function in functions_of(judged.draft.steps):
+        taken = {memories.get(name) for name in function.takes}
+        views = {memories.get(n) for n in function.gives if n in made and made[n].how == "view"}
+        later = judged.draft.shaped[function.last + 1 :]
+        if any(
+            isinstance(step, Shaped)
+            and step.in_place
+            and memories.get(str(step.step.args[0])) in views - taken
+            for step in later
+        ):
+            return True
+    return False
+
+
+def _view_of_base(judged: Judged, finding: Finding) -> bool:
+    """A view of an input is made anew from a base of another size, or of another rank."""
+    said = finding.message
+    told = "is invalid for input of size" in said or _UNPERMUTED in said
+    return finding.kind == "spurious error" and told and writes(judged)
+
+
+def _padded_in_no_grad(judged: Judged, finding: Finding) -> bool:
+    """What pads in no_grad is taken for a leaf that requires grad, while a function is traced."""
+    padded = any(s.row.name == "pad" and not recording(s.step.modes) for _, s in steps_of(judged))
+    return finding.kind == "spurious error" and OF_A_LEAF in finding.message and padded
+
+
 def _shape_replayed(judged: Judged, finding: Finding) -> bool:
     """A view is made anew from a base whose shape has been changed in place."""
     moved = any(step.moved is not None for _, step in steps_of(judged))
@@ -270,16 +342,20 @@ CAUSES: Mapping[str, Told] = {
     **CHECKPOINT_CAUSES,
     **FUNCTIONALIZE_CAUSES,
     **MODE_CAUSES,
+    "compiled-inputs-mixed": _inputs_mixed,
     "compiled-tangents-miscounted": says("outs_to_grad length", writes),
     "compiled-zero-cotangents": _zero_times_infinity,
     "compiled-view-of-other-output": _view_of_other_output,
     "compiled-output-is-view": _output_is_view,
+    "compiled-output-unversioned": _output_unversioned,
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
     "compiled-detached-view": says(
-        "created in no_grad mode and is being modified inplace", detaches
+        "created in no_grad mode and is being modified inplace",
+        lambda judged: detaches(judged) or views(judged),
     ),
-    "compiled-view-of-base": says("is invalid for input of size", writes),
+    "compiled-pad-in-no-grad": _padded_in_no_grad,
+    "compiled-view-of-base": _view_of_base,
     "compiled-view-sequence": says("after application of ViewMeta sequence", views),
     "compiled-expanded-refused": says(
         "more than one element of the written-to tensor refers", writes
