@@ -6,13 +6,13 @@ is recognised by what came out, and by what the program has where that came from
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from conformance.checkpoint_causes import CHECKPOINT_CAUSES
 from conformance.functionalize_causes import FUNCTIONALIZE_CAUSES
 from conformance.mode_causes import MODE_CAUSES
+from conformance.sharing_causes import SHARING_CAUSES
 from conformance.transform_telling import (
     AGAIN,
     FORBIDDEN,
@@ -45,15 +45,6 @@ if TYPE_CHECKING:
 
 _TRACING = ("BackendCompilerFailed", "TorchRuntimeError", "InternalTorchDynamoError")
 """Errors that come while a function is compiled."""
-_UNPERMUTED = "does not match the length of the desired ordering of dimensions"
-_UNSIZED = (
-    "must be greater or equal to the number of dimensions",
-    "is invalid for input of size",
-    "Dimension out of range",
-    "after application of ViewMeta sequence",
-    _UNPERMUTED,
-)
-"""Errors of a view of a tensor of another shape."""
 _EXPANDING = frozenset({"expand", "expand_as", "broadcast_to"})
 
 
@@ -187,49 +178,6 @@ def _outputs_apart(judged: Judged, finding: Finding) -> bool:
     return asked and finding.kind == "silent wrong gradient" and "is None" in finding.message
 
 
-def _returns_its_input(judged: Judged, finding: Finding) -> bool:
-    """What eager torch returns as the very input comes out as another tensor.
-
-    Values are others where one of the two is written later.
-    """
-    same = {
-        name
-        for _, step in steps_of(judged)
-        for name, made in zip(step.step.to, step.made, strict=False)
-        if made.how == "same"
-    }
-    if finding.kind == "spurious error":
-        return bool(same) and unrecorded(finding)
-    if finding.kind not in ("wrong value", "silent wrong gradient"):
-        return bool(same)
-    memories = memories_of(judged.prediction)
-    places = {memories.get(name) for name in same}
-    steps = [step for step in judged.draft.shaped if isinstance(step, Shaped)]
-    first = next((n for n, step in enumerate(steps) if same & {*step.step.to}), len(steps))
-    return any(s.in_place and memories.get(str(s.step.args[0])) in places for s in steps[first:])
-
-
-def _inputs_mixed(judged: Judged, finding: Finding) -> bool:
-    """An input that is written and returned takes the place of another that is written."""
-    lost = finding.kind in ("wrong value", "silent wrong gradient", "wrong flag")
-    sized = any(part in finding.message for part in ("doesn't match the broadcast", "must match"))
-    if not (lost or (finding.kind == "spurious error" and sized) or unrecorded(finding)):
-        return False
-    memories = memories_of(judged.prediction)
-    made = {n: one for _, s in steps_of(judged) for n, one in zip(s.step.to, s.made, strict=False)}
-    for function in functions_of(judged.draft.steps):
-        taken = {memories.get(name) for name in function.takes}
-        within = {
-            memories.get(str(step.step.args[0]))
-            for each, step in steps_of(judged)
-            if each == function and step.in_place
-        }
-        returned = {memories.get(n) for n in function.gives if n in made and made[n].how == "same"}
-        if len(taken & within) > 1 and taken & within & returned:
-            return True
-    return False
-
-
 def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
     """A function is one node: outputs that no loss asks for get zeros, which infinity makes NaN."""
     if finding.kind != "silent wrong gradient" or "nan" not in finding.observed:
@@ -267,50 +215,6 @@ def _output_is_view(judged: Judged, finding: Finding) -> bool:
     return finding.kind == "spurious error" and "is a view and is being" in said and whose and views
 
 
-def _view_of_other_output(judged: Judged, finding: Finding) -> bool:
-    """A view of one output is made anew from another, where inputs were put together."""
-    memories = memories_of(judged.prediction)
-    views = set[str]()
-    for function, step in steps_of(judged):
-        taken = [memories.get(name, -1) for name in function.takes]
-        if step.in_place and taken.count(memories.get(str(step.step.args[0]), -2)) > 1:
-            views |= {n for n in function.gives if memories.get(n, -1) not in taken}
-    made = (zip(s.step.to, s.made, strict=False) for _, s in steps_of(judged))
-    views &= {name for pairs in made for name, one in pairs if one.how == "view"}
-    if finding.kind in ("wrong value", "wrong flag", "wrong aliasing"):
-        return not views.isdisjoint(re.findall(r"\w+", finding.message.partition(" is ")[0]))
-    sized = any(part in finding.message for part in _UNSIZED)
-    lost = finding.kind == "silent wrong gradient" or sized or unrecorded(finding)
-    return bool(views) and lost
-
-
-def _output_unversioned(judged: Judged, finding: Finding) -> bool:
-    """A view of what was computed comes out with a version of its own, where it comes out alone."""
-    if finding.kind != "silent wrong gradient":
-        return False
-    memories = memories_of(judged.prediction)
-    made = {n: one for _, s in steps_of(judged) for n, one in zip(s.step.to, s.made, strict=False)}
-    for function in functions_of(judged.draft.steps):
-        taken = {memories.get(name) for name in function.takes}
-        views = {memories.get(n) for n in function.gives if n in made and made[n].how == "view"}
-        later = judged.draft.shaped[function.last + 1 :]
-        if any(
-            isinstance(step, Shaped)
-            and step.in_place
-            and memories.get(str(step.step.args[0])) in views - taken
-            for step in later
-        ):
-            return True
-    return False
-
-
-def _view_of_base(judged: Judged, finding: Finding) -> bool:
-    """A view of an input is made anew from a base of another size, or of another rank."""
-    said = finding.message
-    told = "is invalid for input of size" in said or _UNPERMUTED in said
-    return finding.kind == "spurious error" and told and writes(judged)
-
-
 def _padded_in_no_grad(judged: Judged, finding: Finding) -> bool:
     """What pads in no_grad is taken for a leaf that requires grad, while a function is traced."""
     padded = any(s.row.name == "pad" and not recording(s.step.modes) for _, s in steps_of(judged))
@@ -342,12 +246,10 @@ CAUSES: Mapping[str, Told] = {
     **CHECKPOINT_CAUSES,
     **FUNCTIONALIZE_CAUSES,
     **MODE_CAUSES,
-    "compiled-inputs-mixed": _inputs_mixed,
+    **SHARING_CAUSES,
     "compiled-tangents-miscounted": says("outs_to_grad length", writes),
     "compiled-zero-cotangents": _zero_times_infinity,
-    "compiled-view-of-other-output": _view_of_other_output,
     "compiled-output-is-view": _output_is_view,
-    "compiled-output-unversioned": _output_unversioned,
     "compiled-shape-in-place": _shape_replayed,
     "compiled-no-grad-view-written": _no_grad_write_replayed,
     "compiled-detached-view": says(
@@ -355,7 +257,6 @@ CAUSES: Mapping[str, Told] = {
         lambda judged: detaches(judged) or views(judged),
     ),
     "compiled-pad-in-no-grad": _padded_in_no_grad,
-    "compiled-view-of-base": _view_of_base,
     "compiled-view-sequence": says("after application of ViewMeta sequence", views),
     "compiled-expanded-refused": says(
         "more than one element of the written-to tensor refers", writes
@@ -380,7 +281,6 @@ CAUSES: Mapping[str, Told] = {
     "compiled-scalar-write-lost": _scalar_write_lost,
     "functionalized-windows": _windows_forget,
     "compiled-outputs-apart": _outputs_apart,
-    "compiled-returns-input": _returns_its_input,
     "compiled-unpacks-everything": _unpacks_everything,
     "compiled-checks-early": _checks_early,
     "compiled-view-checks-early": _views_early,
