@@ -70,8 +70,11 @@ def _no_grad_view(judged: Judged, finding: Finding) -> bool:
     """A view that comes out is made anew outside of the function, where grad mode is on."""
     if finding.kind not in ("missing error", "wrong flag", "silent wrong gradient"):
         return False
+    memories = memories_of(judged.prediction)
     return any(
-        made.how != "fresh" and name in function.gives and not recording(step.step.modes)
+        made.how != "fresh"
+        and not recording(step.step.modes)
+        and memories.get(name) in {memories.get(given) for given in function.gives}
         for function, step in steps_of(judged)
         for name, made in zip(step.step.to, step.made, strict=False)
     )
@@ -242,6 +245,12 @@ def _shape_in_place(judged: Judged, finding: Finding) -> bool:
     return moved and finding.kind == "spurious error" and "list index out of" in finding.message
 
 
+def _reads_no_memory(judged: Judged, finding: Finding) -> bool:
+    """The gradient of sgn is zeros without memory, which a graph reads all the same."""
+    signs = any(step.row.name == "sgn" for _, step in steps_of(judged))
+    return finding.kind == "crash" and "SIGSEGV" in finding.message and signs
+
+
 CAUSES: Mapping[str, Told] = {
     **CHECKPOINT_CAUSES,
     **FUNCTIONALIZE_CAUSES,
@@ -288,11 +297,12 @@ CAUSES: Mapping[str, Told] = {
     "compiled-detached-write": _detached_write,
     "compiled-integer-write": _integer_write,
     "functionalized-expanded": _expanded_base,
+    "compiled-zeros-without-memory": _reads_no_memory,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
 
 
-_ENDING = frozenset({"custom-function-former-leaf"})
+_ENDING = frozenset({"custom-function-former-leaf", "compiled-zeros-without-memory"})
 """By no other does a worker die."""
 
 
