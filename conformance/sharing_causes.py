@@ -18,7 +18,7 @@ from conformance.transform_telling import (
     unrecorded,
     writes,
 )
-from strategies.draft import Shaped
+from strategies.draft import Shaped, Value
 from strategies.functions import Function, functions_of, with_calls_again
 from strategies.program import recording
 
@@ -137,6 +137,19 @@ def _returns_its_input(judged: Judged, finding: Finding) -> bool:
     return any(s.in_place and memories.get(str(s.step.args[0])) in places for s in steps[first:])
 
 
+def _puts_nothing(judged: Judged, finding: Finding) -> bool:
+    """What put gives of a tensor without elements is the tensor itself."""
+    empty = any(
+        step.row.name == "put" and isinstance(first := step.operands[0], Value) and _empty(first)
+        for _, step in steps_of(judged)
+    )
+    return empty and (finding.kind in ("wrong aliasing", "wrong flag") or unrecorded(finding))
+
+
+def _empty(value: Value) -> bool:
+    return value.layout.numel == 0
+
+
 def _view_of_other_output(judged: Judged, finding: Finding) -> bool:
     """A view of one output is made anew from another, where inputs were put together."""
     memories = memories_of(judged.prediction)
@@ -169,5 +182,6 @@ SHARING_CAUSES: Mapping[str, Told] = {
     "compiled-output-unversioned": _output_unversioned,
     "compiled-view-of-base": _view_of_base,
     "compiled-returns-input": _returns_its_input,
+    "inductor-puts-nothing": _puts_nothing,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
