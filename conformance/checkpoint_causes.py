@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from conformance.model import predict
-from conformance.model.quirks import UNCHECKED
 from conformance.transform_telling import (
     FORBIDDEN,
     MODIFIED,
     OF_A_LEAF,
     Told,
+    asked_before,
     in_inference,
     memories_of,
     says,
@@ -54,17 +53,13 @@ def _writes_a_buffer(judged: Judged) -> bool:
     It may well afterwards, by what was written into it.
     """
     memories = memories_of(judged.prediction)
-    trace = predict(judged.draft, quirks=frozenset({UNCHECKED}), watched=True).trace
-    leaves = {leaf.name: leaf.requires_grad for leaf in judged.draft.leaves}
-    for function, step in steps_of(judged):
-        if not step.in_place or function.first > len(trace):
-            continue
-        flags = trace[function.first - 1].items() if function.first else ()
-        asks = leaves | {name: one.requires_grad for name, one in flags}
-        written = memories.get(str(step.step.args[0]), -1)
-        if any(memories.get(n) == written and not asks[n] for n in function.takes):
-            return True
-    return False
+    asks = asked_before(judged)
+    return any(
+        memories.get(name) == memories.get(str(step.step.args[0]), -1) and not asked
+        for function, step in steps_of(judged)
+        if step.in_place
+        for name, asked in asks.get(function.number, {}).items()
+    )
 
 
 def _in_backward(judged: Judged, finding: Finding) -> bool:

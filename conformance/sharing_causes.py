@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from conformance.transform_telling import (
     Told,
+    asked_before,
     memories_of,
     steps_of,
     unrecorded,
@@ -87,6 +88,43 @@ def _shared_no_grad_write(judged: Judged, finding: Finding) -> bool:
         and _shared(memories, function).count(memories.get(str(step.step.args[0]))) > 1
         for function, step in steps_of(judged)
     )
+
+
+def _gains(judged: Judged) -> bool:
+    """Whether a function takes two tensors that share memory and do not require grad, and writes
+    them with something that does.
+    """
+    memories = memories_of(judged.prediction)
+    asks = asked_before(judged)
+    for function, step in steps_of(judged):
+        target = memories.get(str(step.step.args[0]))
+        there = [
+            one for n, one in asks.get(function.number, {}).items() if memories.get(n) == target
+        ]
+        if step.in_place and recording(step.step.modes) and len(there) > 1 and not all(there):
+            return True
+    return False
+
+
+def _gains_history(judged: Judged, finding: Finding) -> bool:
+    """What is read of an input that gained a history through another has none."""
+    lost = finding.kind in ("wrong flag", "silent wrong gradient", "missing error")
+    return (lost or unrecorded(finding)) and _gains(judged)
+
+
+def _view_gains_history(judged: Judged, finding: Finding) -> bool:
+    """While a function is traced, an input does not learn what it gained through another."""
+    told = finding.kind == "spurious error" and "AssertionError: False != True" in finding.message
+    return told and _gains(judged)
+
+
+def _leaf_in_base(judged: Judged, finding: Finding) -> bool:
+    """A leaf that shares memory with another input becomes a part of their base, and is none."""
+    moved = "leaf variable has been moved into the graph interior" in finding.message
+    memories = memories_of(judged.prediction)
+    shared = [_shared(memories, function) for function in functions_of(judged.draft.steps)]
+    together = any(len(taken) > len(set(taken)) for taken in shared)
+    return finding.kind == "spurious error" and moved and together and writes(judged)
 
 
 def _shared(memories: Mapping[str, int], function: Function) -> list[int | None]:
@@ -178,6 +216,9 @@ SHARING_CAUSES: Mapping[str, Told] = {
     "compiled-inputs-mixed": _inputs_mixed,
     "compiled-sharing-unguarded": _unguarded,
     "compiled-shared-written-in-no-grad": _shared_no_grad_write,
+    "compiled-shared-gains-history": _gains_history,
+    "compiled-view-gains-history": _view_gains_history,
+    "compiled-leaf-in-base": _leaf_in_base,
     "compiled-view-of-other-output": _view_of_other_output,
     "compiled-output-unversioned": _output_unversioned,
     "compiled-view-of-base": _view_of_base,

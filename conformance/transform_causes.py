@@ -66,6 +66,22 @@ def _writes_what_it_saved(judged: Judged, finding: Finding) -> bool:
     return told and writes_what_it_takes(judged)
 
 
+def _computes_again(judged: Judged, finding: Finding) -> bool:
+    """Backward computes anew from an input what was computed before the function wrote it."""
+    if finding.kind != "silent wrong gradient":
+        return False
+    memories = memories_of(judged.prediction)
+    read = dict[int, set[int]]()
+    for function, step in steps_of(judged):
+        seen = read.setdefault(function.number, set())
+        target = memories.get(str(step.step.args[0]), -1)
+        taken = {memories.get(name) for name in function.takes}
+        if step.in_place and not recording(step.step.modes) and target in seen & taken:
+            return True
+        seen.update(memories.get(arg, -1) for arg in step.step.args if isinstance(arg, str))
+    return False
+
+
 def _no_grad_view(judged: Judged, finding: Finding) -> bool:
     """A view that comes out is made anew outside of the function, where grad mode is on."""
     if finding.kind not in ("missing error", "wrong flag", "silent wrong gradient"):
@@ -104,9 +120,8 @@ def _views_early(judged: Judged, finding: Finding) -> bool:
 
 def _detached_write(judged: Judged, finding: Finding) -> bool:
     """A detached alias of an input is made anew, without what has been written into it."""
-    if finding.kind == "wrong value" or (
-        finding.kind == "spurious error" and not unrecorded(finding)
-    ):
+    leafless = unrecorded(finding) or OF_A_LEAF in finding.message
+    if finding.kind == "wrong value" or (finding.kind == "spurious error" and not leafless):
         return False
     detached = set[str]()
     for _, step in steps_of(judged):
@@ -286,6 +301,7 @@ CAUSES: Mapping[str, Told] = {
     "compiled-runs-once": _runs_once,
     "compiled-writes-what-it-saved": _writes_what_it_saved,
     "compiled-no-grad-view": _no_grad_view,
+    "compiled-computes-again": _computes_again,
     "compiled-detached-alias": says("any_leaf=True != all_leaf=False", writes),
     "compiled-scalar-write-lost": _scalar_write_lost,
     "functionalized-windows": _windows_forget,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from conformance.model import predict
 from conformance.model.prediction import Prediction
+from conformance.model.quirks import UNCHECKED
 from strategies.draft import Shaped
 from strategies.functions import Function, functions_of
 from strategies.program import recording
@@ -29,6 +31,21 @@ def steps_of(judged: Judged) -> Iterator[tuple[Function, Shaped]]:
         for step in judged.draft.shaped[function.first : function.last + 1]:
             assert isinstance(step, Shaped)
             yield function, step
+
+
+def asked_before(judged: Judged) -> Mapping[int, Mapping[str, bool]]:
+    """Number of a function -> each tensor that it takes, and whether that requires grad as it is
+    called; without those that no course of the program comes to.
+    """
+    trace = predict(judged.draft, quirks=frozenset({UNCHECKED}), watched=True).trace
+    leaves = {leaf.name: leaf.requires_grad for leaf in judged.draft.leaves}
+    found = {}
+    for function in functions_of(judged.draft.steps):
+        if function.first <= len(trace):
+            flags = trace[function.first - 1].items() if function.first else ()
+            asks = leaves | {name: one.requires_grad for name, one in flags}
+            found[function.number] = {name: asks[name] for name in function.takes}
+    return found
 
 
 def unrecorded(finding: Finding) -> bool:

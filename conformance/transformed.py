@@ -148,17 +148,26 @@ class TransformedJudging:
         return tuple(sorted(found, key=lambda finding: finding.gravity))
 
     def _explained(self, seen: Judged, by: Authorities) -> Judged:
-        """A known deviation, if what eager programs deviate by explains it, or a known cause."""
-        left = seen.findings
-        if self._eager:
-            said = foretell(by, seen.draft, self.transform.law, self._eager, again=True)
-            left = self._findings(replace(seen, answer=said.answer), said)
-        explained = [self.cause_of(seen, finding) for finding in left]
-        if None in explained:
-            unknown = tuple(f for f, d in zip(left, explained, strict=True) if d is None)
-            return replace(seen, verdict="deviates", findings=unknown)
-        causes = tuple(d for d in self.known if d in explained)
-        return replace(seen, verdict="known deviation", deviations=causes or self._first_eager())
+        """A known deviation, if what eager programs deviate by explains it, or a known cause.
+
+        A compiler may have one deviation of eager torch and not another.
+        """
+        unknown: tuple[Finding, ...] | None = None
+        for quirks in (self._eager, *(self._eager - {one} for one in sorted(self._eager))):
+            left = seen.findings
+            if quirks:
+                said = foretell(by, seen.draft, self.transform.law, quirks, again=True)
+                left = self._findings(replace(seen, answer=said.answer), said)
+            explained = {finding: self.cause_of(seen, finding) for finding in left}
+            if None not in explained.values():
+                causes = tuple(d for d in self.known if d in explained.values())
+                return replace(
+                    seen, verdict="known deviation", deviations=causes or self._first_eager()
+                )
+            if unknown is None:
+                unknown = tuple(f for f, known in explained.items() if known is None)
+        assert unknown is not None, "without quirks there is one set of them, which is empty"
+        return replace(seen, verdict="deviates", findings=unknown)
 
     def cause_of(self, seen: Judged, finding: Finding) -> Deviation | None:
         """The registered deviation of this subject that a finding shows."""
