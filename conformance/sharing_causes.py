@@ -90,6 +90,20 @@ def _shared_no_grad_write(judged: Judged, finding: Finding) -> bool:
     )
 
 
+def _overlapping_input(judged: Judged, finding: Finding) -> bool:
+    """What comes back of an input whose cells repeat is copied over what was written there."""
+    if finding.kind not in ("wrong value", "silent wrong gradient"):
+        return False
+    memories = memories_of(judged.prediction)
+    for function, step in steps_of(judged):
+        target = memories.get(str(step.step.args[0]))
+        layouts = judged.prediction.layouts
+        taken = [layouts.get(n) for n in function.takes if memories.get(n) == target]
+        if step.in_place and any(layout and layout.overlaps_itself for layout in taken):
+            return True
+    return False
+
+
 def _gains(judged: Judged) -> bool:
     """Whether a function takes two tensors that share memory and do not require grad, and writes
     them with something that does.
@@ -224,5 +238,6 @@ SHARING_CAUSES: Mapping[str, Told] = {
     "compiled-view-of-base": _view_of_base,
     "compiled-returns-input": _returns_its_input,
     "inductor-puts-nothing": _puts_nothing,
+    "compiled-overlapping-input": _overlapping_input,
 }
 """Quirk of the register -> whether a finding of a program has that cause."""

@@ -118,9 +118,15 @@ def _views_early(judged: Judged, finding: Finding) -> bool:
     return finding.kind == "spurious error" and traced and stale and written(judged)
 
 
+def _outside(judged: Judged, finding: Finding) -> bool:
+    """Whether a step raised that is in no function."""
+    step = None if finding.step is None else judged.draft.shaped[finding.step]
+    return isinstance(step, Shaped) and not step.step.function
+
+
 def _detached_write(judged: Judged, finding: Finding) -> bool:
     """A detached alias of an input is made anew, without what has been written into it."""
-    leafless = unrecorded(finding) or OF_A_LEAF in finding.message
+    leafless = unrecorded(finding) or (OF_A_LEAF in finding.message and _outside(judged, finding))
     if finding.kind == "wrong value" or (finding.kind == "spurious error" and not leafless):
         return False
     detached = set[str]()
@@ -192,8 +198,12 @@ def _windows_forget(judged: Judged, finding: Finding) -> bool:
 
 def _outputs_apart(judged: Judged, finding: Finding) -> bool:
     """Two outputs of a function are not connected, though one was computed from the other."""
+    if finding.kind != "silent wrong gradient" or not gives_several(judged):
+        return False
     asked = any(isinstance(step, Backward) and step.via for step in judged.draft.shaped)
-    return asked and finding.kind == "silent wrong gradient" and "is None" in finding.message
+    given = {name for function in functions_of(judged.draft.steps) for name in function.gives}
+    partly = finding.message.partition(".grad")[0] in given
+    return asked and (partly or "is None" in finding.message)
 
 
 def _zero_times_infinity(judged: Judged, finding: Finding) -> bool:
