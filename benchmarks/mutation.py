@@ -1,9 +1,13 @@
 """Would the suite's own tests notice if the suite were wrong? It is mutated, one place a time.
 
-`python -m benchmarks.mutation GROUP...` needs the dependency group `mutation`. cosmic-ray does the
-mutating, in a copy of the repository under OUT, and keeps a session there: called again, it goes on
-where it was stopped. `--sample` takes so many places of each group by the seed; without it all are
-tried, which takes hours. It prints the share that is killed, by module, and what survived.
+`python -m benchmarks.mutation GROUP...` needs the dependency group `mutation`. Cosmic-ray finds the
+places, makes the mutants and keeps what became of them, in a session under OUT beside a copy of the
+repository: called again, it goes on where it was stopped. `--sample` takes so many places of each
+group by the seed; without it all are tried. It prints the share that is killed, by module, and what
+survived.
+
+The tests of a mutant run in a fork of a process that has imported all that no mutant of its group
+can change, which is most of what a run of pytest costs. Nothing on disk changes.
 
 Places that nothing can notice are left out: annotations, which are never evaluated here, and
 docstrings.
@@ -25,55 +29,73 @@ from typing import Any
 
 import click
 
+from benchmarks.forked import Mutant, results
+
 ROOT = Path(__file__).parents[1]
-_TREE, _SESSION, _CONFIG = "tree", "session.sqlite", "config.toml"
-_PYTEST = "python -m pytest -q -x -p no:cacheprovider -p no:xdist"
+TREE, _SESSION, _CONFIG = "tree", "session.sqlite", "config.toml"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Modules, by patterns, and the tests that must notice what is wrong with them, fastest first.
 
-    No test of it compiles more of the oracle than its cache holds.
+    The next tests run only where the first ones noticed nothing. No test compiles more of the
+    oracle than its cache holds. `ready` is imported before the forks: nothing in it may import what
+    is mutated.
     """
 
     modules: tuple[str, ...]
     tests: tuple[str, ...]
-
-    @property
-    def command(self) -> str:
-        """The next tests run only where the first ones noticed nothing."""
-        return f"sh -c '{' && '.join(f'{_PYTEST} {test}' for test in self.tests)}'"
+    ready: tuple[str, ...]
 
 
+_LIBRARIES = (
+    "numpy",
+    "msgspec",
+    "hypothesis",
+    "pytest",
+    "_pytest.assertion.rewrite",
+    "jax",
+    "torch",
+)
 _PREDICTIONS = "--noconftest tests/test_recorded_predictions.py"
 GROUPS: dict[str, Group] = {
     "model": Group(
         ("conformance/model/*.py",),
         (
+            "tests/test_distinguishing.py -k says",
             _PREDICTIONS,
             "tests/test_model.py -k rule",
             "tests/test_laws.py tests/test_reducing.py tests/test_out.py tests/test_errors.py",
+            "tests/test_saves.py tests/test_judge.py tests/test_explain.py tests/test_examine.py",
         ),
+        (*_LIBRARIES, "strategies.draft", "strategies.build"),
     ),
     "judge": Group(
         ("conformance/judge.py", "conformance/tolerances.py"),
         ("tests/test_judge.py", "tests/test_examine.py tests/test_settled.py"),
+        (*_LIBRARIES, "strategies.draft", "strategies.build", "conformance.model"),
     ),
     "codec": Group(
         ("strategies/program.py", "strategies/values.py", "strategies/limits.py"),
         (_PREDICTIONS, "--noconftest tests/test_program.py", "tests/test_values.py"),
+        _LIBRARIES,
     ),
     "rest": Group(
         ("conformance/explain/*.py", "strategies/draft.py", "strategies/layout.py"),
         (_PREDICTIONS, "tests/test_layout.py tests/test_draft.py", "tests/test_explain.py"),
+        _LIBRARIES,
     ),
 }
 
 
-def _prepare(folder: Path, group: Group, sample: int, seed: int) -> None:
+def folder_of(group: str, sample: int, seed: int) -> str:
+    return f"{group}-{sample or 'all'}-{seed}"
+
+
+def prepare(folder: Path, group: Group, sample: int, seed: int) -> None:
     """A copy of what git holds, and a session of the places to try in it."""
-    tree = folder / _TREE
+    tree = folder / TREE
     shutil.rmtree(tree, ignore_errors=True)
     held = subprocess.run(
         ("git", "ls-files", "-z"), cwd=ROOT, capture_output=True, check=True, text=True
@@ -82,24 +104,22 @@ def _prepare(folder: Path, group: Group, sample: int, seed: int) -> None:
         if name and (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tree / name)
-    # Nothing is compiled while tests run: what is mutated must not be taken for what it was.
-    subprocess.run((sys.executable, "-m", "compileall", "-q", "."), cwd=tree, check=False)
     modules = sorted(str(p.relative_to(tree)) for one in group.modules for p in tree.glob(one))
     quoted = ", ".join(f'"{name}"' for name in modules if not name.endswith("__init__.py"))
-    # Longer than the tests take on a busy machine: what does not end counts as noticed.
+    # Cosmic-ray asks for a command and a way to distribute it, and neither is used.
     (tree / _CONFIG).write_text(
-        f'[cosmic-ray]\nmodule-path = [{quoted}]\ntimeout = 300.0\ntest-command = """'
-        f'{group.command}"""\n[cosmic-ray.distributor]\nname = "local"\n'
+        f"[cosmic-ray]\nmodule-path = [{quoted}]\ntimeout = 1.0\ntest-command = 'false'\n"
+        '[cosmic-ray.distributor]\nname = "local"\n'
     )
-    _cosmic_ray(tree, "init", _CONFIG, f"../{_SESSION}")
+    subprocess.run(
+        (sys.executable, "-m", "cosmic_ray.cli", "init", _CONFIG, f"../{_SESSION}"),
+        cwd=tree,
+        check=True,
+    )
     _choose(folder, tree, sample, seed)
 
 
-def _cosmic_ray(tree: Path, *arguments: str) -> None:
-    subprocess.run((sys.executable, "-m", "cosmic_ray.cli", *arguments), cwd=tree, check=True)
-
-
-def _open(folder: Path) -> Any:
+def opened(folder: Path) -> Any:
     work = importlib.import_module("cosmic_ray.work_db")
     return work.use_db(str(folder / _SESSION), work.WorkDB.Mode.open)
 
@@ -108,7 +128,7 @@ def _choose(folder: Path, tree: Path, sample: int, seed: int) -> None:
     """Mark what nothing can notice, and what is not in the sample, as not to be tried."""
     items = importlib.import_module("cosmic_ray.work_item")
     skipped = items.WorkResult(worker_outcome=items.WorkerOutcome.SKIPPED)
-    with _open(folder) as session:
+    with opened(folder) as session:
         known = list(session.work_items)
         order = sorted(known, key=lambda one: (_place(one), one.mutations[0].operator_name))
         random.Random(seed).shuffle(order)
@@ -126,13 +146,23 @@ def _place(item: Any) -> tuple[str, int, int]:
 
 
 def _matters(tree: Path, mutation: Any) -> bool:
-    """Whether the module differs in anything but annotations and docstrings."""
+    """Whether it is a module, and differs in anything but annotations and docstrings."""
+    source, changed = _sources(tree, mutation)
+    if changed is None:
+        return False
+    try:
+        return _bare(changed) != _bare(source)
+    except SyntaxError:  # the star before arguments by name was taken for an operation
+        return False
+
+
+def _sources(tree: Path, mutation: Any) -> tuple[str, str | None]:
+    """The module as it is, and as it is mutated."""
     plugins = importlib.import_module("cosmic_ray.plugins")
     mutating = importlib.import_module("cosmic_ray.mutating")
     source = (tree / mutation.module_path).read_text(encoding="utf-8")
     operator = plugins.get_operator(mutation.operator_name)(**mutation.operator_args)
-    changed = mutating.mutate_code(source, operator, mutation.occurrence)
-    return changed is not None and _bare(changed) != _bare(source)
+    return source, mutating.mutate_code(source, operator, mutation.occurrence)
 
 
 class _Bare(ast.NodeTransformer):
@@ -155,12 +185,42 @@ def _bare(source: str) -> str:
     return ast.dump(_Bare().visit(ast.parse(source)))
 
 
+def _execute(folder: Path, group: Group, workers: int) -> None:
+    """Try each place that is still open; what became of each is on disk before the next."""
+    with opened(folder) as session:
+        mutants = [mutant for mutant, _ in places(session, folder)]
+        tried = results(folder / TREE, group.ready, group.tests, mutants, workers)
+        with click.progressbar(tried, len(mutants), label="mutants", show_pos=True) as bar:
+            for mutant, noticed, output in bar:
+                session.set_result(mutant.key, result(mutant, noticed=noticed, output=output))
+
+
+def result(mutant: Mutant, *, noticed: bool, output: str) -> Any:
+    """What cosmic-ray keeps of a mutant that was tried."""
+    items = importlib.import_module("cosmic_ray.work_item")
+    return items.WorkResult(
+        worker_outcome=items.WorkerOutcome.NORMAL,
+        output=output[-4000:],
+        test_outcome=items.TestOutcome.KILLED if noticed else items.TestOutcome.SURVIVED,
+        diff=mutant.diff,
+    )
+
+
+def places(session: Any, folder: Path) -> Iterator[tuple[Mutant, int]]:
+    """Each mutant that is still to be tried, and the line where it is changed."""
+    for item in session.pending_work_items:
+        mutation = item.mutations[0]
+        source, changed = _sources(folder / TREE, mutation)
+        assert changed is not None, "what changes nothing is not chosen"
+        yield Mutant(item.job_id, mutation.module_path, source, changed), mutation.start_pos[0]
+
+
 def report(folder: Path) -> Iterator[str]:
     """The share killed by module, and each survivor as a diff."""
     tried: Counter[str] = Counter()
     killed: Counter[str] = Counter()
     survivors: list[str] = []
-    with _open(folder) as session:
+    with opened(folder) as session:
         results = {job: result for job, result in session.results if result.test_outcome}
         for item in session.work_items:
             result = results.get(item.job_id)
@@ -190,15 +250,18 @@ def report(folder: Path) -> Iterator[str]:
 @click.option("--sample", default=0, show_default=True, help="Places of each group; 0 means all.")
 @click.option("--seed", default=1, show_default=True, help="Of the sample.")
 @click.option("--out", default="out/mutation", show_default=True, type=click.Path(path_type=Path))
+@click.option("--workers", default=2, show_default=True, help="Mutants tried at once.")
 @click.option("--report", "only_report", is_flag=True, help="Try nothing; print what was seen.")
-def main(groups: tuple[str, ...], sample: int, seed: int, out: Path, only_report: bool) -> None:
+def main(
+    groups: tuple[str, ...], sample: int, seed: int, out: Path, workers: int, only_report: bool
+) -> None:
     """Mutate the modules of each of the GROUPS, or of all, and run the tests that must fail."""
     for name in groups or GROUPS:
-        folder = out.resolve() / f"{name}-{sample or 'all'}-{seed}"
+        folder = out.resolve() / folder_of(name, sample, seed)
         if not only_report:
             if not (folder / _SESSION).exists():
-                _prepare(folder, GROUPS[name], sample, seed)
-            _cosmic_ray(folder / _TREE, "exec", _CONFIG, f"../{_SESSION}")
+                prepare(folder, GROUPS[name], sample, seed)
+            _execute(folder, GROUPS[name], workers)
         click.echo(f"\n## {name}\n")
         click.echo("\n".join(report(folder)))
 

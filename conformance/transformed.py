@@ -8,7 +8,7 @@ graph are not compared, and names that stay inside a function are not seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -154,16 +154,11 @@ class TransformedJudging:
         """
         unknown: tuple[Finding, ...] | None = None
         for quirks in (self._eager, *(self._eager - {one} for one in sorted(self._eager))):
-            left = seen.findings
-            if quirks:
-                said = foretell(by, seen.draft, self.transform.law, quirks, again=True)
-                left = self._findings(replace(seen, answer=said.answer), said)
-            explained = {finding: self.cause_of(seen, finding) for finding in left}
+            explained = self._by_quirks(seen, by, quirks)
             if None not in explained.values():
                 causes = tuple(d for d in self.known if d in explained.values())
-                return replace(
-                    seen, verdict="known deviation", deviations=causes or self._first_eager()
-                )
+                causes = causes or self._at_work(seen, by, quirks)
+                return replace(seen, verdict="known deviation", deviations=causes)
             if unknown is None:
                 unknown = tuple(f for f, known in explained.items() if known is None)
         assert unknown is not None, "without quirks there is one set of them, which is empty"
@@ -173,8 +168,25 @@ class TransformedJudging:
         """The registered deviation of this subject that a finding shows."""
         return cause_among(self.known, seen, finding)
 
-    def _first_eager(self) -> tuple[Deviation, ...]:
-        return tuple(d for d in self.known if d.entry.quirk in self._eager)[:1]
+    def _by_quirks(
+        self, seen: Judged, by: Authorities, quirks: frozenset[str]
+    ) -> Mapping[Finding, Deviation | None]:
+        """What is found where eager torch has these quirks, and the cause of each, or None."""
+        left = seen.findings
+        if quirks:
+            said = foretell(by, seen.draft, self.transform.law, quirks, again=True)
+            left = self._findings(replace(seen, answer=said.answer), said)
+        return {finding: self.cause_of(seen, finding) for finding in left}
+
+    def _at_work(
+        self, seen: Judged, by: Authorities, quirks: frozenset[str]
+    ) -> tuple[Deviation, ...]:
+        """The deviations of eager torch without which something else would be found; the first of
+        all if any of several would do.
+        """
+        known = [d for d in self.known if d.entry.quirk in quirks]
+        needed = (d for d in known if self._by_quirks(seen, by, quirks - {d.entry.quirk}))
+        return tuple(needed) or tuple(known[:1])
 
     def _undecided(self, seen: Judged, said: Foretold) -> Judged:
         quiet = seen.observation.error is None

@@ -18,7 +18,7 @@ from conformance.oracle.answers import Answer
 from strategies.draft import check
 from strategies.program import decode, encode
 
-_PARTS, _EACH = 12, 12
+_PARTS, _EACH = 12, 1
 """One line of so many is tried, in so many tests."""
 _WITHOUT_NUMBERS = Answer({}, {}, "not asked")
 
