@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from conformance.transform_telling import (
+    OF_A_LEAF,
     Told,
     asked_before,
     memories_of,
@@ -121,9 +122,10 @@ def _gains(judged: Judged) -> bool:
 
 
 def _gains_history(judged: Judged, finding: Finding) -> bool:
-    """What is read of an input that gained a history through another has none."""
+    """What is read of an input that gained a history through another has none, or is a leaf."""
     lost = finding.kind in ("wrong flag", "silent wrong gradient", "missing error")
-    return (lost or unrecorded(finding)) and _gains(judged)
+    leaf = finding.kind == "spurious error" and OF_A_LEAF in finding.message
+    return (lost or leaf or unrecorded(finding)) and _gains(judged)
 
 
 def _view_gains_history(judged: Judged, finding: Finding) -> bool:
