@@ -58,12 +58,13 @@ _LIBRARIES = (
     "jax",
     "torch",
 )
+_DISTINGUISHING = "--noconftest tests/test_distinguishing.py -k it_said"
 _PREDICTIONS = "--noconftest tests/test_recorded_predictions.py"
 GROUPS: dict[str, Group] = {
     "model": Group(
         ("conformance/model/*.py",),
         (
-            "tests/test_distinguishing.py -k says",
+            _DISTINGUISHING,
             _PREDICTIONS,
             "tests/test_model.py -k rule",
             "tests/test_laws.py tests/test_reducing.py tests/test_out.py tests/test_errors.py",
@@ -78,7 +79,12 @@ GROUPS: dict[str, Group] = {
     ),
     "codec": Group(
         ("strategies/program.py", "strategies/values.py", "strategies/limits.py"),
-        (_PREDICTIONS, "--noconftest tests/test_program.py", "tests/test_values.py"),
+        (
+            _DISTINGUISHING,
+            "--noconftest tests/test_program.py",
+            "--noconftest tests/test_values.py",
+            _PREDICTIONS,
+        ),
         _LIBRARIES,
     ),
     "rest": Group(
