@@ -35,8 +35,17 @@ _UNSIZED = (
     "Dimension out of range",
     "after application of ViewMeta sequence",
     _UNPERMUTED,
+    "setStorage: sizes",
 )
 """Errors of a view of a tensor of another shape."""
+
+
+_SYMBOLS = (
+    "size_bytes_is_heap_allocated_",
+    "not tracked with proxy",
+    "on tensor with symbolic sizes/strides",
+)
+"""Errors of a size that is no number."""
 
 
 def _inputs_mixed(judged: Judged, finding: Finding) -> bool:
@@ -132,6 +141,14 @@ def _view_gains_history(judged: Judged, finding: Finding) -> bool:
     """While a function is traced, an input does not learn what it gained through another."""
     told = finding.kind == "spurious error" and "AssertionError: False != True" in finding.message
     return told and _gains(judged)
+
+
+def _base_of_any_size(judged: Judged, finding: Finding) -> bool:
+    """The size of a base that inputs are put together in is a symbol where shapes are dynamic."""
+    told = finding.kind == "spurious error" and any(part in finding.message for part in _SYMBOLS)
+    memories = memories_of(judged.prediction)
+    shared = [_shared(memories, function) for function in functions_of(judged.draft.steps)]
+    return told and writes(judged) and any(len(taken) > len(set(taken)) for taken in shared)
 
 
 def _leaf_in_base(judged: Judged, finding: Finding) -> bool:
@@ -235,6 +252,7 @@ SHARING_CAUSES: Mapping[str, Told] = {
     "compiled-shared-gains-history": _gains_history,
     "compiled-view-gains-history": _view_gains_history,
     "compiled-leaf-in-base": _leaf_in_base,
+    "compiled-base-of-any-size": _base_of_any_size,
     "compiled-view-of-other-output": _view_of_other_output,
     "compiled-output-unversioned": _output_unversioned,
     "compiled-view-of-base": _view_of_base,

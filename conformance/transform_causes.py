@@ -25,6 +25,7 @@ from conformance.transform_telling import (
     gives_several,
     in_inference,
     memories_of,
+    runs_backward,
     says,
     steps_of,
     unrecorded,
@@ -331,6 +332,7 @@ CAUSES: Mapping[str, Told] = {
     "compiled-integer-write": _integer_write,
     "functionalized-expanded": _expanded_base,
     "compiled-zeros-without-memory": _reads_no_memory,
+    "compiled-donated-buffers": says("compiled with non-empty donated buffers", runs_backward),
 }
 """Quirk of the register -> whether a finding of a program has that cause."""
 

@@ -10,7 +10,7 @@ from conformance.model.prediction import Prediction
 from conformance.model.quirks import UNCHECKED
 from strategies.draft import Shaped
 from strategies.functions import Function, functions_of
-from strategies.program import recording
+from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
     from conformance.judge import Finding
@@ -111,6 +111,11 @@ def gives_several(judged: Judged) -> bool:
     }
     functions = functions_of(judged.draft.steps)
     return any(len(each.gives) + (each.number in into) > 1 for each in functions)
+
+
+def runs_backward(judged: Judged) -> bool:
+    """Whether a program has a backward call."""
+    return any(isinstance(step, Backward) for step in judged.draft.shaped)
 
 
 def says(fragment: str, where: Callable[[Judged], bool]) -> Told:
