@@ -140,6 +140,10 @@ def _forked(tree: Path, mutant: Mutant | None, tests: tuple[str, ...], log: Path
 def _failed(tests: tuple[str, ...]) -> int:
     """What pytest says of the first line of tests that fails, or 0."""
     pytest: Any = importlib.import_module("pytest")
+    hypothesis: Any = importlib.import_module("hypothesis")
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # nobody reads what is shrunk
+    hypothesis.settings.register_profile("mutants", phases=phases, database=None, deadline=None)
+    hypothesis.settings.load_profile("mutants")
     for line in tests:
         status = int(pytest.main([*_OPTIONS, *shlex.split(line)]))
         if status:

@@ -95,6 +95,8 @@ def _compiled(backend: str, *, dynamic: bool, whole: bool) -> Transform:
         "torch.compile: 'Optimizes given model/function using TorchDynamo and specified backend'; "
         "it changes how fast, not what is computed",
         compiles=True,
+        # "fullgraph (bool) - If True, then we require that the entire function be capturable".
+        refuses=("For more details about this graph break",) if whole else (),
     )
 
 
