@@ -36,7 +36,7 @@ from conformance.transform_telling import (
     written,
 )
 from strategies.draft import Shaped, Value, way_of
-from strategies.functions import functions_of
+from strategies.functions import functions_of, with_calls_again
 from strategies.program import Backward, recording
 
 if TYPE_CHECKING:
@@ -85,15 +85,31 @@ def _computes_again(judged: Judged, finding: Finding) -> bool:
 
 def _no_grad_view(judged: Judged, finding: Finding) -> bool:
     """A view that comes out is made anew outside of the function, where grad mode is on."""
+    memories = memories_of(judged.prediction)
+    if unrecorded(finding):
+        return _recorded_inside(judged)
     if finding.kind not in ("missing error", "wrong flag", "silent wrong gradient"):
         return False
-    memories = memories_of(judged.prediction)
     return any(
         made.how != "fresh"
         and not recording(step.step.modes)
         and memories.get(name) in {memories.get(given) for given in function.gives}
         for function, step in steps_of(judged)
         for name, made in zip(step.step.to, step.made, strict=False)
+    )
+
+
+def _recorded_inside(judged: Judged) -> bool:
+    """Whether a function is called in no_grad that makes a view where it enables grad mode."""
+    quiet = {
+        function.number
+        for function in with_calls_again(judged.draft.steps)
+        if not recording(function.modes)
+    }
+    return any(
+        function.number in quiet and made.how != "fresh" and recording(step.step.modes)
+        for function, step in steps_of(judged)
+        for made in step.made
     )
 
 
@@ -115,7 +131,11 @@ def _clamps(judged: Judged) -> bool:
 def _checks_early(judged: Judged, finding: Finding) -> bool:
     """The backward of a function is traced when it is compiled, whether or not it will be run."""
     traced = "BackendCompilerFailed" in finding.message
-    would = without_derivative(finding.message) or (MODIFIED in finding.message and written(judged))
+    said = finding.message
+    moved = "returned an invalid gradient at index" in said and any(
+        step.moved is not None and not recording(step.step.modes) for _, step in steps_of(judged)
+    )
+    would = moved or without_derivative(said) or (MODIFIED in said and written(judged))
     return finding.kind == "spurious error" and traced and would
 
 
