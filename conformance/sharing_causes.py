@@ -240,8 +240,8 @@ def _view_of_other_output(judged: Judged, finding: Finding) -> bool:
 
 def _view_of_base(judged: Judged, finding: Finding) -> bool:
     """A view of an input is made anew from a base of another size, or of another rank."""
-    said = finding.message
-    told = "is invalid for input of size" in said or _UNPERMUTED in said
+    parts = ("is invalid for input of size", "Dimension out of range", _UNPERMUTED)
+    told = any(part in finding.message for part in parts)
     return finding.kind == "spurious error" and told and writes(judged)
 
 
