@@ -142,6 +142,13 @@ def _aborts_at_former_leaf(judged: Judged, finding: Finding) -> bool:
     return told and raises is not None and raises.kind is Kind.LEAF_MOVED
 
 
+def _repeats_cells(judged: Judged) -> bool:
+    """Whether a function takes a tensor whose cells repeat."""
+    layouts = judged.prediction.layouts
+    taken = (name for function in functions_of(judged.draft.steps) for name in function.takes)
+    return any(name in layouts and layouts[name].repeats_a_cell for name in taken)
+
+
 def _runs_behind_all_inputs(judged: Judged, finding: Finding) -> bool:
     """A custom function is one node: all of it is run, and all behind it, whatever is asked for."""
     if finding.kind != "spurious error" or MODIFIED not in finding.message:
@@ -190,6 +197,9 @@ MODE_CAUSES: Mapping[str, Told] = {
     "custom-function-runs-everything": _runs_behind_all_inputs,
     "custom-function-former-leaf": _aborts_at_former_leaf,
     "forward-takes-sides": _takes_sides,
+    "forward-expanded-primal": says(
+        "more than one element of the written-to tensor refers", _repeats_cells
+    ),
     "forward-scatter-product": _scatters_product,
     "func-lists-unversioned": _written_as_list,
     "export-lists-unversioned": _written_as_list,

@@ -323,6 +323,9 @@ CAUSES: Mapping[str, Told] = {
     "compiled-expanded-refused": says(
         "more than one element of the written-to tensor refers", writes
     ),
+    "functionalize-expanded-refused": says(
+        "more than one element of the written-to tensor refers", writes
+    ),
     "compiled-strides-chained": says("encountered a mutation on a view chain of length", writes),
     "compiled-pieces-copied": _pieces_copied,
     "compiled-detached-leaf": _writes_leaf_later,

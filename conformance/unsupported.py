@@ -76,6 +76,8 @@ def _not_marked(draft: Draft, prediction: Prediction, function: Function) -> str
         return "what a function gives shares memory with something that it takes or gives"
     if any(taken.count(one) > 1 for one in written):
         return "a function writes what it takes by two names"
+    if any(prediction.layouts[name].repeats_a_cell for name in changed):
+        return "a function writes what it takes where cells repeat, which no copy could be"
     leaves = {memory[leaf.name] for leaf in draft.leaves if leaf.requires_grad}
     ran = [step for step in draft.shaped[: function.first] if isinstance(step, Shaped)]
     pieces = {
