@@ -208,7 +208,7 @@ class Search:
 
         found = _in_fork(work, self.folder / "answer")
         if found is None:
-            return "it does not come to an end"
+            return "it cannot be imported, or does not come to an end"
         if not found:
             return SAME if tried else UNREACHED
         self.needed[int(found)] += 1
