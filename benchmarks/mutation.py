@@ -49,15 +49,7 @@ class Group:
     ready: tuple[str, ...]
 
 
-_LIBRARIES = (
-    "numpy",
-    "msgspec",
-    "hypothesis",
-    "pytest",
-    "_pytest.assertion.rewrite",
-    "jax",
-    "torch",
-)
+_LIBRARIES = ("numpy", "msgspec", "hypothesis", "pytest", "jax", "torch")
 _DISTINGUISHING = "--noconftest tests/test_distinguishing.py -k it_said"
 _PREDICTIONS = "--noconftest tests/test_recorded_predictions.py"
 GROUPS: dict[str, Group] = {

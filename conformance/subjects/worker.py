@@ -328,7 +328,7 @@ def read_flags(tensors: Named) -> Json:
 def _quiet_flags(tensor: Any) -> Json:
     try:
         version = tensor._version
-    except Exception:
+    except RuntimeError:
         # Inference tensors have no version.
         version = None
     return {
